@@ -1,0 +1,205 @@
+"""A cohort: runs of one shape as one model, with their data, optimizers and checkpoints."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import psutil
+import torch
+from torch import Tensor
+
+from scaling.budget import ResolvedBudget
+from scaling.checkpoint import Checkpoints
+from scaling.config import RunConfig
+from scaling.data.batches import Batches
+from scaling.data.prepare import PreparedData
+from scaling.errors import UserError
+from scaling.evaluation import Evaluation, Evaluator
+from scaling.model.decoder import Decoder
+from scaling.model.memory import activation_bytes, weight_bytes
+from scaling.optim import MemberOptimizers
+from scaling.runtime import Runtime, peak_flops
+from scaling.tracking.folder import RunFolder
+
+TRAINING_PASSES = 3  # forward, and twice as much backward
+
+
+class Cohort:
+    """M runs trained as one program: configs[k], data[k], and member k of everything.
+
+    The members may differ in seed, in the numbers of the optimizer, in schedule and in data
+    fraction; `RunConfig.cohort_key` says which runs go together.
+    """
+
+    def __init__(
+        self,
+        configs: Sequence[RunConfig],
+        data: Sequence[PreparedData],
+        runtime: Runtime,
+        cache: Path,
+    ) -> None:
+        if len({config.cohort_key for config in configs}) > 1:
+            raise UserError("These runs differ in shape, steps or evaluation, and train apart.")
+        self.configs, self.data, self.runtime, self.cache = (
+            list(configs),
+            list(data),
+            runtime,
+            cache,
+        )
+        self.config = configs[0]
+        self.members = len(configs)
+        self.device = runtime.device
+        self.model = Decoder(
+            self.config.model,
+            vocab_size=data[0].tokenizer.vocab_size,
+            context_length=self.config.data.context_length,
+            members=self.members,
+            dtype=runtime.dtype,
+        )
+        self.model.init_weights([config.seed for config in configs])
+        self.model.to(self.device)
+        if runtime.compile:
+            for block in self.model.blocks:
+                block.compile(dynamic=False)
+        self.optimizers = MemberOptimizers(self.model, [config.optimizer for config in configs])
+        self.batches = [
+            Batches(
+                d.train.tokens_array(),
+                c.data.context_length,
+                c.batch.size,
+                c.seed,
+                device=self.device,
+            )
+            for c, d in zip(configs, data, strict=True)
+        ]
+        self.tokens_per_step = self.config.tokens_per_step
+        self.training_flops_per_token = TRAINING_PASSES * self.model.flops_per_token()
+        self.budgets = [self._resolve(k) for k in range(self.members)]
+        if len({budget.steps for budget in self.budgets}) > 1:
+            raise UserError("These runs have budgets of different lengths, and train apart.")
+        self.budget = self.budgets[0]
+        size = self.config.batch.micro_size
+        self.micro_size = self._fitting_micro_size() if size == "auto" else size
+
+    def _resolve(self, k: int) -> ResolvedBudget:
+        return self.configs[k].budget.resolve(
+            tokens_per_step=self.tokens_per_step,
+            tokens_per_epoch=self.batches[k].tokens_per_epoch,
+            flops_per_token=self.training_flops_per_token,
+            parameters=self.model.param_counts()["total"],
+        )
+
+    def _fitting_micro_size(self) -> int:
+        """The largest divisor of the batch whose activations fill at most half the free memory."""
+        size = self.config.batch.size
+        each = self.members * activation_bytes(
+            self.config.model, self.config.data.context_length, self.runtime.dtype
+        )
+        if self.device.type == "cuda":
+            free = torch.cuda.mem_get_info(self.device)[0]
+        else:
+            free = psutil.virtual_memory().available
+        free -= self.members * weight_bytes(self.model.param_counts()["total"])
+        return max(
+            d for d in range(1, size + 1) if size % d == 0 and (d == 1 or d * each < free / 2)
+        )
+
+    # ------------------------------------------------------------ the step
+
+    def batch(self, step: int) -> tuple[Tensor, Tensor]:
+        """Inputs and targets of a step, `[M, B, T]`: a function of each member's seed and step."""
+        parts = [batches.batch(step) for batches in self.batches]
+        inputs, targets = zip(*parts, strict=True)
+        return torch.stack(inputs), torch.stack(targets)
+
+    # ------------------------------------------------------------ judgement
+
+    @cached_property
+    def _token_bytes(self) -> Tensor:
+        return torch.from_numpy(self.data[0].tokenizer.token_bytes()).long()
+
+    def _evaluator(self, split: Any, limit: int | None) -> Evaluator:
+        return Evaluator(split, self._token_bytes, 2 * self.micro_size, limit)
+
+    def validate(self) -> list[Evaluation]:
+        """Each member's loss on the validation split (or the config's prefix of it)."""
+        limit = self.config.evaluation.tokens
+        split = self.data[0].validation
+        return self._evaluator(split, None if limit == "all" else limit)(self.model)
+
+    def test(self) -> list[Evaluation] | None:
+        """Each member's loss on the test split, where there is one."""
+        split = self.data[0].test
+        return None if split is None else self._evaluator(split, None)(self.model)
+
+    def mfu(self, tokens_per_second: float) -> float:
+        """Share of this machine's measured matrix rate that the cohort's useful FLOPs make."""
+        return self.members * tokens_per_second * self.training_flops_per_token / self._peak
+
+    @cached_property
+    def _peak(self) -> float:
+        return peak_flops(self.runtime, self.cache)
+
+    def layer_norms(self, norms: Tensor) -> list[dict[str, float]]:
+        """Gradient and weight norms of each member by layer, from the `[M, P]` norms of a step."""
+        weights = torch.stack(
+            [
+                torch.linalg.vector_norm(p.detach().flatten(1), dim=1)
+                for p in self.optimizers.stacked
+            ],
+            dim=1,
+        )
+        found: list[dict[str, float]] = []
+        for gradient_row, weight_row in zip(norms.tolist(), weights.tolist(), strict=True):
+            squares: dict[str, float] = defaultdict(float)
+            for name, g, w in zip(self.optimizers.names, gradient_row, weight_row, strict=True):
+                squares[f"grad_norm/{layer_of(name)}"] += g * g
+                squares[f"weight_norm/{layer_of(name)}"] += w * w
+            found.append({key: value**0.5 for key, value in squares.items()})
+        return found
+
+    # ------------------------------------------------------------ state
+
+    def weights(self, k: int) -> dict[str, Tensor]:
+        """Member k's weights by parameter name, without the member axis."""
+        return {name: p.detach()[k] for name, p in self.model.named_parameters()}
+
+    def save(
+        self,
+        k: int,
+        folder: RunFolder,
+        step: int,
+        progress: dict[str, Any],
+        *,
+        best: bool,
+        keep: int | None,
+    ) -> None:
+        """Save member k's state in its run folder."""
+        Checkpoints(folder.path / "checkpoints").save(
+            step,
+            self.weights(k),
+            self.optimizers.members[k].state_dict(),
+            progress,
+            best=best,
+            keep=keep,
+        )
+
+    @torch.no_grad()
+    def restore(self, k: int, folder: RunFolder) -> dict[str, Any]:
+        """Put the last checkpoint of a run folder into member k; returns its progress."""
+        checkpoint = Checkpoints(folder.path / "checkpoints").last
+        if checkpoint is None:
+            raise UserError(f"{folder.path} has no checkpoint to resume from.")
+        weights = checkpoint.load_weights()
+        for name, parameter in self.model.named_parameters():
+            parameter[k].copy_(weights[name])
+        self.optimizers.members[k].load_state_dict(checkpoint.load_optimizer())
+        return checkpoint.load_progress()
+
+
+def layer_of(name: str) -> str:
+    """The layer that a parameter belongs to: `blocks.3`, `embedding`, `norm` or `head`."""
+    parts = name.split(".")
+    return ".".join(parts[:2]) if parts[0] == "blocks" else parts[0]

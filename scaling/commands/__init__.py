@@ -1,0 +1,1 @@
+"""The subcommands of `tinyscale` that train, prepare data and sample; one a file."""

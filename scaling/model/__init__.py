@@ -1,0 +1,1 @@
+"""The decoder, written for a member axis: M models of one shape run as one program."""

@@ -1,0 +1,30 @@
+"""Where a token stands: the schemes that tell the decoder the order of its input."""
+
+import torch
+from torch import Tensor, nn
+
+
+class RotaryPosition(nn.Module):
+    """Rotates pairs of a head's channels by an angle that grows with the position.
+
+    Channel i pairs with channel i + d/2, the convention of GPT-NeoX and Llama. Angles are kept in
+    fp32 and cast where they are used. Su et al., arXiv:2104.09864.
+    """
+
+    cos: Tensor
+    sin: Tensor
+
+    def __init__(self, head_dim: int, max_length: int, theta: float) -> None:
+        super().__init__()
+        frequencies = theta ** (-torch.arange(0, head_dim, 2, dtype=torch.float64) / head_dim)
+        angles = torch.arange(max_length, dtype=torch.float64)[:, None] * frequencies
+        self.register_buffer("cos", angles.cos().float(), persistent=False)
+        self.register_buffer("sin", angles.sin().float(), persistent=False)
+
+    def forward(self, x: Tensor, start: int) -> Tensor:
+        """Rotate `x [..., T, H, d]` whose first token stands at position `start`."""
+        length = x.shape[-3]
+        cos = self.cos[start : start + length, None].to(x.dtype)
+        sin = self.sin[start : start + length, None].to(x.dtype)
+        first, second = x.chunk(2, dim=-1)
+        return torch.cat([first * cos - second * sin, second * cos + first * sin], dim=-1)

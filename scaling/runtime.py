@@ -1,0 +1,136 @@
+"""What this machine is and how a run uses it: device, precision, threads, versions, peak rate."""
+
+import json
+import os
+import platform
+import subprocess
+import time
+from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+import torch
+
+from scaling.config import RuntimeConfig
+from scaling.errors import UserError
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """The choices that `auto` left to the machine."""
+
+    device: torch.device
+    dtype: torch.dtype
+    compile: bool
+
+    @property
+    def precision(self) -> str:
+        """The config's word for the dtype."""
+        return "bf16" if self.dtype == torch.bfloat16 else "fp32"
+
+    def describe(self) -> str:
+        """One line for people."""
+        compiled = ", compiled" if self.compile else ""
+        return f"{device_name(self.device)}, {self.precision}{compiled}"
+
+
+def resolve(config: RuntimeConfig) -> Runtime:
+    """Decide device, precision and compilation, and set torch's switches accordingly."""
+    cuda = torch.cuda.is_available()
+    if config.device == "cuda" and not cuda:
+        raise UserError(
+            "runtime.device is cuda, but torch finds no CUDA device here;"
+            " use --runtime.device auto or cpu."
+        )
+    device = torch.device("cuda" if cuda and config.device != "cpu" else "cpu")
+    if config.threads is not None:
+        torch.set_num_threads(config.threads)
+    torch.use_deterministic_algorithms(config.deterministic)
+    if device.type == "cuda":
+        torch.set_float32_matmul_precision("high")
+        if config.deterministic:
+            os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    bf16 = config.precision == "bf16" or (config.precision == "auto" and has_fast_bf16(device))
+    # On a CPU our own kernels are as fast as compiled ones at these sizes (docs/LOG.md), and
+    # compiling costs tens of seconds and needs a compiler.
+    compiled = device.type == "cuda" if config.compile == "auto" else config.compile
+    return Runtime(device, torch.bfloat16 if bf16 else torch.float32, compiled)
+
+
+def has_fast_bf16(device: torch.device) -> bool:
+    """Whether products in bf16 run natively."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    able = torch.cpu.get_capabilities()
+    return bool(able.get("avx512_bf16") or able.get("amx_bf16"))
+
+
+def device_name(device: torch.device) -> str:
+    """The card's name, or the processor's with the number of threads in use."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    name = platform.processor() or platform.machine()
+    cpuinfo = Path("/proc/cpuinfo")
+    if cpuinfo.exists():
+        for line in cpuinfo.read_text().splitlines():
+            if line.startswith("model name"):
+                name = line.split(":", 1)[1].strip()
+                break
+    return f"{name} x {torch.get_num_threads()} threads"
+
+
+def peak_flops(runtime: Runtime, cache: Path) -> float:
+    """This machine's measured rate of large matrix products in FLOP/s, once a machine and dtype.
+
+    It is what `mfu` is relative to: measured, since no table knows every processor.
+    """
+    key = f"{device_name(runtime.device)}, {runtime.precision}, torch {torch.__version__}"
+    file = cache / "peak_flops.json"
+    known: dict[str, float] = json.loads(file.read_text()) if file.exists() else {}
+    if key not in known:
+        known[key] = _measure_peak(runtime)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        beside = file.with_suffix(f".{os.getpid()}")
+        beside.write_text(json.dumps(known, indent=1))
+        beside.replace(file)
+    return known[key]
+
+
+def _measure_peak(runtime: Runtime) -> float:
+    n = 8192 if runtime.device.type == "cuda" else 1536
+    a = torch.randn(n, n, device=runtime.device).to(runtime.dtype)
+    best = float("inf")
+    for _ in range(6):
+        start = time.perf_counter()
+        a @ a
+        if runtime.device.type == "cuda":
+            torch.cuda.synchronize()
+        best = min(best, time.perf_counter() - start)
+    return 2 * n**3 / best
+
+
+def versions() -> dict[str, str]:
+    """Versions of what decides the numbers."""
+    found = {"python": platform.python_version()}
+    for package in ("tinyscale", "torch", "mlflow", "datasets", "tokenizers", "numpy"):
+        try:
+            found[package] = version(package)
+        except PackageNotFoundError:
+            found[package] = "not installed"
+    return found
+
+
+def git_state(folder: Path) -> tuple[str, bool] | None:
+    """The commit that a folder is at and whether files differ from it; None outside git."""
+    try:
+        commit = _git(folder, "rev-parse", "HEAD")
+        return commit, bool(_git(folder, "status", "--porcelain", "--untracked-files=no"))
+    except (OSError, subprocess.SubprocessError):
+        return None
+
+
+def _git(folder: Path, *words: str) -> str:
+    done = subprocess.run(
+        ["git", *words], cwd=folder, capture_output=True, text=True, check=True, timeout=10
+    )
+    return done.stdout.strip()

@@ -1,0 +1,7 @@
+"""The record of a run: written to its folder first, then carried to the MLflow store.
+
+`folder.py` is the run folder, the truth. `tracker.py` is what the trainer talks to. `sender.py`
+carries what the folder holds to the store, from a thread that the run never waits for; `store.py`
+says how, and is the only code that writes to MLflow. `artifacts.py` makes the final tables and
+figures, `lookup.py` finds runs again.
+"""

@@ -1,0 +1,160 @@
+"""The run folder: everything about one run, on disk before anywhere else."""
+
+import json
+import os
+import re
+import secrets
+import socket
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import psutil
+
+Status = Literal["RUNNING", "FINISHED", "FAILED", "KILLED"]
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """What the store is told of a run besides metrics and files; the file `run.json`.
+
+    Only the process that trains the run writes it; what the sender notes is in `sent.json`.
+    """
+
+    id: str
+    name: str
+    seed: int
+    identity: str
+    experiment: str
+    uri: str
+    started: int  # milliseconds since 1970
+    params: dict[str, str]
+    tags: dict[str, str]
+    dataset: dict[str, str]
+    cohort: list[str]  # ids of the runs trained as one program with it, its own too
+    claimed: str | None = None  # the MLflow run that a launcher made for this one
+    status: Status = "RUNNING"
+    ended: int | None = None
+    host: str = field(default_factory=socket.gethostname)
+    pid: int = field(default_factory=os.getpid)
+    process_started: float = field(default_factory=lambda: psutil.Process().create_time())
+
+    def process_is_alive(self) -> bool | None:
+        """Whether the process that trains it still runs; None where another host would know."""
+        if self.host != socket.gethostname():
+            return None
+        try:
+            return abs(psutil.Process(self.pid).create_time() - self.process_started) < 1.0
+        except psutil.NoSuchProcess:
+            return False
+
+
+@dataclass(frozen=True)
+class Row:
+    """One step's metrics, as the log has them."""
+
+    step: int
+    time: int  # milliseconds since 1970
+    metrics: dict[str, float]
+
+
+class RunFolder:
+    """A run's files. Small files are replaced whole; the metrics log is only appended to."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @classmethod
+    def create(cls, parent: Path, record: RunRecord) -> "RunFolder":
+        """A new folder `<name>-<id>` with its record in it."""
+        folder = cls(parent / f"{record.name}-{record.id}")
+        folder.path.mkdir(parents=True)
+        folder.write_record(record)
+        return folder
+
+    @staticmethod
+    def new_id() -> str:
+        """Eight hex digits that no other run has."""
+        return secrets.token_hex(4)
+
+    # ------------------------------------------------------------ the record
+
+    def read_record(self) -> RunRecord:
+        """The record as last written."""
+        return RunRecord(**json.loads((self.path / "run.json").read_text()))
+
+    def write_record(self, record: RunRecord) -> None:
+        """Replace the record."""
+        write_whole(self.path / "run.json", json.dumps(asdict(record), indent=1))
+
+    def update(self, **changes: Any) -> RunRecord:
+        """Change fields of the record; returns the new one."""
+        record = replace(self.read_record(), **changes)
+        self.write_record(record)
+        return record
+
+    # ------------------------------------------------------------ metrics
+
+    @property
+    def log(self) -> Path:
+        """The metrics log, one JSON object a line."""
+        return self.path / "metrics.jsonl"
+
+    def append(self, step: int, metrics: Mapping[str, float]) -> None:
+        """Add one step's metrics to the log, and out of this process's buffers."""
+        row = {"step": step, "time": int(time.time() * 1000), "metrics": dict(metrics)}
+        with self.log.open("a", encoding="utf-8") as stream:
+            stream.write(json.dumps(row, allow_nan=False) + "\n")
+
+    def mend_log(self) -> None:
+        """Cut off a last line that a killed process left unfinished."""
+        if self.log.exists():
+            data = self.log.read_bytes()
+            whole = data.rfind(b"\n") + 1
+            if whole < len(data):
+                os.truncate(self.log, whole)
+
+    def rows(self) -> list[Row]:
+        """All logged steps, in the order of logging."""
+        return [row for row, _ in self.rows_from(0)]
+
+    def rows_from(self, offset: int) -> Iterator[tuple[Row, int]]:
+        """Whole lines from a byte offset on, each with the offset behind it."""
+        if not self.log.exists():
+            return
+        with self.log.open("rb") as stream:
+            stream.seek(offset)
+            for line in stream:
+                if not line.endswith(b"\n"):
+                    return  # still being written
+                offset += len(line)
+                yield Row(**json.loads(line)), offset
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write beside and rename, so that a reader sees the old file or the new one."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(2)}")
+    beside.write_text(text, encoding="utf-8")
+    beside.replace(path)
+
+
+def is_run_folder(path: Path) -> bool:
+    """Whether a path is a run folder."""
+    return (path / "run.json").is_file()
+
+
+def run_folders(parent: Path) -> list[RunFolder]:
+    """The run folders in a folder, the oldest first."""
+    if not parent.is_dir():
+        return []
+    found = [RunFolder(path) for path in parent.iterdir() if is_run_folder(path)]
+    return sorted(found, key=lambda folder: folder.read_record().started)
+
+
+def id_of(path: Path) -> str | None:
+    """The run id in a run folder's name."""
+    found = re.search(r"-([0-9a-f]{8})$", path.name)
+    return found.group(1) if found else None

@@ -1,0 +1,224 @@
+"""How a run folder's content gets into an MLflow store; the only code that writes there.
+
+`sync` makes the store agree with the folder. It can stop anywhere and be run again, by this
+process or another: what has been sent is noted in the folder's `sent.json`, and what was sent but
+not noted is sent again with the same time stamps, which the store takes for the same points.
+"""
+
+import json
+import os
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from scaling.tracking.folder import Row, RunFolder, RunRecord, write_whole
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+POINTS = 1000  # the most metric points that MLflow takes a call
+PARAMS = 100  # likewise parameters
+
+# Files of a run folder that become artifacts of the run once it has ended.
+ARTIFACTS = (
+    "config.yaml",
+    "tokenizer.json",
+    "metrics.csv",
+    "summary.json",
+    "samples.md",
+    "traceback.txt",
+    "figures",
+)
+
+
+def tracking_uri(given: str | None = None) -> str:
+    """The store in use: as given, else MLFLOW_TRACKING_URI, else a sqlite file in this folder."""
+    uri = given or os.environ.get("MLFLOW_TRACKING_URI") or "sqlite:///mlflow.db"
+    prefix = "sqlite:///"
+    if uri.startswith(prefix) and not uri.startswith(prefix + "/"):
+        # Absolute, so that the run's record means the same file from anywhere.
+        return prefix + str(Path(uri.removeprefix(prefix)).resolve())
+    return uri
+
+
+def client(uri: str) -> "MlflowClient":
+    """An MLflow client that gives up soon: whoever sends tries again later."""
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
+    os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
+    import logging
+
+    from mlflow import MlflowClient
+
+    for name in ("mlflow", "alembic"):  # the schema's first creation is told line by line
+        logging.getLogger(name).setLevel(logging.WARNING)
+    return MlflowClient(tracking_uri=uri)
+
+
+def experiment_id(store: "MlflowClient", name: str) -> str:
+    """The experiment's id; made where there is none, also when another process makes it now."""
+    from mlflow.exceptions import MlflowException
+
+    found = store.get_experiment_by_name(name)
+    if found is None:
+        try:
+            return store.create_experiment(name)
+        except MlflowException:
+            found = store.get_experiment_by_name(name)
+            if found is None:
+                raise
+    if found.lifecycle_stage == "deleted":
+        store.restore_experiment(found.experiment_id)
+    return found.experiment_id
+
+
+@dataclass
+class Sent:
+    """What the store has: the file `sent.json`."""
+
+    run_id: str | None = None
+    offset: int = 0  # bytes of the metrics log
+    params: bool = False
+    tags: dict[str, str] = field(default_factory=dict)
+    files: bool = False
+    model_id: str | None = None
+    model: bool = False
+    status: str = ""
+
+    @classmethod
+    def read(cls, folder: RunFolder) -> "Sent":
+        """As last noted; nothing sent where there is no note."""
+        path = folder.path / "sent.json"
+        return cls(**json.loads(path.read_text())) if path.exists() else cls()
+
+    def write(self, folder: RunFolder) -> None:
+        """Note it."""
+        write_whole(folder.path / "sent.json", json.dumps(asdict(self)))
+
+
+def sync(folder: RunFolder, store: "MlflowClient") -> None:
+    """Send what the store lacks of this run; raises whatever MLflow raises."""
+    record, sent = folder.read_record(), Sent.read(folder)
+    if sent.run_id is None:
+        sent.run_id = record.claimed or _create(record, store)
+        sent.write(folder)
+    run_id = sent.run_id
+    if not sent.params:
+        _send_params(record, run_id, store)
+        sent.params = True
+        sent.write(folder)
+    tags = {key: value for key, value in record.tags.items() if sent.tags.get(key) != value}
+    if tags:
+        _send_tags(run_id, tags, store)
+        sent.tags |= tags
+        sent.write(folder)
+    if record.status == "RUNNING" and sent.status != "RUNNING":
+        store.update_run(run_id, status="RUNNING")
+        sent.status, sent.files, sent.model = "RUNNING", False, False
+        sent.write(folder)
+    _send_metrics(folder, sent, run_id, store)
+    if record.status != "RUNNING" and sent.status != record.status:
+        if not sent.files:
+            _send_files(folder, run_id, store)
+            sent.files = True
+            sent.write(folder)
+        if not sent.model:
+            _send_model(folder, record, sent, run_id, store)
+            sent.model = True
+            sent.write(folder)
+        store.set_terminated(run_id, record.status, record.ended)
+        sent.status = record.status
+        sent.write(folder)
+
+
+def _create(record: RunRecord, store: "MlflowClient") -> str:
+    """The run's MLflow id; found again by our own id if a lost answer hid that it was made."""
+    experiment = experiment_id(store, record.experiment)
+    same = f"tags.`tinyscale.id` = '{record.id}'"
+    found = store.search_runs([experiment], filter_string=same, max_results=1)
+    if found:
+        return found[0].info.run_id
+    tags = {"tinyscale.id": record.id}
+    return store.create_run(experiment, record.started, tags, run_name=record.name).info.run_id
+
+
+def _send_params(record: RunRecord, run_id: str, store: "MlflowClient") -> None:
+    """Parameters are written once; those that MLflow's launcher has logged already stay."""
+    from mlflow.entities import Dataset, DatasetInput, InputTag, Param
+
+    there = store.get_run(run_id).data.params
+    new = [Param(key, value) for key, value in record.params.items() if key not in there]
+    for start in range(0, len(new), PARAMS):
+        store.log_batch(run_id, params=new[start : start + PARAMS], synchronous=True)
+    if record.dataset:
+        tags = [InputTag("mlflow.data.context", "training")]
+        store.log_inputs(run_id, [DatasetInput(Dataset(**record.dataset), tags)])
+
+
+def _send_tags(run_id: str, tags: dict[str, str], store: "MlflowClient") -> None:
+    from mlflow.entities import RunTag
+
+    entries = [RunTag(key, value) for key, value in tags.items()]
+    store.log_batch(run_id, tags=entries, synchronous=True)
+
+
+def _send_metrics(folder: RunFolder, sent: Sent, run_id: str, store: "MlflowClient") -> None:
+    rows: list[Row] = []
+    points, end = 0, sent.offset
+    for row, behind in folder.rows_from(sent.offset):
+        if points + len(row.metrics) > POINTS:
+            _send_rows(rows, run_id, store)
+            sent.offset = end
+            sent.write(folder)
+            rows, points = [], 0
+        rows.append(row)
+        points += len(row.metrics)
+        end = behind
+    if rows:
+        _send_rows(rows, run_id, store)
+        sent.offset = end
+        sent.write(folder)
+
+
+def _send_rows(rows: list[Row], run_id: str, store: "MlflowClient") -> None:
+    from mlflow.entities import Metric
+
+    metrics = [
+        Metric(key, value, row.time, row.step)
+        for row in rows
+        for key, value in row.metrics.items()
+    ]
+    store.log_batch(run_id, metrics=metrics, synchronous=True)
+
+
+def _send_files(folder: RunFolder, run_id: str, store: "MlflowClient") -> None:
+    for name in ARTIFACTS:
+        path = folder.path / name
+        if path.is_dir():
+            store.log_artifacts(run_id, str(path), name)
+        elif path.exists():
+            store.log_artifact(run_id, str(path))
+
+
+def _send_model(
+    folder: RunFolder, record: RunRecord, sent: Sent, run_id: str, store: "MlflowClient"
+) -> None:
+    """The best checkpoint's weights, with what is needed to use them, as a LoggedModel."""
+    from mlflow.entities import LoggedModelOutput
+
+    from scaling.checkpoint import Checkpoints
+
+    best = Checkpoints(folder.path / "checkpoints").best
+    if best is None:
+        return
+    if sent.model_id is None:
+        experiment = store.get_run(run_id).info.experiment_id
+        params = {"step": str(best.step), "seed": str(record.seed)}
+        model = store.create_logged_model(
+            experiment, record.name, run_id, params=params, model_type="tinyscale"
+        )
+        sent.model_id = model.model_id
+        sent.write(folder)
+        store.log_outputs(run_id, [LoggedModelOutput(model.model_id, best.step)])
+    for path in (best.weights, folder.path / "config.yaml", folder.path / "tokenizer.json"):
+        store.log_model_artifact(sent.model_id, str(path))
+    store.finalize_logged_model(sent.model_id, "READY")

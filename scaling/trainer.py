@@ -1,0 +1,282 @@
+"""The training loop: a cohort of runs of one shape, from the first step or from a checkpoint."""
+
+import math
+import time
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from scaling.budget import in_steps
+from scaling.cohort import Cohort
+from scaling.errors import UserError
+from scaling.evaluation import Evaluation
+from scaling.optim import lr_factor
+from scaling.signals import Stop
+from scaling.tracking.tracker import Tracker
+
+
+class Trainer:
+    """Trains a cohort to the end of its budget, and tells each member's tracker."""
+
+    def __init__(
+        self,
+        cohort: Cohort,
+        trackers: Sequence[Tracker],
+        progress: Callable[["Trainer"], None],
+    ) -> None:
+        self.cohort, self.trackers, self.progress = cohort, list(trackers), progress
+        config, total = cohort.config, cohort.budget.steps
+        self.total = total
+        self.evaluate_every = in_steps(config.evaluation.every, total)
+        self.keep_every = in_steps(config.checkpoint.every, total)
+        self.save_every = in_steps(config.checkpoint.save_every, total)
+        self.log_every = in_steps(config.tracking.log_every, total) or total
+        self.norms_every = in_steps(config.tracking.norms_every, total)
+        # Progress, all of it in the checkpoints: a resumed run goes on as if nothing had been.
+        members = cohort.members
+        self.step = 0
+        self.seconds = 0.0  # of wall time, in all sessions
+        self.loss_sum = torch.zeros(members, dtype=torch.float64, device=cohort.device)
+        self.loss_steps = 0
+        self.evaluated_at: int | None = None
+        self.last: list[Evaluation | None] = [None] * members
+        self.best: list[tuple[float, int]] = [(math.inf, 0)] * members
+        self.diverged: list[int | None] = [None] * members
+        self.train_loss = [math.nan] * members
+        self.tokens_per_second = math.nan
+        # Clocks of this session.
+        self._session = time.perf_counter()
+        self._since, self._since_step, self._aside = self._session, 0, 0.0
+        self._measured: tuple[float, int] = (0.0, 0)  # training seconds, and tokens in them
+
+    # ------------------------------------------------------------ the loop
+
+    def run(self, stop: Stop) -> None:
+        """Train until the budget is spent, everything has diverged, or a stop is asked for."""
+        self._session = self._since = time.perf_counter()
+        self._since_step = self.step
+        while True:
+            if self._due(self.evaluate_every) and self.evaluated_at != self.step:
+                self._evaluate()
+            if self._due(self.keep_every) and 0 < self.step < self.total:
+                self._save(keep=self.cohort.config.checkpoint.keep)
+            elif self._due(self.save_every):
+                self._save()
+            if self.step == self.total or all(at is not None for at in self.diverged):
+                break
+            if stop.requested:
+                self._save()
+                break
+            norms = self._train_step()
+            self.step += 1
+            if self.step % self.log_every == 0 or self.step == self.total:
+                self._log(norms)
+                self.progress(self)
+
+    def _due(self, every: int | None) -> bool:
+        """At the ends, and every so many steps between, but not on the heels of the end."""
+        if self.step in (0, self.total):
+            return True
+        return (
+            every is not None and self.step % every == 0 and self.total - self.step >= every // 2
+        )
+
+    def _train_step(self) -> Tensor:
+        """One optimizer step of all members; returns the gradients' norms, `[M, P]`."""
+        cohort = self.cohort
+        inputs, targets = cohort.batch(self.step)
+        for start in range(0, inputs.shape[1], cohort.micro_size):
+            part = slice(start, start + cohort.micro_size)
+            loss = cohort.model.loss(inputs[:, part], targets[:, part]) / cohort.tokens_per_step
+            loss.sum().backward()  # type: ignore[no-untyped-call]
+            self.loss_sum += loss.detach()
+        self.loss_steps += 1
+        norms = cohort.optimizers.clip()
+        cohort.optimizers.step(
+            [lr_factor(config.schedule, self.step, self.total) for config in cohort.configs]
+        )
+        cohort.optimizers.zero_grad()
+        return norms
+
+    # ------------------------------------------------------------ what is recorded
+
+    def _log(self, norms: Tensor) -> None:
+        """Record the mean loss since the last time, and what goes with it, in one transfer."""
+        cohort, step = self.cohort, self.step
+        total_norm = torch.linalg.vector_norm(norms, dim=1)
+        figures = torch.stack([self.loss_sum / self.loss_steps, total_norm.double()]).tolist()
+        losses, grad_norms = figures
+        self.loss_sum.zero_()
+        self.loss_steps = 0
+        now = time.perf_counter()
+        seconds = now - self._since - self._aside
+        tokens = (step - self._since_step) * cohort.tokens_per_step
+        self._since, self._since_step, self._aside = now, step, 0.0
+        self._measured = (self._measured[0] + seconds, self._measured[1] + tokens)
+        self.tokens_per_second = tokens / seconds
+        detail = self.norms_every is not None and step % self.norms_every == 0
+        layers = cohort.layer_norms(norms) if detail else [{}] * cohort.members
+        for k, tracker in enumerate(self.trackers):
+            if self.diverged[k] is not None:
+                continue
+            if not math.isfinite(losses[k]):
+                self._mark_diverged(k)
+                continue
+            self.train_loss[k] = losses[k]
+            config = cohort.configs[k]
+            rate = config.optimizer.lr * lr_factor(config.schedule, step - 1, self.total)
+            tracker.log(
+                step,
+                {
+                    "train/loss": losses[k],
+                    "grad_norm": grad_norms[k],
+                    "lr": rate,
+                    "tokens": step * cohort.tokens_per_step,
+                    "tokens_per_second": self.tokens_per_second,
+                    "mfu": cohort.mfu(self.tokens_per_second),
+                    **layers[k],
+                },
+            )
+
+    def _mark_diverged(self, k: int) -> None:
+        self.diverged[k] = self.step
+        self.trackers[k].log(self.step, {"diverged": 1.0})
+        self.trackers[k].tag(diverged="true", diverged_step=str(self.step))
+
+    def _evaluate(self) -> None:
+        """Validate; keep each member's state that is its best so far."""
+        start = time.perf_counter()
+        results = self.cohort.validate()
+        improved = []
+        for k, (tracker, result) in enumerate(zip(self.trackers, results, strict=True)):
+            if self.diverged[k] is not None:
+                continue
+            if not math.isfinite(result.loss):
+                self._mark_diverged(k)
+                continue
+            self.last[k] = result
+            tokens = {"tokens": float(self.step * self.cohort.tokens_per_step)}
+            tracker.log(self.step, result.metrics("val") | tokens)
+            if result.loss < self.best[k][0]:
+                self.best[k] = (result.loss, self.step)
+                improved.append(k)
+        self.evaluated_at = self.step
+        if self.step > 0 and improved:
+            self._save(members=improved, best=True)
+        self._aside += time.perf_counter() - start
+        self.progress(self)
+
+    def finish(self) -> list[dict[str, float | int | bool | str | None]]:
+        """Judge the ended runs once on the test split and return each one's summary."""
+        tests = self.cohort.test()
+        summaries = []
+        for k, tracker in enumerate(self.trackers):
+            final = {}
+            if self.diverged[k] is None and self.last[k] is not None:
+                test = tests[k] if tests else None
+                if test is not None:
+                    tracker.log(self.step, test.metrics("test"))
+                final = self._final_metrics(k, test)
+                tracker.log(self.step, final)
+            summaries.append(self._summary(k, final))
+        return summaries
+
+    def _final_metrics(self, k: int, test: Evaluation | None) -> dict[str, float]:
+        last = self.last[k]
+        assert last is not None
+        best_loss, best_step = self.best[k]
+        scale = last.bpb / last.loss  # tokens and bytes are the same at each evaluation
+        figures = {
+            "final/train_loss": self.train_loss[k],
+            "final/val_loss": last.loss,
+            "final/val_bpb": last.bpb,
+            "final/val_perplexity": last.perplexity,
+            "best/val_loss": best_loss,
+            "best/val_bpb": best_loss * scale,
+            "best/val_perplexity": math.exp(best_loss),
+            "best/step": best_step,
+            "final/tokens_per_second": self.mean_tokens_per_second,
+            "final/wall_seconds": self.wall_seconds,
+        }
+        if test is not None:
+            figures |= {"final/test_loss": test.loss, "final/test_bpb": test.bpb}
+        return figures
+
+    def _summary(
+        self, k: int, final: dict[str, float]
+    ) -> dict[str, float | int | bool | str | None]:
+        config, cohort = self.cohort.configs[k], self.cohort
+        return {
+            "name": config.name,
+            "seed": config.seed,
+            "identity": config.identity,
+            "steps": self.step,
+            "tokens": self.step * cohort.tokens_per_step,
+            "complete": self.step == self.total,
+            "diverged": self.diverged[k] is not None,
+            "diverged_step": self.diverged[k],
+            **{f"parameters_{name}": n for name, n in cohort.model.param_counts().items()},
+            "flops": self.step * cohort.tokens_per_step * cohort.training_flops_per_token,
+            **{key.replace("/", "_"): value for key, value in final.items()},
+        }
+
+    @property
+    def wall_seconds(self) -> float:
+        """Seconds of training, evaluation and saving, in this session and those before."""
+        return self.seconds + time.perf_counter() - self._session
+
+    @property
+    def mean_tokens_per_second(self) -> float:
+        """Tokens a second of each member over this session, without evaluation and saving."""
+        seconds, tokens = self._measured
+        return tokens / seconds if seconds else math.nan
+
+    # ------------------------------------------------------------ checkpoints
+
+    def _save(
+        self, *, members: Sequence[int] | None = None, best: bool = False, keep: int | None = None
+    ) -> None:
+        start = time.perf_counter()
+        for k in range(self.cohort.members) if members is None else members:
+            if self.diverged[k] is None:
+                self.cohort.save(
+                    k, self.trackers[k].folder, self.step, self._progress(k), best=best, keep=keep
+                )
+        self._aside += time.perf_counter() - start
+
+    def _progress(self, k: int) -> dict[str, object]:
+        last = self.last[k]
+        return {
+            "step": self.step,
+            "seconds": self.wall_seconds,
+            "loss_sum": float(self.loss_sum[k]),
+            "loss_steps": self.loss_steps,
+            "evaluated_at": self.evaluated_at,
+            "last": None if last is None else [last.loss, last.bpb, last.tokens],
+            "best": list(self.best[k]) if math.isfinite(self.best[k][0]) else None,
+            "train_loss": self.train_loss[k] if math.isfinite(self.train_loss[k]) else None,
+        }
+
+    def restore(self) -> None:
+        """Go on from the trackers' folders' last checkpoints, which must be of one step."""
+        progress = [
+            self.cohort.restore(k, tracker.folder) for k, tracker in enumerate(self.trackers)
+        ]
+        if len({p["step"] for p in progress}) > 1:
+            steps = ", ".join(
+                f"{t.folder.path.name} at {p['step']}"
+                for t, p in zip(self.trackers, progress, strict=True)
+            )
+            raise UserError(f"These runs stand at different steps and resume apart: {steps}.")
+        first = progress[0]
+        self.step, self.seconds = first["step"], first["seconds"]
+        self.loss_steps, self.evaluated_at = first["loss_steps"], first["evaluated_at"]
+        self.loss_sum = torch.tensor(
+            [p["loss_sum"] for p in progress], dtype=torch.float64, device=self.cohort.device
+        )
+        self.last = [Evaluation(*p["last"]) if p["last"] else None for p in progress]
+        self.best = [tuple(p["best"]) if p["best"] else (math.inf, 0) for p in progress]
+        self.train_loss = [
+            math.nan if p["train_loss"] is None else p["train_loss"] for p in progress
+        ]

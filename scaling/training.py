@@ -1,0 +1,196 @@
+"""A training job from configs to finished runs: data, cohort, tracking, loop, samples."""
+
+import json
+import os
+import socket
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+import scaling
+from scaling.checkpoint import Checkpoints
+from scaling.cohort import Cohort
+from scaling.config import DataConfig, RunConfig
+from scaling.data.cache import default_cache
+from scaling.data.prepare import PreparedData, prepare
+from scaling.errors import UserError
+from scaling.runs import load_model, read_config
+from scaling.runtime import device_name, git_state, resolve, versions
+from scaling.sampling import SamplingSettings, generate
+from scaling.signals import Stop
+from scaling.tracking.folder import RunFolder, Status, write_whole
+from scaling.tracking.tracker import Tracker, Tracking, new_run
+from scaling.trainer import Trainer
+
+Say = Callable[[str], None]
+Progress = Callable[[Trainer], None]
+
+
+@dataclass(frozen=True)
+class RunResult:
+    """How one run ended, and where it is."""
+
+    folder: RunFolder
+    status: Status
+    summary: dict[str, Any]
+    stopped_by: int | None  # the signal that ended it
+
+
+def train(
+    configs: Sequence[RunConfig],
+    *,
+    say: Say,
+    progress: Progress,
+    tags: Mapping[str, str] | None = None,
+) -> list[RunResult]:
+    """Train configs that share a cohort key as one program; one result each, in their order."""
+    cohort = _cohort(configs, say)
+    ids = [RunFolder.new_id() for _ in configs]
+    # MLflow's launcher has made a run for this process: the first of ours is that one.
+    claimed = [os.environ.pop("MLFLOW_RUN_ID", None), *[None] * (len(configs) - 1)]
+    environment = _environment(cohort) | dict(tags or {})
+    folders = [
+        new_run(
+            config,
+            run_id=ids[k],
+            cohort=ids,
+            facts=_facts(cohort, k),
+            tags=environment,
+            dataset=_dataset(config, cohort.data[k]),
+            claimed=claimed[k],
+        )
+        for k, config in enumerate(configs)
+    ]
+    for folder, data in zip(folders, cohort.data, strict=True):
+        data.tokenizer.save(folder.path / "tokenizer.json")
+    return _run(cohort, folders, say, progress, restore=False)
+
+
+def resume(folders: Sequence[RunFolder], *, say: Say, progress: Progress) -> list[RunResult]:
+    """Go on with runs that ended early, as one cohort, in their own folders and MLflow runs."""
+    for folder in folders:
+        record = folder.read_record()
+        if record.status == "RUNNING" and record.process_is_alive():
+            raise UserError(f"{folder.path} is being trained now, by process {record.pid}.")
+        if Checkpoints(folder.path / "checkpoints").last is None:
+            raise UserError(f"{folder.path} has no checkpoint to resume from.")
+        if record.status == "FINISHED":
+            raise UserError(f"{folder.path} is finished; there is nothing to resume.")
+    cohort = _cohort([read_config(folder) for folder in folders], say)
+    for folder in folders:
+        folder.update(
+            status="RUNNING",
+            ended=None,
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            process_started=psutil.Process().create_time(),
+        )
+    return _run(cohort, list(folders), say, progress, restore=True)
+
+
+def _cohort(configs: Sequence[RunConfig], say: Say) -> Cohort:
+    runtime = resolve(configs[0].runtime)
+    data: dict[DataConfig, PreparedData] = {}
+    for config in configs:
+        if config.data not in data:
+            data[config.data] = prepare(config.data, say=say)
+    cohort = Cohort(configs, [data[c.data] for c in configs], runtime, default_cache())
+    counts = cohort.model.param_counts()
+    members = f"{len(configs)} runs as one program, each of " if len(configs) > 1 else ""
+    say(
+        f"{members}{counts['total']:,} parameters ({counts['non_embedding']:,} without"
+        f" embeddings), on {runtime.describe()}"
+    )
+    say(cohort.budget.describe())
+    return cohort
+
+
+def _run(
+    cohort: Cohort, folders: list[RunFolder], say: Say, progress: Progress, *, restore: bool
+) -> list[RunResult]:
+    with Stop() as stop, Tracking(folders, say) as tracking:
+        trainer = Trainer(cohort, tracking.trackers, progress)
+        if restore:
+            trainer.restore()
+            say(f"resuming at step {trainer.step:,} of {trainer.total:,}")
+        trainer.run(stop)
+        if stop.requested:
+            summaries: list[dict[str, Any]] = [{} for _ in folders]
+            status: Status = "KILLED"
+        else:
+            summaries, status = trainer.finish(), "FINISHED"
+            for tracker in tracking.trackers:
+                _write_samples(tracker, cohort)
+        for tracker, summary in zip(tracking.trackers, summaries, strict=True):
+            tracker.finish(status, summary or None)
+    return [
+        RunResult(folder, status, summary, stop.signal)
+        for folder, summary in zip(folders, summaries, strict=True)
+    ]
+
+
+def _write_samples(tracker: Tracker, cohort: Cohort) -> None:
+    """What the run's best state makes of the config's prompts, as `samples.md`."""
+    folder = tracker.folder
+    if Checkpoints(folder.path / "checkpoints").best is None:
+        return
+    prompts = cohort.config.evaluation.prompts
+    model, tokenizer = load_model(folder, "best", cohort.runtime)
+    settings = SamplingSettings(max_tokens=200)
+    texts = generate(model, tokenizer, prompts, settings)
+    parts = [f"# Samples of {folder.path.name}\n"]
+    parts += [f"**{prompt}**{text}\n" for prompt, text in zip(prompts, texts, strict=True)]
+    write_whole(folder.path / "samples.md", "\n".join(parts))
+
+
+def _facts(cohort: Cohort, k: int) -> dict[str, Any]:
+    """Counts and sizes that are logged as parameters of the run."""
+    data, budget = cohort.data[k], cohort.budgets[k]
+    facts: dict[str, Any] = {
+        f"parameters.{name}": count for name, count in cohort.model.param_counts().items()
+    }
+    facts |= {f"resolved.{unit}": value for unit, value in budget.as_dict().items()}
+    facts |= {
+        "flops_per_token": cohort.training_flops_per_token,
+        "vocab_size": data.tokenizer.vocab_size,
+        "unique_tokens": data.train.tokens,
+        "validation_tokens": data.validation.tokens,
+        "validation_bytes": data.validation.bytes,
+        "micro_size": cohort.micro_size,
+        "device": device_name(cohort.device),
+        "precision": cohort.runtime.precision,
+        "compiled": cohort.runtime.compile,
+    }
+    if data.validation.floor_nats is not None:
+        facts["floor_nats_per_token"] = data.validation.floor_nats / data.validation.tokens
+    return facts
+
+
+def _environment(cohort: Cohort) -> dict[str, str]:
+    """Tags that say what code, on what machine."""
+    tags = {f"tinyscale.version.{name}": text for name, text in versions().items()}
+    tags["tinyscale.device"] = device_name(cohort.device)
+    state = git_state(Path(scaling.__file__).parent)
+    if state is not None:
+        commit, dirty = state
+        tags |= {"mlflow.source.git.commit": commit, "tinyscale.git_dirty": str(dirty).lower()}
+    return tags
+
+
+def _dataset(config: RunConfig, data: PreparedData) -> dict[str, str]:
+    """The fields of the MLflow dataset that says what the run was trained on."""
+    profile = {
+        split.name: {"documents": split.documents, "tokens": split.tokens, "bytes": split.bytes}
+        for split in (data.train, data.validation, data.test)
+        if split is not None
+    }
+    return {
+        "name": config.data.corpus.kind,
+        "digest": data.fingerprint[:32],
+        "source_type": "local",
+        "source": json.dumps({"source": data.source}),
+        "profile": json.dumps(profile),
+    }
