@@ -28,6 +28,20 @@ class Part(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
+    @model_validator(mode="before")
+    @classmethod
+    def _default_kinds(cls, given: Any) -> Any:
+        """A variant's fields without its `kind` mean the variant that is the default."""
+        if not isinstance(given, dict):
+            return given
+        filled = dict(given)
+        for name, value in given.items():
+            field = cls.model_fields.get(name)
+            kind = getattr(field.default, "kind", None) if field else None
+            if kind is not None and isinstance(value, dict) and "kind" not in value:
+                filled[name] = {"kind": kind, **value}
+        return filled
+
     def _derive(self, **values: Any) -> None:
         """Fill in fields that follow from others; only for validators."""
         for name, value in values.items():

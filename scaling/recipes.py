@@ -117,8 +117,9 @@ def merge(base: Tree, over: Mapping[str, Any], trail: Trail, source: str) -> Non
     """Lay `over` on `base` in place.
 
     Mappings merge field by field, with three exceptions: a budget replaces the inherited one
-    whole; a new `kind` keeps only those inherited fields that the new variant has too; and of two
-    alternatives (heads, head width) the new one drops the inherited other.
+    whole; a new `kind` keeps only those inherited fields that the new variant has too, and no
+    learning rate that was a file's choice for another optimizer; and of two alternatives (heads,
+    head width) the new one drops the inherited other.
     """
     _merge(base, over, (), trail, source)
 
@@ -129,7 +130,7 @@ def _merge(
     if path == ("budget",):
         base.clear()
     if "kind" in over and over["kind"] != base.get("kind"):
-        _keep_shared(base, path, over["kind"])
+        _keep_shared(base, path, over["kind"], trail)
     for key, value in over.items():
         here = (*path, str(key))
         other = ALTERNATIVES.get(here)
@@ -138,7 +139,9 @@ def _merge(
         if isinstance(value, Mapping):
             inner = base.get(key)
             base[key] = inner = dict(inner) if isinstance(inner, Mapping) else {}
-            trail.setdefault(here, source)
+            if not value or here not in trail:
+                trail.pop(here, None)
+                trail[here] = source
             _merge(inner, value, here, trail, source)
         else:
             base[key] = value
@@ -146,11 +149,14 @@ def _merge(
             trail[here] = source
 
 
-def _keep_shared(base: Tree, path: tuple[str, ...], kind: object) -> None:
+def _keep_shared(base: Tree, path: tuple[str, ...], kind: object, trail: Trail) -> None:
     variant = variants_at(RunConfig, path).get(str(kind))
     shared = variant.model_fields if variant else {}
-    for key in [key for key in base if key not in shared]:
-        del base[key]
+    own: frozenset[str] = getattr(variant, "own_fields", frozenset())
+    for key in list(base):
+        flagged = trail.get((*path, key), "").startswith("flag ")
+        if key not in shared or (key in own and not flagged):
+            del base[key]
 
 
 def _read(path: Path, seen: tuple[Path, ...]) -> tuple[Tree, Trail]:

@@ -61,14 +61,14 @@ def generate(
         ids = torch.tensor([encoded[i] for i in rows], device=device)
         for i, new in zip(
             rows,
-            _continue(model, ids, settings, [streams[i] for i in rows], tokenizer.eot, cached),
+            continue_ids(model, ids, settings, [streams[i] for i in rows], tokenizer.eot, cached),
             strict=True,
         ):
             results[i] = new
     return [tokenizer.decode(ids) for ids in results]
 
 
-def _continue(
+def continue_ids(
     model: Decoder,
     ids: Tensor,
     settings: SamplingSettings,

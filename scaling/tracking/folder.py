@@ -45,10 +45,7 @@ class RunRecord:
         """Whether the process that trains it still runs; None where another host would know."""
         if self.host != socket.gethostname():
             return None
-        try:
-            return abs(psutil.Process(self.pid).create_time() - self.process_started) < 1.0
-        except psutil.NoSuchProcess:
-            return False
+        return process_is_alive(self.pid, self.process_started)
 
 
 @dataclass(frozen=True)
@@ -58,6 +55,14 @@ class Row:
     step: int
     time: int  # milliseconds since 1970
     metrics: dict[str, float]
+
+
+def process_is_alive(pid: int, started: float) -> bool:
+    """Whether a process of this machine still runs, and is not another that has its number."""
+    try:
+        return abs(psutil.Process(pid).create_time() - started) < 1.0
+    except psutil.NoSuchProcess:
+        return False
 
 
 class RunFolder:

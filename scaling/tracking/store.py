@@ -7,11 +7,12 @@ not noted is sent again with the same time stamps, which the store takes for the
 
 import json
 import os
+import socket
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from scaling.tracking.folder import Row, RunFolder, RunRecord, write_whole
+from scaling.tracking.folder import Row, RunFolder, RunRecord, process_is_alive, write_whole
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -71,6 +72,15 @@ def experiment_id(store: "MlflowClient", name: str) -> str:
     return found.experiment_id
 
 
+def process_tags(record: RunRecord) -> dict[str, str]:
+    """Where the run's process is, or was."""
+    return {
+        "tinyscale.host": record.host,
+        "tinyscale.pid": str(record.pid),
+        "tinyscale.process_started": str(record.process_started),
+    }
+
+
 @dataclass
 class Sent:
     """What the store has: the file `sent.json`."""
@@ -106,7 +116,8 @@ def sync(folder: RunFolder, store: "MlflowClient") -> None:
         _send_params(record, run_id, store)
         sent.params = True
         sent.write(folder)
-    tags = {key: value for key, value in record.tags.items() if sent.tags.get(key) != value}
+    current = record.tags | process_tags(record)
+    tags = {key: value for key, value in current.items() if sent.tags.get(key) != value}
     if tags:
         _send_tags(run_id, tags, store)
         sent.tags |= tags
@@ -128,6 +139,25 @@ def sync(folder: RunFolder, store: "MlflowClient") -> None:
         store.set_terminated(run_id, record.status, record.ended)
         sent.status = record.status
         sent.write(folder)
+
+
+def kill_orphans(store: "MlflowClient") -> list[str]:
+    """Mark runs KILLED that say RUNNING while their process on this machine is gone.
+
+    This finds those whose run folder is gone as well; returns their names.
+    """
+    found = []
+    experiments = [experiment.experiment_id for experiment in store.search_experiments()]
+    here = f"tags.`tinyscale.host` = '{socket.gethostname()}'"
+    condition = f"attributes.status = 'RUNNING' AND {here}"
+    for run in store.search_runs(experiments, filter_string=condition, max_results=1000):
+        tags = run.data.tags
+        if not process_is_alive(
+            int(tags["tinyscale.pid"]), float(tags["tinyscale.process_started"])
+        ):
+            store.set_terminated(run.info.run_id, "KILLED")
+            found.append(f"{run.info.run_name} ({run.info.run_id})")
+    return found
 
 
 def _create(record: RunRecord, store: "MlflowClient") -> str:

@@ -131,6 +131,7 @@ def new_run(
         claimed=claimed,
     )
     folder = RunFolder.create(Path(config.tracking.folder), record)
+    folder.update(tags=record.tags | {"tinyscale.folder": str(folder.path.resolve())})
     text = yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
     write_whole(folder.path / "config.yaml", text)
     return folder

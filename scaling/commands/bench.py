@@ -1,0 +1,83 @@
+"""`tinyscale bench`."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from scaling.errors import UserError
+
+PARTS = ("training", "evaluation", "cohorts", "sampling", "tracking", "packing", "start_up")
+
+
+@click.command(short_help="Measure this machine's speed.")
+@click.option("--only", help=f"Some of {', '.join(PARTS)}; separated by commas.")
+@click.option("--seconds", default=12.0, show_default=True, help="Of timing for each shape.")
+@click.option("--out", type=click.Path(dir_okay=False), help="Write the figures as JSON.")
+@click.option("--against", type=click.Path(dir_okay=False), help="Compare with an earlier JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
+def bench(
+    only: str | None, seconds: float, out: str | None, against: str | None, as_json: bool
+) -> None:
+    """Measure training, evaluation, cohorts, sampling, tracking, packing and start-up here.
+
+    Training is timed in turn with a plain fp32 eager PyTorch loop of the same shapes; the ratio
+    holds on a machine that others use too, the rates are of this moment.
+    """
+    parts = PARTS if only is None else tuple(only.split(","))
+    for part in parts:
+        if part not in PARTS:
+            raise UserError(f"--only {part}: there are {', '.join(PARTS)}.")
+    earlier = _read(Path(against)) if against else {}
+    from scaling.bench import figures
+    from scaling.config import RuntimeConfig
+    from scaling.runtime import device_name, resolve, versions
+
+    runtime = resolve(RuntimeConfig())
+    found: dict[str, Any] = {
+        "machine": {
+            "device": device_name(runtime.device),
+            "precision": runtime.precision,
+            **versions(),
+        }
+    }
+    measures = {
+        "training": lambda: figures.training(runtime, seconds),
+        "evaluation": lambda: figures.evaluation(runtime, seconds),
+        "cohorts": lambda: figures.cohorts(runtime, seconds),
+        "sampling": lambda: figures.sampling(runtime),
+        "tracking": lambda: figures.tracking(runtime),
+        "packing": figures.packing,
+        "start_up": figures.start_up,
+    }
+    for part in parts:
+        click.echo(f"measuring {part} ...", err=True)
+        found[part] = measures[part]()
+    if out:
+        Path(out).write_text(json.dumps(found, indent=1))
+    if as_json:
+        click.echo(json.dumps(found, indent=1))
+        return
+    before = dict(_flat(earlier))
+    for name, value in _flat(found):
+        shown = f"{value:,.4g}" if isinstance(value, float) else str(value)
+        old = before.get(name)
+        change = f"  ({value / old:.2f} x)" if isinstance(old, float) and old else ""
+        click.echo(f"{name:48} {shown}{change}")
+
+
+def _read(path: Path) -> dict[str, Any]:
+    try:
+        found: dict[str, Any] = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise UserError(f"--against {path} cannot be read: {error}.") from None
+    return found
+
+
+def _flat(tree: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    rows: list[tuple[str, Any]] = []
+    for key, value in tree.items():
+        name = f"{prefix}{key}"
+        rows += _flat(value, f"{name}.") if isinstance(value, dict) else [(name, value)]
+    return rows

@@ -1,0 +1,25 @@
+"""`tinyscale ui`."""
+
+import os
+import sys
+
+import click
+
+
+@click.command(short_help="Open MLflow's UI on the store in use.")
+@click.option("--port", default=5000, show_default=True, help="Where the UI is served.")
+@click.option("--host", default="127.0.0.1", show_default=True, help="On which address.")
+@click.option(
+    "--store", help="The store; else MLFLOW_TRACKING_URI, else sqlite:///mlflow.db here."
+)
+def ui(port: int, host: str, store: str | None) -> None:
+    """Serve MLflow's UI on the store in use, until stopped with Ctrl-C."""
+    from scaling.tracking.store import tracking_uri
+
+    uri = tracking_uri(store)
+    if uri.startswith(("http://", "https://")):
+        click.echo(f"The store {uri} is a server with its own UI: open it in a browser.")
+        return
+    click.echo(f"http://{host}:{port} shows {uri}; Ctrl-C ends it.", err=True)
+    words = ["-m", "mlflow", "ui", "--backend-store-uri", uri, "--host", host, "--port", str(port)]
+    os.execv(sys.executable, [sys.executable, *words])

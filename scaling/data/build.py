@@ -1,0 +1,146 @@
+"""Packed data made: a source read, split, tokenized and written into one folder."""
+
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+from scaling.config import BpeTokenizer, CharTokenizer
+from scaling.config import Tokenizer as TokenizerConfig
+from scaling.data import manifest as manifests
+from scaling.data.digest import digest_of, file_digest
+from scaling.data.manifest import FileRecord, Manifest, SplitRecord
+from scaling.data.packed import pack
+from scaling.data.source import Source
+from scaling.data.splits import SplitCounts, SplitRule, split_documents
+from scaling.data.spool import Spool
+from scaling.data.training import make
+from scaling.errors import UserError
+
+TOKENIZER = "tokenizer.json"
+# BPE learns from so many bytes of the train split at most (the first by hash), for counting words
+# is the slowest step there is. At 8 KB an entry even the last merges have been seen often.
+TRAINING_BYTES_PER_ENTRY = 8192
+TRAINING_BYTES_LEAST = 32_000_000
+TRAINING_BYTES_MOST = 200_000_000
+_PROGRESS_EVERY = 5.0  # seconds
+
+Say = Callable[[str], None]
+
+
+def build(
+    folder: Path, source: Source, rule: SplitRule, tokenizer_config: TokenizerConfig, say: Say
+) -> Manifest:
+    """Fill an empty folder with a source's packed splits and their tokenizer; write its manifest.
+
+    Memory is bounded: texts wait on disk, in `folder`, until they are packed. Raises UserError
+    where the train or the validation split comes out empty.
+    """
+    tick = _now_and_then(say)
+    learns = isinstance(tokenizer_config, BpeTokenizer | CharTokenizer)
+    # One that learns nothing is made first: where it cannot be had, that is known at once.
+    tokenizer = None if learns else make(tokenizer_config, list, say)
+    spools, counts = split_documents(source, rule, folder, tick)
+    _tell(counts, say)
+    _check(spools, counts, rule, say)
+    sample = 0
+    if tokenizer is None:
+        train = spools["train"]
+        sample = train.documents
+        if isinstance(tokenizer_config, BpeTokenizer):  # char wants every character there is
+            wanted = tokenizer_config.vocab_size * TRAINING_BYTES_PER_ENTRY
+            wanted = min(max(wanted, TRAINING_BYTES_LEAST), TRAINING_BYTES_MOST)
+            sample = train.documents_within(wanted)
+        if sample < train.documents:
+            say(f"the tokenizer learns from the first {sample:,} documents of the train split")
+        tick("training the tokenizer")
+        tokenizer = make(tokenizer_config, lambda: train.blocks(sample), say)
+    path = folder / TOKENIZER
+    tokenizer.save(path)
+    files = {TOKENIZER: FileRecord(size=path.stat().st_size, sha256=file_digest(path))}
+    splits: dict[str, SplitRecord] = {}
+    for name, spool in spools.items():
+        if spool.documents:
+            splits[name], written = pack(
+                name, spool, tokenizer, folder, knows_floor=source.knows_floor, tick=tick
+            )
+            files |= written
+        spool.remove()
+    for name, split in splits.items():
+        if split.unknown:
+            say(
+                f"{split.unknown:,} characters of the {name} split are in no training document"
+                " and became <unk>"
+            )
+    manifest = Manifest(
+        format=manifests.FORMAT,
+        fingerprint=digest_of([source.fingerprint, rule.as_data(), files[TOKENIZER].sha256]),
+        source={
+            "kind": source.kind,
+            "description": source.description,
+            "fingerprint": source.fingerprint,
+            **source.details,
+        },
+        rule=rule.as_data(),
+        tokenizer={
+            **tokenizer_config.model_dump(),
+            "actual_vocab_size": tokenizer.vocab_size,
+            "learned_from_documents": sample,
+        },
+        dtype=tokenizer.dtype.str,
+        splits=splits,
+        left_out={"empty": counts.empty, "repaired": counts.repaired, "removed": counts.removed},
+        files=files,
+        versions=manifests.library_versions(),
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+    manifest.write(folder)
+    return manifest
+
+
+def _tell(counts: SplitCounts, say: Say) -> None:
+    if counts.empty:
+        say(f"{counts.empty:,} empty documents were left out")
+    if counts.repaired:
+        say(f"{counts.repaired:,} documents held half a surrogate pair, now U+FFFD")
+    for split, removed in counts.removed.items():
+        others = "test" if split == "validation" else "validation or test"
+        say(f"{removed:,} documents of {split} are also in {others} and were removed from {split}")
+
+
+def _check(spools: dict[str, Spool], counts: SplitCounts, rule: SplitRule, say: Say) -> None:
+    documents = {name: spool.documents for name, spool in spools.items()}
+    if not any(documents.values()):
+        raise UserError("the corpus has no document that is not empty")
+    advice = (
+        "give more documents, or a larger data.validation_share or data.test_share; for a .txt,"
+        " set data.corpus.separator to what divides its documents"
+    )
+    if not documents["train"]:
+        removed = counts.removed.get("train")
+        raise UserError(
+            f"the train split is empty, for all its {removed:,} documents are also in another"
+            " split"
+            if removed
+            else f"the train split is empty: {advice}"
+        )
+    if not documents["validation"]:
+        raise UserError(
+            f"the validation split is empty, of {sum(documents.values()):,}"
+            f" documents in all: {advice}"
+        )
+    if not documents["test"] and rule.test_share:
+        say("warning: no document fell into the test split, so there is none")
+
+
+def _now_and_then(say: Say) -> Say:
+    """Progress for long work: `say`, but at most once in `_PROGRESS_EVERY` seconds."""
+    last = time.monotonic()
+
+    def tick(text: str) -> None:
+        nonlocal last
+        if time.monotonic() - last >= _PROGRESS_EVERY:
+            last = time.monotonic()
+            say(text)
+
+    return tick

@@ -1,0 +1,113 @@
+"""Corpora: from a corpus's config to a source of documents."""
+
+from collections.abc import Iterable, Iterator
+from functools import partial
+from glob import glob
+from pathlib import Path
+
+from scaling.config import Corpus, FilesCorpus, StoriesCorpus, TinyStoriesCorpus
+from scaling.data.digest import FileMemo, digest_of
+from scaling.data.readers import SUFFIXES, read
+from scaling.data.source import Document, Source
+from scaling.data.tinystories import open_tinystories
+from scaling.errors import UserError
+
+
+def open_corpus(corpus: Corpus, cache: Path, *, fresh: bool = False) -> Source:
+    """Find the corpus and its fingerprint; no document is read yet.
+
+    `cache` remembers hashes of files and revisions; `fresh` asks for them anew. Raises UserError
+    where there is nothing to read.
+    """
+    memo = FileMemo(cache / "fingerprints", fresh=fresh)
+    match corpus:
+        case StoriesCorpus():
+            return _stories(corpus)
+        case FilesCorpus():
+            return _files(corpus, memo)
+        case TinyStoriesCorpus():
+            return open_tinystories(corpus, memo, cache, fresh)
+
+
+def _stories(corpus: StoriesCorpus) -> Source:
+    from scaling.data import stories
+
+    return Source(
+        kind="stories",
+        description=f"stories seed {corpus.seed}",
+        fingerprint=digest_of(["stories", stories.VERSION, corpus.seed, corpus.documents]),
+        details={"version": stories.VERSION, "seed": str(corpus.seed)},
+        parts={"train": partial(_tell, corpus)},
+        knows_floor=True,
+    )
+
+
+def _tell(corpus: StoriesCorpus) -> Iterator[Document]:
+    # In this process: a core writes some 5 MB/s, and a second one saves the default corpus's
+    # reader less than a second.
+    from scaling.data import stories
+
+    for story in stories.generate(corpus.seed, 0, corpus.documents):
+        yield Document(story.text, -story.log_probability)
+
+
+def _files(corpus: FilesCorpus, memo: FileMemo) -> Source:
+    globs = {
+        role: pattern
+        for role, pattern in (
+            ("train", corpus.files or corpus.train),
+            ("validation", corpus.validation),
+            ("test", corpus.test),
+        )
+        if pattern is not None
+    }
+    paths = {
+        role: _find(pattern, "files" if corpus.files else role) for role, pattern in globs.items()
+    }
+    # Without their paths: the same texts elsewhere, or under other names, are the same corpus.
+    content = sorted(
+        [role, path.suffix.lower(), _option(corpus, path), memo.digest(path)]
+        for role, found in paths.items()
+        for path in found
+    )
+    return Source(
+        kind="files",
+        description=", ".join(
+            f"{role} {pattern}" if corpus.train else pattern for role, pattern in globs.items()
+        ),
+        fingerprint=digest_of(["files", content]),
+        details={"files": str(sum(map(len, paths.values())))},
+        parts={role: partial(_read_all, corpus, found) for role, found in paths.items()},
+    )
+
+
+def _option(corpus: FilesCorpus, path: Path) -> str:
+    """The one field of the config that changes how this file is read."""
+    return corpus.separator if path.suffix.lower() == ".txt" else corpus.text_field
+
+
+def _find(pattern: str, field: str) -> list[Path]:
+    whole = str(Path(pattern).expanduser())
+    found = [Path(name) for name in sorted(glob(whole, recursive=True))]
+    files = [path for path in found if path.is_file()]
+    if not files:
+        if found:
+            raise UserError(
+                f"data.corpus.{field}: {pattern} is a folder; name the files in it,"
+                f" such as '{pattern.rstrip('/')}/*.jsonl'"
+            )
+        where = "" if Path(whole).is_absolute() else f" (looked from {Path.cwd()})"
+        raise UserError(f"data.corpus.{field}: no file matches '{pattern}'{where}")
+    odd = [path for path in files if path.suffix.lower() not in SUFFIXES]
+    if odd:
+        raise UserError(
+            f"data.corpus.{field}: {odd[0]} is none of the kinds of file that are"
+            f" read ({', '.join(SUFFIXES)})"
+        )
+    return files
+
+
+def _read_all(corpus: FilesCorpus, paths: Iterable[Path]) -> Iterator[Document]:
+    for path in paths:
+        for text in read(path, text_field=corpus.text_field, separator=corpus.separator):
+            yield Document(text)

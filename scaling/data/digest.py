@@ -1,0 +1,79 @@
+"""Hashes: what decides a document's split and place, and what a file's content is known by."""
+
+import hashlib
+import json
+import os
+import struct
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+_BLOCK = 1 << 20
+
+
+class Place(NamedTuple):
+    """Where a document's text alone puts it, whatever file it came from and whatever the seed."""
+
+    digest: bytes  # 16 bytes: equal texts have equal ones
+    share: float  # uniform in [0, 1): decides the split
+    order: int  # uniform in [0, 2^64): decides the place within the split
+
+
+def place(text: bytes) -> Place:
+    """Hash one document's UTF-8 text, normalised by nothing."""
+    digest = hashlib.blake2b(text, digest_size=16).digest()
+    share, order = struct.unpack("<QQ", digest)
+    # 53 bits fit a float exactly, so that the share can never round up to 1.
+    return Place(digest, (share >> 11) / 2**53, order)
+
+
+def digest_of(value: Any) -> str:
+    """SHA-256 of a value's canonical JSON, in hex."""
+    canonical = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file's content, in hex, in constant memory."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+class FileMemo:
+    """Content hashes of files, remembered in the cache for as long as size and time stay.
+
+    One small JSON file per path, replaced whole, so processes may share the folder without a lock.
+    """
+
+    def __init__(self, folder: Path, *, fresh: bool = False) -> None:
+        self._folder = folder
+        self._fresh = fresh
+
+    def digest(self, path: Path) -> str:
+        """SHA-256 of the file's content; read only when it is not known yet, or `fresh`."""
+        path = path.resolve()
+        known_as = digest_of(str(path))[:32]
+        memo = self._folder / f"{known_as}.json"
+        stat = path.stat()
+        state = {"path": str(path), "size": stat.st_size, "mtime_ns": stat.st_mtime_ns}
+        if not self._fresh:
+            try:
+                known: dict[str, Any] = json.loads(memo.read_text())
+            except (FileNotFoundError, ValueError):
+                known = {}
+            digest = known.pop("sha256", None)
+            if known == state and isinstance(digest, str):
+                return digest
+        digest = file_digest(path)
+        self._folder.mkdir(parents=True, exist_ok=True)
+        beside = memo.with_suffix(f".{os.getpid()}.tmp")
+        beside.write_text(json.dumps({**state, "sha256": digest}))
+        beside.replace(memo)
+        return digest
+
+    def digests(self, paths: Iterable[Path]) -> list[str]:
+        """The files' hashes in sorted order: what the files say, not what they are called."""
+        return sorted(self.digest(path) for path in paths)

@@ -1,0 +1,84 @@
+"""A split's texts while it is being built: a file in source order, read back in hash order.
+
+Memory is some 28 bytes a document, whatever the texts' length: the texts themselves stay on disk.
+"""
+
+from array import array
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+BLOCK = 2 << 20  # bytes of text held at a time
+
+
+class Spool:
+    """Texts are added in any order; after `seal` they come back sorted by their hash."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._writer = path.open("wb")
+        self._orders = array("Q")
+        self._lengths = array("Q")
+        self._nats = array("d")
+        self._starts: NDArray[np.uint64] = np.empty(0, np.uint64)
+        self.lengths: NDArray[np.uint64] = np.empty(0, np.uint64)  # bytes, in hash order
+        self.nats: NDArray[np.float64] = np.empty(0)  # -log p, in hash order
+        self.duplicates = 0  # documents whose text an earlier one has
+
+    @property
+    def documents(self) -> int:
+        """How many documents there are."""
+        return len(self._lengths)
+
+    @property
+    def size(self) -> int:
+        """Their UTF-8 bytes together."""
+        return int(self.lengths.sum())
+
+    def add(self, text: bytes, order: int, nats: float) -> None:
+        """Append one document."""
+        self._writer.write(text)
+        self._orders.append(order)
+        self._lengths.append(len(text))
+        self._nats.append(nats)
+
+    def seal(self) -> None:
+        """End the adding; sort. Equal texts have equal hashes, so that ties change nothing."""
+        self._writer.close()
+        orders = np.asarray(self._orders, np.uint64)
+        lengths = np.asarray(self._lengths, np.uint64)
+        order = np.argsort(orders, kind="stable")
+        self._starts = (np.cumsum(lengths) - lengths)[order]
+        self.lengths = lengths[order]
+        self.nats = np.asarray(self._nats, np.float64)[order]
+        self.duplicates = self.documents - len(np.unique(orders))
+
+    def documents_within(self, size: int) -> int:
+        """How many of the first documents have `size` bytes together, at least one."""
+        return max(1, int(np.searchsorted(np.cumsum(self.lengths), size, side="right")))
+
+    def blocks(self, documents: int | None = None) -> Iterator[list[str]]:
+        """Yield the (first so many) texts in hash order, in lists of some `BLOCK` bytes."""
+        block: list[str] = []
+        size = 0
+        starts_and_lengths = zip(self._starts[:documents], self.lengths[:documents], strict=True)
+        with self._path.open("rb", buffering=0) as file:  # a buffer would read ahead at each jump
+            for start, length in starts_and_lengths:
+                file.seek(start)
+                block.append(file.read(length).decode())
+                size += int(length)
+                if size >= BLOCK:
+                    yield block
+                    block, size = [], 0
+        if block:
+            yield block
+
+    def close(self) -> None:
+        """Let go of the file, also when nothing was sealed."""
+        self._writer.close()
+
+    def remove(self) -> None:
+        """Delete the file: the texts are needed no more."""
+        self._path.unlink()

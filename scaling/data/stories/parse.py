@@ -1,0 +1,298 @@
+"""Reading a text back through the grammar: its derivations, facts and contradictions."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
+
+from .grammar import (
+    UNBOUND,
+    Choice,
+    Grammar,
+    Part,
+    Parts,
+    Slot,
+    with_articles,
+    without_articles,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Contradiction:
+    """A mention that disagrees with the story before it, or with a fact of the world."""
+
+    position: int
+    """Where it stands, in characters from the start of the text."""
+    variable: str
+    """What it is about, as the grammar calls it: `hero`, `toy`, `total`."""
+    attribute: str
+    """Which form of it: `name`, `he`, `sound`."""
+    expected: str
+    found: str
+
+
+@dataclass(frozen=True, slots=True)
+class Parse:
+    """What a text says, or how far it makes sense."""
+
+    derivations: int
+    """How many ways the grammar can produce the text; 0 for a text that it cannot."""
+    log_probability: float
+    """Nats, of the whole text with its end; -inf where there is no derivation."""
+    path: tuple[tuple[str, int], ...] = ()
+    """The choices in order of the text: the name of the rule, the number of its alternative."""
+    facts: Mapping[str, object] = field(default_factory=dict)
+    """Each variable that the story mentions and the row of its table."""
+    contradictions: tuple[Contradiction, ...] = ()
+    """The least set of mentions that must change for the grammar to produce the text."""
+    reach: int = 0
+    """Characters of the text that some story begins with (contradictions allowed)."""
+
+    @property
+    def accepted(self) -> bool:
+        """Whether the grammar produces this very text."""
+        return self.derivations > 0
+
+
+_Candidate = tuple[int, str]  # the number of an alternative and the characters it begins with
+
+
+class _Trail(NamedTuple):
+    """What one reading has chosen so far, latest first: shared by all that branch from it."""
+
+    log: float
+    choice: Choice | None
+    option: int
+    before: _Trail | None
+
+
+class _Rest(NamedTuple):
+    """What is still to be read once the parts at hand are done."""
+
+    parts: Parts
+    at: int
+    then: _Rest | None
+
+
+class _State(NamedTuple):
+    position: int
+    parts: Parts
+    at: int
+    then: _Rest | None
+    values: tuple[int, ...]
+    trail: _Trail | None
+    contradictions: tuple[Contradiction, ...]
+
+
+class Reader:
+    """Reads texts by the structure they are written from.
+
+    Depth first over the choices, an alternative being tried only if the next character can start
+    it. A text that no derivation fits is read again with up to `tolerance` contradictions, fewest
+    first.
+    """
+
+    def __init__(self, grammar: Grammar, tolerance: int = 3) -> None:
+        self._grammar = grammar
+        self._tolerance = tolerance
+        self._initials: dict[Choice, dict[str, list[_Candidate]]] = {}
+        self._anything: dict[Choice, list[_Candidate]] = {}
+        self._furthest = 0
+
+    def read(self, text: str) -> Parse:
+        """Return every derivation of `text` summed up, or the nearest story's contradictions."""
+        self._furthest = 0
+        written, text = text, without_articles(text)
+        if with_articles(text) != written:  # "a owl", "an cow": no story says that
+            return Parse(0, -math.inf)
+        found = list(self._readings(text, 0))
+        if found:
+            logs = [sum_of_logs(end.trail) for end in found]
+            top = max(logs)  # of one derivation: the very number that writing it gave
+            total = top + math.log(math.fsum(math.exp(log - top) for log in logs))
+            return self._parse(written, found[0], len(found), total)
+        for allowed in range(1, self._tolerance + 1):
+            nearest = next(self._readings(text, allowed), None)
+            if nearest is not None:
+                return self._parse(written, nearest, 0, -math.inf)
+        return Parse(0, -math.inf, reach=_as_written(written, self._furthest))
+
+    def _parse(
+        self, written: str, end: _State, derivations: int, log_probability: float
+    ) -> Parse:
+        path: list[tuple[str, int]] = []
+        trail = end.trail
+        while trail is not None:
+            if trail.choice is not None:
+                path.append((trail.choice.name, trail.option))
+            trail = trail.before
+        facts = {
+            variable.name: variable.table[row]
+            for variable, row in zip(self._grammar.variables, end.values, strict=True)
+            if row != UNBOUND
+        }
+        return Parse(
+            derivations,
+            log_probability,
+            tuple(reversed(path)),
+            facts,
+            tuple(
+                replace(wrong, position=_as_written(written, wrong.position))
+                for wrong in end.contradictions
+            ),
+            reach=len(written),
+        )
+
+    def _readings(self, text: str, allowed: int) -> Iterator[_State]:
+        """Yield the end of every reading of `text` with exactly `allowed` contradictions."""
+        unbound = (UNBOUND,) * len(self._grammar.variables)
+        stack = [_State(0, (self._grammar.root,), 0, None, unbound, None, ())]
+        while stack:
+            state = stack.pop()
+            position, parts, at, then, values, trail, contradictions = state
+            while True:
+                if at == len(parts):
+                    if then is None:
+                        if position == len(text) and len(contradictions) == allowed:
+                            yield _State(position, parts, at, then, values, trail, contradictions)
+                        break
+                    parts, at, then = then
+                    continue
+                part = parts[at]
+                at += 1
+                if isinstance(part, str):
+                    if not text.startswith(part, position):
+                        break
+                    position += len(part)
+                elif isinstance(part, Choice):
+                    rest = _Rest(parts, at, then)
+                    for option, lead in self._candidates(part, text[position : position + 1]):
+                        if not text.startswith(lead, position):
+                            continue
+                        chosen = _Trail(part.logs[option], part, option, trail)
+                        stack.append(
+                            _State(
+                                position,
+                                part.options[option],
+                                0,
+                                rest,
+                                values,
+                                chosen,
+                                contradictions,
+                            )
+                        )
+                    break
+                elif values[part.number] == UNBOUND:
+                    given = part.variable.conditional(values)
+                    rows = [
+                        row for row in given.weights if text.startswith(part.forms[row], position)
+                    ]
+                    if not rows and len(given.weights) == 1 and len(contradictions) < allowed:
+                        (row,) = given.weights  # what follows from the rest: a wrong sum
+                        expected = part.forms[row]
+                        bound = (*values[: part.number], row, *values[part.number + 1 :])
+                        sure = _Trail(0.0, None, row, trail)
+                        for wrong in _mistaken(part, expected, text, position):
+                            stack.append(
+                                _State(
+                                    position + len(wrong.found),
+                                    parts,
+                                    at,
+                                    then,
+                                    bound,
+                                    sure,
+                                    (*contradictions, wrong),
+                                )
+                            )
+                    for row in rows:
+                        stack.append(
+                            _State(
+                                position + len(part.forms[row]),
+                                parts,
+                                at,
+                                then,
+                                (*values[: part.number], row, *values[part.number + 1 :]),
+                                _Trail(given.logs[row], None, row, trail),
+                                contradictions,
+                            )
+                        )
+                    break
+                else:
+                    expected = part.forms[values[part.number]]
+                    if len(contradictions) < allowed:
+                        for wrong in _mistaken(part, expected, text, position):
+                            stack.append(
+                                _State(
+                                    position + len(wrong.found),
+                                    parts,
+                                    at,
+                                    then,
+                                    values,
+                                    trail,
+                                    (*contradictions, wrong),
+                                )
+                            )
+                    if not text.startswith(expected, position):
+                        break
+                    position += len(expected)
+                self._furthest = max(self._furthest, position)
+
+    def _candidates(self, choice: Choice, character: str) -> list[_Candidate]:
+        """Return the alternatives that may go on with `character`, or may be empty."""
+        table = self._initials.get(choice)
+        if table is None:
+            table = self._initials[choice] = {}
+            self._anything[choice] = []
+            for option, parts in enumerate(choice.options):
+                lead = parts[0] if parts and isinstance(parts[0], str) else ""
+                initials = self._first(parts)
+                if initials is None:
+                    self._anything[choice].append((option, lead))
+                for initial in initials or ():
+                    table.setdefault(initial, []).append((option, lead))
+        return table.get(character, []) + self._anything[choice]
+
+    def _first(self, parts: Parts) -> set[str] | None:
+        """Return the characters `parts` can start with; None where the first may be empty."""
+        return self._first_of(parts[0]) if parts else None
+
+    def _first_of(self, part: Part) -> set[str] | None:
+        if isinstance(part, str):
+            return {part[0]}
+        if isinstance(part, Slot):
+            return {form[0] for form in part.forms if form}
+        initials: set[str] = set()
+        for option in part.options:
+            first = self._first(option)
+            if first is None:
+                return None
+            initials |= first
+        return initials
+
+
+def _mistaken(slot: Slot, expected: str, text: str, position: int) -> Iterator[Contradiction]:
+    """Yield every other form of the variable that the text has in place of the expected one."""
+    for form in slot.alternatives:
+        if form and form != expected and text.startswith(form, position):
+            yield Contradiction(position, slot.variable.name, slot.attribute, expected, form)
+
+
+def _as_written(text: str, position: int) -> int:
+    """Return where a position of the underlying form stands in the text, its "an"s counted."""
+    for article in re.finditer(r"\b[Aa]n ", text):
+        if article.start() + 1 >= position:
+            break
+        position += 1
+    return position
+
+
+def sum_of_logs(trail: _Trail | None) -> float:
+    """Add up the log-probabilities along a trail, in nats, rounded once."""
+    logs = []
+    while trail is not None:
+        logs.append(trail.log)
+        trail = trail.before
+    return math.fsum(logs)

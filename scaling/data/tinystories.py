@@ -1,0 +1,159 @@
+"""TinyStories through the `datasets` library: from the hub, its local cache, or a local folder."""
+
+import json
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from scaling.config import TinyStoriesCorpus
+from scaling.data.digest import FileMemo, digest_of
+from scaling.data.hub import (
+    hub_file,
+    offline,
+    revision_in_cache,
+    revision_on_hub,
+    unreachable,
+)
+from scaling.data.readers import divide
+from scaling.data.source import Document, Source
+from scaling.errors import UserError
+
+# Version 2 is kept beside the data set proper, as two text files.
+V2_FILES = {
+    "train": "TinyStoriesV2-GPT4-train.txt",
+    "validation": "TinyStoriesV2-GPT4-valid.txt",
+}
+_SEPARATOR = "<|endoftext|>"
+_ROWS = 1000
+_INSTEAD = (
+    "use the embedded corpus (--data.corpus.kind stories) or your own files"
+    " (--data.corpus.kind files --data.corpus.files 'texts/*.jsonl')"
+)
+
+
+def open_tinystories(
+    corpus: TinyStoriesCorpus, memo: FileMemo, cache: Path, fresh: bool
+) -> Source:
+    """The corpus as a source.
+
+    A revision not pinned to a commit is asked of the hub the first time (and when `fresh`) and
+    then remembered in `cache`, so that prepared data are found again without a network.
+    """
+    folder = Path(corpus.source).expanduser()
+    if folder.is_dir():
+        return _local(corpus, folder, memo)
+    remembered = cache / "revisions" / f"{digest_of([corpus.source, corpus.revision])[:32]}.json"
+    commit: str | None = None
+    if remembered.is_file() and not fresh:
+        commit = json.loads(remembered.read_text())["commit"]
+    if commit is None:
+        commit = revision_on_hub(corpus.source, "dataset", corpus.revision)
+        commit = commit or revision_in_cache(corpus.source, "dataset", corpus.revision)
+        if commit is None:
+            raise unreachable(corpus.source, _INSTEAD)
+        remembered.parent.mkdir(parents=True, exist_ok=True)
+        remembered.write_text(json.dumps({"source": corpus.source, "commit": commit}))
+    parts = _v2_on_hub if corpus.version == "v2-gpt4" else _v1_on_hub
+    return Source(
+        kind="tinystories",
+        description=f"{corpus.source} {corpus.version}, revision {commit[:12]}",
+        fingerprint=digest_of(["hub", corpus.source, corpus.version, commit]),
+        details={"revision": commit},
+        parts={role: partial(parts, corpus, commit, role) for role in V2_FILES},
+    )
+
+
+def _local(corpus: TinyStoriesCorpus, folder: Path, memo: FileMemo) -> Source:
+    v2 = {role: folder / name for role, name in V2_FILES.items()}
+    read: dict[str, Callable[[], Iterator[Document]]]
+    if corpus.version == "v2-gpt4":
+        missing = [path.name for path in v2.values() if not path.is_file()]
+        if missing:
+            raise UserError(
+                f"{folder} has no {' and no '.join(missing)}, the text files of version v2-gpt4"
+            )
+        files = list(v2.values())
+        read = {role: partial(_lines, str(path)) for role, path in v2.items()}
+    else:
+        files = [
+            path
+            for path in folder.rglob("*")
+            if path.is_file()
+            and path not in v2.values()
+            and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+        ]
+        read = {
+            role: partial(_rows, str(folder), None, role, corpus.streaming) for role in V2_FILES
+        }
+    return Source(
+        kind="tinystories",
+        description=f"{folder} {corpus.version}",
+        fingerprint=digest_of(["folder", corpus.version, memo.digests(files)]),
+        details={},
+        parts=read,
+    )
+
+
+def _v1_on_hub(corpus: TinyStoriesCorpus, commit: str, role: str) -> Iterator[Document]:
+    if revision_on_hub(corpus.source, "dataset", commit):
+        yield from _rows(corpus.source, commit, role, corpus.streaming)
+        return
+    with offline():
+        try:
+            dataset = _load(corpus.source, None, role, streaming=False)
+        except (FileNotFoundError, ConnectionError, ValueError) as error:
+            raise unreachable(corpus.source, _INSTEAD) from error
+    # What is cached is named by its commit; the cache may hold another than was asked for.
+    path = Path(dataset.cache_files[0]["filename"])
+    if commit not in path.parts:
+        raise UserError(
+            f"the hub cannot be reached, and the local cache has not revision {commit[:12]} of"
+            f" {corpus.source}, but {path.parent.name}: name that with --data.corpus.revision"
+        )
+    yield from _documents(dataset)
+
+
+def _v2_on_hub(corpus: TinyStoriesCorpus, commit: str, role: str) -> Iterator[Document]:
+    name = V2_FILES[role]
+    if corpus.streaming:
+        if not revision_on_hub(corpus.source, "dataset", commit):
+            raise unreachable(corpus.source, _INSTEAD)
+        return _lines(f"hf://datasets/{corpus.source}@{commit}/{name}")
+    path = hub_file(corpus.source, name, repo_type="dataset", revision=commit, instead=_INSTEAD)
+    return _lines(str(path))
+
+
+def _rows(source: str, commit: str | None, role: str, streaming: bool) -> Iterator[Document]:
+    try:
+        dataset = _load(source, commit, role, streaming)
+    except (FileNotFoundError, ValueError) as error:  # no data in it; no such split
+        raise UserError(
+            f"{source} has no {role} split that `datasets` can read: {error}"
+        ) from error
+    if "text" not in (dataset.column_names or ["text"]):
+        raise UserError(f"{source} has no column 'text', but {', '.join(dataset.column_names)}")
+    yield from _documents(dataset)
+
+
+def _load(source: str, commit: str | None, role: str, streaming: bool) -> Any:
+    import datasets
+
+    return datasets.load_dataset(source, revision=commit, split=role, streaming=streaming)
+
+
+def _documents(dataset: Any) -> Iterator[Document]:
+    for rows in dataset.iter(batch_size=_ROWS):
+        yield from (Document(text or "") for text in rows["text"])
+
+
+def _lines(file: str) -> Iterator[Document]:
+    """The documents of one text file, local or on the hub, without another copy of it."""
+    import datasets
+
+    # With their line ends, so that joining the lines gives back the file whatever a line is.
+    lines = datasets.load_dataset(
+        "text", data_files=file, split="train", streaming=True, keep_linebreaks=True
+    )
+    chunks = ("".join(rows["text"]) for rows in lines.iter(batch_size=_ROWS))
+    yield from map(Document, divide(chunks, _SEPARATOR))

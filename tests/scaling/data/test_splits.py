@@ -1,0 +1,181 @@
+"""Which document is in which split, and what is never in two."""
+
+from pathlib import Path
+
+import pytest
+
+from scaling.config import ByteTokenizer, DataConfig, FilesCorpus
+from scaling.data.prepare import PreparedData, prepare
+from scaling.data.splits import SplitRule
+from scaling.errors import UserError
+from tests.scaling.data.texts import Prepare, documents, stories, write_jsonl
+
+
+def split_files(
+    tmp_path: Path, heard: list[str] | None = None, **files: list[str]
+) -> PreparedData:
+    """Prepare a corpus whose parts are files of their own."""
+    names = {
+        role: str(write_jsonl(tmp_path / f"{role}.jsonl", texts)) for role, texts in files.items()
+    }
+    config = DataConfig(corpus=FilesCorpus(**names), tokenizer=ByteTokenizer(), context_length=4)
+    say = [].append if heard is None else heard.append
+    return prepare(config, cache=tmp_path / "cache", say=say)
+
+
+def test_every_document_is_in_one_split(prepared_with: Prepare) -> None:
+    prepared = prepared_with()
+    found = [
+        text for name in ("train", "validation", "test") for text in documents(prepared, name)
+    ]
+    assert sorted(found) == sorted(stories(400))
+    assert prepared.validation.documents == len(documents(prepared, "validation"))
+
+
+def test_shares_are_kept_about() -> None:
+    rule = SplitRule(validation_share=0.05, test_share=0.05)
+    splits = [rule.split_of(i / 1000) for i in range(1000)]
+    assert [splits.count(name) for name in ("test", "validation", "train")] == [50, 50, 900]
+
+
+def test_the_split_follows_from_the_text_alone(tmp_path: Path) -> None:
+    """Other files, another order, more documents: whatever is held out stays held out."""
+    cache = tmp_path / "cache"
+    config = DataConfig(tokenizer=ByteTokenizer(), context_length=4)
+
+    def splits(folder: str, files: dict[str, list[str]]) -> PreparedData:
+        (tmp_path / folder).mkdir()
+        for name, texts in files.items():
+            write_jsonl(tmp_path / folder / name, texts)
+        corpus = FilesCorpus(files=str(tmp_path / folder / "*.jsonl"))
+        return prepare(config.model_copy(update={"corpus": corpus}), cache=cache)
+
+    texts = stories(300)
+    one = splits("one", {"a.jsonl": texts})
+    other = splits("other", {"x.jsonl": texts[200:][::-1], "y.jsonl": texts[:200]})
+    assert (one.train.tokens_array() == other.train.tokens_array()).all()
+    more = splits("more", {"a.jsonl": [*stories(200, seed=1), *texts]})
+    for name in ("train", "validation", "test"):
+        assert set(documents(one, name)) <= set(documents(more, name))
+
+
+def test_the_same_files_elsewhere_are_the_same_corpus(tmp_path: Path) -> None:
+    for folder, name in (("a", "x.jsonl"), ("b", "y.jsonl")):
+        (tmp_path / folder).mkdir()
+        write_jsonl(tmp_path / folder / name, stories(100))
+    config = DataConfig(tokenizer=ByteTokenizer(), context_length=4)
+    a, b = (
+        prepare(
+            config.model_copy(
+                update={"corpus": FilesCorpus(files=str(tmp_path / f"{x}/*.jsonl"))}
+            ),
+            cache=tmp_path / "cache",
+        )
+        for x in "ab"
+    )
+    assert a.fingerprint == b.fingerprint
+    assert b.reused
+
+
+def test_duplicates_never_straddle_splits(tmp_path: Path) -> None:
+    texts = stories(300)
+    write_jsonl(tmp_path / "a.jsonl", texts + texts[::2] + texts[::3])
+    prepared = prepare(
+        DataConfig(
+            corpus=FilesCorpus(files=str(tmp_path / "a.jsonl")),
+            tokenizer=ByteTokenizer(),
+            context_length=4,
+        ),
+        cache=tmp_path / "cache",
+    )
+    split = {name: set(documents(prepared, name)) for name in ("train", "validation", "test")}
+    assert not split["train"] & split["validation"]
+    assert not split["train"] & split["test"]
+    assert not split["validation"] & split["test"]
+    total = prepared.train.documents + prepared.validation.documents
+    assert prepared.test
+    assert total + prepared.test.documents == 300 + 150 + 100
+
+
+def test_an_official_validation_is_kept_and_cleared_from_train(tmp_path: Path) -> None:
+    texts, heard = stories(200), list[str]()
+    prepared = split_files(tmp_path, heard, train=texts, validation=texts[:20])
+    assert sorted(documents(prepared, "validation")) == sorted(texts[:20])
+    assert set(documents(prepared, "train")) | set(documents(prepared, "test")) == set(texts[20:])
+    assert prepared.test
+    assert 0 < prepared.test.documents < 40
+    assert any("20 documents of train are also in validation or test" in line for line in heard)
+
+
+def test_three_official_splits(tmp_path: Path) -> None:
+    texts = stories(60)
+    prepared = split_files(
+        tmp_path, train=texts, validation=texts[:20], test=[*texts[15:25], *texts[:2]]
+    )
+    assert set(documents(prepared, "test")) == {*texts[15:25], *texts[:2]}
+    assert set(documents(prepared, "validation")) == set(texts[2:15])
+    assert set(documents(prepared, "train")) == set(texts[25:])
+
+
+def test_validation_reported_as_test_only_when_asked(prepared_with: Prepare) -> None:
+    apart = prepared_with()
+    assert apart.test
+    assert set(documents(apart, "test")).isdisjoint(documents(apart, "validation"))
+    same = prepared_with(val_is_test=True)
+    assert same.test
+    assert same.test.name == "test"
+    assert same.test.documents == same.validation.documents
+    assert same.train.documents == 400 - same.validation.documents
+
+
+def test_validation_cannot_be_test_where_a_test_is_given(tmp_path: Path) -> None:
+    path = str(write_jsonl(tmp_path / "a.jsonl", stories(5)))
+    corpus = FilesCorpus(train=path, validation=path, test=path)
+    with pytest.raises(UserError, match=r"data\.val_is_test .* but data\.corpus\.test names one"):
+        prepare(DataConfig(corpus=corpus, val_is_test=True), cache=tmp_path / "cache")
+
+
+def test_no_test_split(prepared_with: Prepare) -> None:
+    assert prepared_with(test_share=0).test is None
+
+
+def test_empty_and_broken_documents(tmp_path: Path) -> None:
+    heard: list[str] = []
+    (tmp_path / "a.jsonl").write_text('{"text": "half \\ud83d here"}\n', "utf-8")
+    prepared = split_files(
+        tmp_path, heard, train=["", "  \n", "A story."], validation=["One.", "\n"]
+    )
+    assert prepared.train.documents == 1
+    assert any("3 empty documents were left out" in line for line in heard)
+
+
+def test_half_a_surrogate_pair_is_mended(tmp_path: Path) -> None:
+    (tmp_path / "a.jsonl").write_text('{"text": "half \\ud83d here"}\n', "utf-8")
+    heard: list[str] = []
+    config = DataConfig(
+        corpus=FilesCorpus(
+            train=str(tmp_path / "a.jsonl"),
+            validation=str(write_jsonl(tmp_path / "b.jsonl", ["Other."])),
+        ),
+        tokenizer=ByteTokenizer(),
+        context_length=4,
+    )
+    prepared = prepare(config, cache=tmp_path / "cache", say=heard.append)
+    assert documents(prepared, "train") == ["half \ufffd here"]
+    assert any("half a surrogate pair" in line for line in heard)
+
+
+@pytest.mark.parametrize(
+    ("files", "says"),
+    [
+        ({"train": [""], "validation": [""]}, "the corpus has no document that is not empty"),
+        ({"train": ["A."], "validation": [""]}, "the validation split is empty, of 1 documents"),
+        ({"train": ["One story alone."]}, "split is empty"),
+        ({"train": ["A."], "validation": ["A."]}, "all its 1 documents are also in another split"),
+        ({"train": ["A."], "validation": ["B."]}, "too few for one window of data.context_length"),
+    ],
+)
+def test_corpora_too_small(tmp_path: Path, files: dict[str, list[str]], says: str) -> None:
+    with pytest.raises(UserError) as error:
+        split_files(tmp_path, **files)
+    assert says in str(error.value)

@@ -1,0 +1,55 @@
+"""The command line: quick help, exit codes, one sentence for a mistake."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+
+import pytest
+
+from scaling.cli import COMMANDS
+
+Call = Callable[..., subprocess.CompletedProcess[str]]
+HEAVY = ("torch", "mlflow", "numpy", "pandas", "optuna", "datasets", "matplotlib", "scipy")
+
+
+@pytest.mark.parametrize("words", [["--help"], ["train", "--help"], *[[c, "-h"] for c in COMMANDS]])
+def test_help_imports_nothing_heavy(words: list[str]) -> None:
+    code = f"""
+import sys
+from scaling.cli import tinyscale
+try:
+    tinyscale.main({words!r}, prog_name="tinyscale")
+except SystemExit as stop:
+    assert stop.code == 0, stop.code
+print("HEAVY", [m for m in {HEAVY!r} if m in sys.modules])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert "HEAVY []" in done.stdout
+
+
+def test_train_help_lists_the_fields_as_flags(tinyscale: Call) -> None:
+    text = tinyscale("train", "--help").stdout
+    for flag in ("--optimizer.lr", "--budget.tokens", "--data.corpus.kind", "--model.n_layers"):
+        assert flag in text
+
+
+def test_a_mistake_is_one_sentence_on_stderr_and_code_2(tinyscale: Call) -> None:
+    for words, sentence in [
+        (["train", "nothing"], "there is no config called nothing"),
+        (["train", "--modle.x", "3"], "did you mean model?"),
+        (["train", "--resume", "nowhere"], "There is no run nowhere"),
+        (["train", "baseline", "--seeds", "1,x"], "--seeds is '1,x'"),
+        (["generate", "nowhere"], "There is no run nowhere"),
+        (["trian"], "No such command 'trian'"),
+    ]:
+        done = tinyscale(*words)
+        assert done.returncode == 2, (words, done)
+        assert sentence in done.stderr
+        assert "Traceback" not in done.stderr
+        assert done.stdout == ""
+
+
+def test_cuda_where_there_is_none(tinyscale: Call) -> None:
+    done = tinyscale("train", "--runtime.device", "cuda", CUDA_VISIBLE_DEVICES="")
+    assert done.returncode == 2
+    assert "runtime.device is cuda, but torch finds no CUDA device here" in done.stderr

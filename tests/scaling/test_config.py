@@ -1,0 +1,168 @@
+"""Configs: what is accepted, what is derived, and the one sentence for each mistake."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from scaling.budget import Budget, in_steps
+from scaling.config import RunConfig
+from scaling.errors import UserError
+from scaling.recipes import load_config, parse_value, recipe_folder, recipe_names
+from scaling.schema import field_help
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_every_recipe_loads_and_survives_its_own_yaml(name: str) -> None:
+    config = load_config(name)
+    again = RunConfig.model_validate(yaml.safe_load(yaml.safe_dump(config.model_dump(mode="json"))))
+    assert again == config
+    assert again.identity == config.identity
+
+
+def test_baseline_names_every_field_of_its_variants() -> None:
+    def names(tree: object, path: str = "") -> set[str]:
+        if not isinstance(tree, dict):
+            return {path}
+        return {n for key, value in tree.items() for n in names(value, f"{path}.{key}".strip("."))}
+
+    written = names(yaml.safe_load((recipe_folder() / "baseline.yaml").read_text()))
+    resolved = names(load_config("baseline").model_dump(mode="json"))
+    derived = {"model.n_heads", "model.feedforward.d_ff"}
+    budgets = {f"budget.{unit}" for unit in Budget.model_fields}
+    assert resolved - written - derived - budgets == set()
+
+
+MISTAKES = [
+    (["--model.d_modle", "3"], "model.d_modle is not a known field; did you mean model.d_model?"),
+    (["--modle.d_model", "3"], "did you mean model?"),
+    (["--optimizer.lr", "fast"], "optimizer.lr is 'fast', but it should be a valid number"),
+    (["--optimizer.lr", "-1"], "optimizer.lr is -1, but it should be greater than 0"),
+    (["--budget", "{tokens: 3, steps: 4}"], "budget.steps and budget.tokens are given"),
+    (["--budget", "{}"], "none is given, but a budget is exactly one of tokens, steps"),
+    (["--model.n_heads", "3"], "model.n_heads 3 does not divide model.d_model 128; the nearest"),
+    (["--model.head_dim", "48"], "model.head_dim 48 does not divide model.d_model 128"),
+    (
+        ["--model.attention.kind", "gqa", "--model.attention.n_kv_heads", "3"],
+        "n_kv_heads 3 does not divide the 4 heads; the nearest that does is 2",
+    ),
+    (["--model.d_model", "66", "--model.n_heads", "2"], "model.head_dim 33 (d_model 66 over 2"),
+    (["--model.attention.kind", "gqb"], "model.attention.kind 'gqb' is not known; did you mean gqa"),
+    (["--data.corpus.files", "x"], "data.corpus.files belongs to kind files"),
+    (["--data.corpus.kind", "files"], "give either data.corpus.files or data.corpus.train"),
+    (["--batch.micro_size", "5"], "batch.micro_size 5 does not divide batch.size 16"),
+    (["--budget", "5"], "budget is 5, but it is a mapping of fields"),
+    (["--name", "a/b"], "names a folder"),
+    (["--seed"], "flag --seed needs a value"),
+    (["seed", "3"], "'seed' is not a flag"),
+]
+
+
+@pytest.mark.parametrize(("flags", "sentence"), MISTAKES, ids=[" ".join(f) for f, _ in MISTAKES])
+def test_a_mistake_in_a_flag_is_one_sentence(flags: list[str], sentence: str) -> None:
+    with pytest.raises(UserError) as caught:
+        load_config("baseline", flags)
+    assert sentence in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert str(caught.value).startswith(("flag --", "'seed'"))
+
+
+def test_a_mistake_in_a_file_names_the_file(workplace: Path) -> None:
+    Path("mine.yaml").write_text("extends: baseline\nmodel: {d_modle: 64}\n")
+    with pytest.raises(UserError, match=r"^mine\.yaml: model\.d_modle is not a known field"):
+        load_config("mine.yaml")
+    Path("broken.yaml").write_text("model: {d_model: 64\n")
+    with pytest.raises(UserError, match=r"^broken\.yaml: not valid YAML at line 2"):
+        load_config("broken.yaml")
+    Path("list.yaml").write_text("- 1\n")
+    with pytest.raises(UserError, match=r"^list\.yaml: a config is a mapping of fields, this is a"):
+        load_config("list.yaml")
+    Path("a.yaml").write_text("extends: b\n")
+    Path("b.yaml").write_text("extends: a\n")
+    with pytest.raises(UserError, match="extends itself"):
+        load_config("a.yaml")
+    with pytest.raises(UserError, match=r"did you mean gqa\?"):
+        load_config("gqaa")
+    with pytest.raises(UserError, match=r"there is no file nowhere\.yaml"):
+        load_config("nowhere.yaml")
+
+
+def test_extends_lays_the_child_on_its_parents(workplace: Path) -> None:
+    Path("parent.yaml").write_text("extends: gqa\nbudget: {steps: 7}\nmodel: {n_heads: 8}\n")
+    Path("sub").mkdir()
+    Path("sub/child.yaml").write_text("extends: ../parent\noptimizer: {lr: 1e-4}\n")
+    config = load_config("sub/child.yaml")
+    assert config.name == "child"
+    assert config.budget.steps == 7  # in place of baseline's tokens, not beside them
+    assert config.budget.tokens is None
+    assert config.optimizer.lr == 1e-4
+    assert config.model.attention.kind == "gqa"
+    assert (config.model.n_heads, config.model.head_dim) == (8, 16)  # head_dim 32 gave way
+
+
+def test_a_new_kind_keeps_only_the_fields_that_it_has_too() -> None:
+    config = load_config("baseline", ["--data.corpus.documents", "50", "--data.corpus.kind", "files",
+                                      "--data.corpus.files", "x.txt"])
+    assert config.data.corpus.model_dump()["files"] == "x.txt"
+    assert "documents" not in config.data.corpus.model_dump()
+
+
+def test_numbers_are_read_as_people_write_them() -> None:
+    assert parse_value("5e6") == 5e6
+    assert parse_value("1e-3") == 1e-3
+    assert parse_value("2_000_000") == 2_000_000
+    assert load_config("baseline", ["--budget.tokens=5e6"]).budget.tokens == 5_000_000
+
+
+@given(st.floats(min_value=1e-12, max_value=1e12, allow_nan=False))
+def test_any_positive_float_can_be_a_flag(number: float) -> None:
+    assert load_config("baseline", ["--optimizer.lr", repr(number)]).optimizer.lr == number
+
+
+def test_identity_is_what_is_computed_and_not_where_or_how() -> None:
+    base = load_config("baseline")
+    same = load_config(
+        "baseline",
+        ["--name", "other", "--seed", "7", "--tracking.experiment", "x", "--runtime.threads", "1",
+         "--checkpoint.keep", "9", "--batch.micro_size", "4", "--model.n_heads", "4"],
+    )
+    assert same.identity == base.identity
+    for flags in (["--optimizer.lr", "1e-3"], ["--data.fraction", "0.5"], ["--budget.steps", "9"]):
+        assert load_config("baseline", flags).identity != base.identity
+
+
+def test_cohorts_are_of_one_shape_and_length() -> None:
+    base = load_config("baseline")
+    for flags in (["--seed", "3"], ["--optimizer.lr", "1e-3"], ["--data.fraction", "0.5"],
+                  ["--schedule.warmup", "0.1"], ["--optimizer.weight_decay", "0"]):
+        assert load_config("baseline", flags).cohort_key == base.cohort_key
+    for flags in (["--model.d_model", "64"], ["--budget.steps", "9"], ["--batch.size", "8"]):
+        assert load_config("baseline", flags).cohort_key != base.cohort_key
+
+
+def test_every_field_has_a_description_and_a_flag() -> None:
+    fields = list(field_help(RunConfig))
+    assert {"--optimizer.lr", "--budget.tokens", "--data.corpus.kind"} <= {f.flag for f in fields}
+    assert [f.flag for f in fields if not f.description] == []
+
+
+@pytest.mark.parametrize(
+    "budget",
+    [{"tokens": 81920}, {"steps": 20}, {"epochs": 0.8}, {"flops": 81920 * 6e6},
+     {"tokens_per_param": 0.08192}],
+)
+def test_a_budget_means_the_same_in_every_unit(budget: dict[str, float]) -> None:
+    resolved = Budget.model_validate(budget).resolve(
+        tokens_per_step=4096, tokens_per_epoch=102_400, flops_per_token=6e6, parameters=10**6
+    )
+    assert resolved.steps == 20
+    assert resolved.tokens == 81920
+    assert resolved.epochs == pytest.approx(0.8)
+    assert resolved.flops == pytest.approx(81920 * 6e6)
+    assert resolved.tokens_per_param == pytest.approx(0.08192)
+
+
+def test_intervals_are_shares_or_steps() -> None:
+    assert [in_steps(x, 200) for x in (None, 0.1, 0.001, 1, 50)] == [None, 20, 1, 1, 50]

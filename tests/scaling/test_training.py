@@ -1,0 +1,193 @@
+"""Training as a user relies on it: it learns, it resumes exactly, cohorts equal solo runs."""
+
+import json
+import math
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from scaling.checkpoint import Checkpoints
+from scaling.config import RunConfig
+from scaling.errors import UserError
+from scaling.runs import find_run
+from scaling.tracking.folder import RunFolder, run_folders
+from scaling.training import RunResult, resume, train
+
+Tiny = Callable[..., RunConfig]
+Call = Callable[..., subprocess.CompletedProcess[str]]
+
+
+def run(*configs: RunConfig) -> list[RunResult]:
+    return train(configs, say=lambda _: None, progress=lambda _: None)
+
+
+def metrics(folder: RunFolder, *, timed: bool = False) -> list[tuple[int, str, float]]:
+    clocks = ("tokens_per_second", "mfu", "final/tokens_per_second", "final/wall_seconds")
+    return sorted(
+        (row.step, key, value)
+        for row in folder.rows()
+        for key, value in row.metrics.items()
+        if timed or key not in clocks
+    )
+
+
+def weights(folder: RunFolder) -> dict[str, torch.Tensor]:
+    return Checkpoints(folder.path / "checkpoints").at("last").load_weights()
+
+
+def test_a_run_learns_and_leaves_its_record(tiny: Tiny) -> None:
+    (result,) = run(tiny())
+    assert result.status == "FINISHED"
+    folder, summary = result.folder.path, result.summary
+    assert summary["final_val_loss"] < math.log(257) - 1.5
+    assert summary["best_val_loss"] <= summary["final_val_loss"]
+    assert summary["steps"] == 30
+    assert summary["tokens"] == 30 * 4 * 32
+    assert summary["final_val_perplexity"] == pytest.approx(math.exp(summary["final_val_loss"]))
+    # One byte a token, but for the end of each text, which is a token of no bytes.
+    assert summary["final_val_bpb"] >= summary["final_val_loss"] / math.log(2)
+    for name in ("config.yaml", "tokenizer.json", "metrics.csv", "summary.json", "samples.md",
+                 "figures/loss.png", "figures/throughput.png", "run.json", "metrics.jsonl"):
+        assert (folder / name).stat().st_size > 0, name
+    steps = [row.step for row in result.folder.rows() if "val/loss" in row.metrics]
+    assert steps == [0, 10, 20, 30]
+    logged = {key for row in result.folder.rows() for key in row.metrics}
+    assert {"train/loss", "val/loss", "val/bpb", "val/perplexity", "test/loss", "test/bpb", "lr",
+            "tokens", "tokens_per_second", "mfu", "grad_norm", "grad_norm/blocks.0",
+            "weight_norm/embedding", "final/val_loss", "best/val_loss"} <= logged
+
+
+def test_a_resumed_run_equals_an_unbroken_one_bit_for_bit(tiny: Tiny) -> None:
+    (unbroken,) = run(tiny())
+
+    def kill_at_17(trainer: object) -> None:
+        if trainer.step == 17:  # type: ignore[attr-defined]
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    (killed,) = train([tiny()], say=lambda _: None, progress=kill_at_17)
+    assert killed.status == "KILLED"
+    assert Checkpoints(killed.folder.path / "checkpoints").steps[-1] == 17
+    (resumed,) = resume([killed.folder], say=lambda _: None, progress=lambda _: None)
+    assert resumed.status == "FINISHED"
+    assert metrics(resumed.folder) == metrics(unbroken.folder)
+    for name, value in weights(unbroken.folder).items():
+        assert torch.equal(weights(resumed.folder)[name], value), name
+    with pytest.raises(UserError, match="is finished; there is nothing to resume"):
+        resume([resumed.folder], say=lambda _: None, progress=lambda _: None)
+
+
+def test_no_step_is_logged_twice_after_a_crash_between_checkpoints(tiny: Tiny) -> None:
+    (unbroken,) = run(tiny())
+
+    def crash_at_17(trainer: object) -> None:
+        if trainer.step == 17:  # type: ignore[attr-defined]
+            raise RuntimeError("power cut")
+
+    config = tiny("--checkpoint.save_every", "5")
+    with pytest.raises(RuntimeError, match="power cut"):
+        train([config], say=lambda _: None, progress=crash_at_17)
+    folder = run_folders(Path("runs"))[-1]
+    record = folder.read_record()
+    assert record.status == "FAILED"
+    assert "power cut" in (folder.path / "traceback.txt").read_text()
+    assert Checkpoints(folder.path / "checkpoints").steps[-1] == 15  # steps 16 and 17 are logged
+    (resumed,) = resume([folder], say=lambda _: None, progress=lambda _: None)
+    assert metrics(resumed.folder) == metrics(unbroken.folder)
+
+
+def test_a_cohort_equals_its_solo_runs(tiny: Tiny) -> None:
+    flags = [("--seed", "1"), ("--seed", "2", "--optimizer.lr", "3e-3"),
+             ("--seed", "3", "--data.fraction", "0.5", "--schedule.warmup", "0.3")]
+    together = run(*[tiny(*f) for f in flags])
+    assert {r.folder.read_record().cohort[0] for r in together} == {
+        together[0].folder.read_record().id
+    }
+    for member, f in zip(together, flags, strict=True):
+        (solo,) = run(tiny(*f))
+        assert member.summary["final_val_loss"] == pytest.approx(
+            solo.summary["final_val_loss"], rel=2e-5
+        )
+        for name, value in weights(solo.folder).items():
+            torch.testing.assert_close(weights(member.folder)[name], value, rtol=2e-3, atol=2e-5)
+
+
+def test_a_diverging_member_is_a_result_and_leaves_the_others_alone(tiny: Tiny) -> None:
+    wild = tiny("--seed", "2", "--optimizer.lr", "1e30", "--optimizer.grad_clip", "null")
+    calm, diverged = run(tiny("--seed", "1"), wild)
+    assert diverged.status == "FINISHED"
+    assert diverged.summary["diverged"] is True
+    assert diverged.folder.read_record().tags["tinyscale.diverged"] == "true"
+    assert "final_val_loss" not in diverged.summary
+    assert all(math.isfinite(value) for _, _, value in metrics(diverged.folder, timed=True))
+    beside, _ = run(tiny("--seed", "1"), tiny("--seed", "2"))
+    assert metrics(calm.folder) == metrics(beside.folder)
+
+
+def test_accumulation_changes_nothing_but_rounding(tiny: Tiny) -> None:
+    (whole,) = run(tiny())
+    (parts,) = run(tiny("--batch.micro_size", "1"))
+    assert parts.summary["final_val_loss"] == pytest.approx(
+        whole.summary["final_val_loss"], rel=1e-4
+    )
+
+
+def test_kept_checkpoints(tiny: Tiny) -> None:
+    (result,) = run(tiny("--checkpoint.every", "5", "--checkpoint.keep", "2"))
+    checkpoints = Checkpoints(result.folder.path / "checkpoints")
+    best = checkpoints.best
+    assert best is not None
+    assert set(checkpoints.steps) == {20, 25, 30, best.step}
+    with pytest.raises(UserError, match="has no checkpoint 7; it has last, best, 20, 25, 30"):
+        checkpoints.at(7)
+
+
+def test_runs_of_different_shape_do_not_make_a_cohort(tiny: Tiny) -> None:
+    with pytest.raises(UserError, match="differ in shape"):
+        run(tiny(), tiny("--model.d_model", "32"))
+
+
+def test_a_copied_run_folder_is_a_whole_run(tiny: Tiny, workplace: Path) -> None:
+    (result,) = run(tiny())
+    its_id = result.folder.read_record().id
+    copied = workplace / "elsewhere" / result.folder.path.name
+    shutil.copytree(result.folder.path, copied)
+    shutil.rmtree("runs")
+    assert find_run(str(copied)).read_record().id == its_id
+    assert weights(find_run(str(copied)))
+
+
+def test_two_seeds_are_one_group_and_two_runs(tiny_yaml: Path, tinyscale: Call) -> None:
+    done = tinyscale("train", "tiny.yaml", "--seeds", "1,2", "--json", "--budget.steps", "5")
+    assert done.returncode == 0, done.stderr
+    first, second = json.loads(done.stdout)
+    assert (first["seed"], second["seed"]) == (1, 2)
+    assert first["identity"] == second["identity"]
+    assert first["mlflow_run_id"] != second["mlflow_run_id"]
+
+
+@pytest.mark.drill
+def test_a_run_killed_by_sigkill_resumes_to_the_same_numbers(
+    tiny_yaml: Path, tiny: Tiny, tinyscale: Call
+) -> None:
+    (unbroken,) = run(tiny("--budget.steps", "400"))
+    words = [sys.executable, "-m", "scaling.cli", "train", "tiny.yaml", "--budget.steps", "400"]
+    words += ["--tracking.folder", "killed"]
+    process = subprocess.Popen(words, stderr=subprocess.DEVNULL)
+    while not (folders := run_folders(Path("killed"))) or len(folders[0].rows()) < 150:
+        time.sleep(0.01)
+        assert process.poll() is None
+    process.kill()
+    process.wait()
+    folder = folders[0]
+    assert folder.read_record().status == "RUNNING"
+    done = tinyscale("train", "--resume", str(folder.path))
+    assert done.returncode == 0, done.stderr
+    assert metrics(folder) == metrics(unbroken.folder)
