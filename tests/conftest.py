@@ -13,7 +13,8 @@ import yaml
 from scaling.config import RunConfig
 from scaling.recipes import load_config
 
-WORDS = "the a cat dog sat ran on in red big small tree house and then she he saw found lost".split()
+TEXT = "the a cat dog sat ran on in red big small tree house and then she he saw found lost"
+WORDS = TEXT.split()
 
 
 @pytest.fixture(scope="session")

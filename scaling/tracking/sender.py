@@ -19,6 +19,7 @@ class Sender:
 
     interval = 5.0  # seconds between rounds
     slowest = 60.0  # the longest pause after failures
+    deadline = 60.0  # the longest wait at the end of a run
 
     def __init__(self, uri: str, say: Callable[[str], None]) -> None:
         self.uri, self.say = uri, say
@@ -32,13 +33,13 @@ class Sender:
         self._folders = list(folders)
         self._thread.start()
 
-    def close(self, deadline: float = 60.0) -> bool:
+    def close(self) -> bool:
         """Send the rest, for at most `deadline` seconds; returns whether all of it arrived."""
         self._closing.set()
-        self._thread.join(deadline)
+        self._thread.join(self.deadline)
         arrived = not self._thread.is_alive() and self._failed is None
         if not arrived:
-            why = self._failed or f"it did not answer within {deadline:.0f} s"
+            why = self._failed or f"it did not answer within {self.deadline:.0f} s"
             self.say(
                 f"The store {self.uri} lacks a part of this run ({why});"
                 " the run folder has it all, and `tinyscale doctor` sends it."

@@ -12,7 +12,9 @@ Call = Callable[..., subprocess.CompletedProcess[str]]
 HEAVY = ("torch", "mlflow", "numpy", "pandas", "optuna", "datasets", "matplotlib", "scipy")
 
 
-@pytest.mark.parametrize("words", [["--help"], ["train", "--help"], *[[c, "-h"] for c in COMMANDS]])
+@pytest.mark.parametrize(
+    "words", [["--help"], ["train", "--help"], *[[c, "-h"] for c in COMMANDS]]
+)
 def test_help_imports_nothing_heavy(words: list[str]) -> None:
     code = f"""
 import sys

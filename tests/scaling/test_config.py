@@ -17,7 +17,9 @@ from scaling.schema import field_help
 @pytest.mark.parametrize("name", recipe_names())
 def test_every_recipe_loads_and_survives_its_own_yaml(name: str) -> None:
     config = load_config(name)
-    again = RunConfig.model_validate(yaml.safe_load(yaml.safe_dump(config.model_dump(mode="json"))))
+    again = RunConfig.model_validate(
+        yaml.safe_load(yaml.safe_dump(config.model_dump(mode="json")))
+    )
     assert again == config
     assert again.identity == config.identity
 
@@ -49,7 +51,10 @@ MISTAKES = [
         "n_kv_heads 3 does not divide the 4 heads; the nearest that does is 2",
     ),
     (["--model.d_model", "66", "--model.n_heads", "2"], "model.head_dim 33 (d_model 66 over 2"),
-    (["--model.attention.kind", "gqb"], "model.attention.kind 'gqb' is not known; did you mean gqa"),
+    (
+        ["--model.attention.kind", "gqb"],
+        "model.attention.kind 'gqb' is not known; did you mean gqa",
+    ),
     (["--data.corpus.files", "x"], "data.corpus.files belongs to kind files"),
     (["--data.corpus.kind", "files"], "give either data.corpus.files or data.corpus.train"),
     (["--batch.micro_size", "5"], "batch.micro_size 5 does not divide batch.size 16"),
@@ -77,7 +82,9 @@ def test_a_mistake_in_a_file_names_the_file(workplace: Path) -> None:
     with pytest.raises(UserError, match=r"^broken\.yaml: not valid YAML at line 2"):
         load_config("broken.yaml")
     Path("list.yaml").write_text("- 1\n")
-    with pytest.raises(UserError, match=r"^list\.yaml: a config is a mapping of fields, this is a"):
+    with pytest.raises(
+        UserError, match=r"^list\.yaml: a config is a mapping of fields, this is a"
+    ):
         load_config("list.yaml")
     Path("a.yaml").write_text("extends: b\n")
     Path("b.yaml").write_text("extends: a\n")
@@ -103,8 +110,17 @@ def test_extends_lays_the_child_on_its_parents(workplace: Path) -> None:
 
 
 def test_a_new_kind_keeps_only_the_fields_that_it_has_too() -> None:
-    config = load_config("baseline", ["--data.corpus.documents", "50", "--data.corpus.kind", "files",
-                                      "--data.corpus.files", "x.txt"])
+    config = load_config(
+        "baseline",
+        [
+            "--data.corpus.documents",
+            "50",
+            "--data.corpus.kind",
+            "files",
+            "--data.corpus.files",
+            "x.txt",
+        ],
+    )
     assert config.data.corpus.model_dump()["files"] == "x.txt"
     assert "documents" not in config.data.corpus.model_dump()
 
@@ -125,8 +141,22 @@ def test_identity_is_what_is_computed_and_not_where_or_how() -> None:
     base = load_config("baseline")
     same = load_config(
         "baseline",
-        ["--name", "other", "--seed", "7", "--tracking.experiment", "x", "--runtime.threads", "1",
-         "--checkpoint.keep", "9", "--batch.micro_size", "4", "--model.n_heads", "4"],
+        [
+            "--name",
+            "other",
+            "--seed",
+            "7",
+            "--tracking.experiment",
+            "x",
+            "--runtime.threads",
+            "1",
+            "--checkpoint.keep",
+            "9",
+            "--batch.micro_size",
+            "4",
+            "--model.n_heads",
+            "4",
+        ],
     )
     assert same.identity == base.identity
     for flags in (["--optimizer.lr", "1e-3"], ["--data.fraction", "0.5"], ["--budget.steps", "9"]):
@@ -135,8 +165,13 @@ def test_identity_is_what_is_computed_and_not_where_or_how() -> None:
 
 def test_cohorts_are_of_one_shape_and_length() -> None:
     base = load_config("baseline")
-    for flags in (["--seed", "3"], ["--optimizer.lr", "1e-3"], ["--data.fraction", "0.5"],
-                  ["--schedule.warmup", "0.1"], ["--optimizer.weight_decay", "0"]):
+    for flags in (
+        ["--seed", "3"],
+        ["--optimizer.lr", "1e-3"],
+        ["--data.fraction", "0.5"],
+        ["--schedule.warmup", "0.1"],
+        ["--optimizer.weight_decay", "0"],
+    ):
         assert load_config("baseline", flags).cohort_key == base.cohort_key
     for flags in (["--model.d_model", "64"], ["--budget.steps", "9"], ["--batch.size", "8"]):
         assert load_config("baseline", flags).cohort_key != base.cohort_key
@@ -150,8 +185,13 @@ def test_every_field_has_a_description_and_a_flag() -> None:
 
 @pytest.mark.parametrize(
     "budget",
-    [{"tokens": 81920}, {"steps": 20}, {"epochs": 0.8}, {"flops": 81920 * 6e6},
-     {"tokens_per_param": 0.08192}],
+    [
+        {"tokens": 81920},
+        {"steps": 20},
+        {"epochs": 0.8},
+        {"flops": 81920 * 6e6},
+        {"tokens_per_param": 0.08192},
+    ],
 )
 def test_a_budget_means_the_same_in_every_unit(budget: dict[str, float]) -> None:
     resolved = Budget.model_validate(budget).resolve(

@@ -54,15 +54,38 @@ def test_a_run_learns_and_leaves_its_record(tiny: Tiny) -> None:
     assert summary["final_val_perplexity"] == pytest.approx(math.exp(summary["final_val_loss"]))
     # One byte a token, but for the end of each text, which is a token of no bytes.
     assert summary["final_val_bpb"] >= summary["final_val_loss"] / math.log(2)
-    for name in ("config.yaml", "tokenizer.json", "metrics.csv", "summary.json", "samples.md",
-                 "figures/loss.png", "figures/throughput.png", "run.json", "metrics.jsonl"):
+    for name in (
+        "config.yaml",
+        "tokenizer.json",
+        "metrics.csv",
+        "summary.json",
+        "samples.md",
+        "figures/loss.png",
+        "figures/throughput.png",
+        "run.json",
+        "metrics.jsonl",
+    ):
         assert (folder / name).stat().st_size > 0, name
     steps = [row.step for row in result.folder.rows() if "val/loss" in row.metrics]
     assert steps == [0, 10, 20, 30]
     logged = {key for row in result.folder.rows() for key in row.metrics}
-    assert {"train/loss", "val/loss", "val/bpb", "val/perplexity", "test/loss", "test/bpb", "lr",
-            "tokens", "tokens_per_second", "mfu", "grad_norm", "grad_norm/blocks.0",
-            "weight_norm/embedding", "final/val_loss", "best/val_loss"} <= logged
+    assert {
+        "train/loss",
+        "val/loss",
+        "val/bpb",
+        "val/perplexity",
+        "test/loss",
+        "test/bpb",
+        "lr",
+        "tokens",
+        "tokens_per_second",
+        "mfu",
+        "grad_norm",
+        "grad_norm/blocks.0",
+        "weight_norm/embedding",
+        "final/val_loss",
+        "best/val_loss",
+    } <= logged
 
 
 def test_a_resumed_run_equals_an_unbroken_one_bit_for_bit(tiny: Tiny) -> None:
@@ -104,8 +127,11 @@ def test_no_step_is_logged_twice_after_a_crash_between_checkpoints(tiny: Tiny) -
 
 
 def test_a_cohort_equals_its_solo_runs(tiny: Tiny) -> None:
-    flags = [("--seed", "1"), ("--seed", "2", "--optimizer.lr", "3e-3"),
-             ("--seed", "3", "--data.fraction", "0.5", "--schedule.warmup", "0.3")]
+    flags = [
+        ("--seed", "1"),
+        ("--seed", "2", "--optimizer.lr", "3e-3"),
+        ("--seed", "3", "--data.fraction", "0.5", "--schedule.warmup", "0.3"),
+    ]
     together = run(*[tiny(*f) for f in flags])
     assert {r.folder.read_record().cohort[0] for r in together} == {
         together[0].folder.read_record().id

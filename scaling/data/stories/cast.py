@@ -83,4 +83,3 @@ def variables() -> list[Variable]:
         _number("fewer", "many", _smaller),
         _number("rest", "many fewer", lambda a, b: {_row(a.value - b.value): 1}),
     ]
-

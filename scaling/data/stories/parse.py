@@ -120,9 +120,7 @@ class Reader:
                 return self._parse(written, nearest, 0, -math.inf)
         return Parse(0, -math.inf, reach=_as_written(written, self._furthest))
 
-    def _parse(
-        self, written: str, end: _State, derivations: int, log_probability: float
-    ) -> Parse:
+    def _parse(self, written: str, end: _State, derivations: int, log_probability: float) -> Parse:
         path: list[tuple[str, int]] = []
         trail = end.trail
         while trail is not None:

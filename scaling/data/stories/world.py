@@ -238,11 +238,13 @@ GROWNUPS = (
 
 PET_NAMES = tuple(
     Person(name, i % 2 == 0, "girl" if i % 2 == 0 else "boy")
-    for i, name in enumerate(_words(
-        "Luna Spot Fluffy Rex Snowy Buddy Ginger Patch Princess Rocky Honey Scout Cookie Bingo "
-        "Pearl Biscuit Peaches Pepper Misty Smoky Sugar Sandy Goldie Ziggy Velvet Pickles "
-        "Cinnamon Waffles Bubbles Nibbles Pixie Tiger Muffin Bandit Clover Rusty"
-    ))
+    for i, name in enumerate(
+        _words(
+            "Luna Spot Fluffy Rex Snowy Buddy Ginger Patch Princess Rocky Honey Scout Cookie Bingo "
+            "Pearl Biscuit Peaches Pepper Misty Smoky Sugar Sandy Goldie Ziggy Velvet Pickles "
+            "Cinnamon Waffles Bubbles Nibbles Pixie Tiger Muffin Bandit Clover Rusty"
+        )
+    )
 )
 
 ANIMALS = (
@@ -431,12 +433,31 @@ INDOOR_SPOTS = tuple(
     map(
         Word,
         (
-            "under the bed", "behind the couch", "in the closet", "under the table", "in a box",
-            "behind the door", "on the shelf", "in the toy chest", "under a pillow",
-            "behind the curtain", "in the laundry basket", "under the rug", "in the bathtub",
-            "beside the lamp", "in a drawer", "under the stairs", "on top of the cupboard",
-            "in the attic", "behind the clock", "in the pantry", "under the blue blanket",
-            "inside a boot", "between two books", "in the sink", "next to the piano",
+            "under the bed",
+            "behind the couch",
+            "in the closet",
+            "under the table",
+            "in a box",
+            "behind the door",
+            "on the shelf",
+            "in the toy chest",
+            "under a pillow",
+            "behind the curtain",
+            "in the laundry basket",
+            "under the rug",
+            "in the bathtub",
+            "beside the lamp",
+            "in a drawer",
+            "under the stairs",
+            "on top of the cupboard",
+            "in the attic",
+            "behind the clock",
+            "in the pantry",
+            "under the blue blanket",
+            "inside a boot",
+            "between two books",
+            "in the sink",
+            "next to the piano",
             "in the cellar",
         ),
     )
@@ -446,12 +467,30 @@ OUTDOOR_SPOTS = tuple(
     map(
         Word,
         (
-            "under a bush", "behind a tree", "in the tall grass", "under the bench",
-            "behind a rock", "in the sandbox", "by the fence", "in a pile of leaves",
-            "up in a tree", "under the slide", "behind the shed", "in the mud", "next to the well",
-            "inside a hollow log", "in the flower bed", "under a cart", "beside the pond",
-            "on the old wall", "in the ditch", "between two bushes", "at the bottom of the hill",
-            "under the bridge", "behind the gate", "in a wheelbarrow",
+            "under a bush",
+            "behind a tree",
+            "in the tall grass",
+            "under the bench",
+            "behind a rock",
+            "in the sandbox",
+            "by the fence",
+            "in a pile of leaves",
+            "up in a tree",
+            "under the slide",
+            "behind the shed",
+            "in the mud",
+            "next to the well",
+            "inside a hollow log",
+            "in the flower bed",
+            "under a cart",
+            "beside the pond",
+            "on the old wall",
+            "in the ditch",
+            "between two bushes",
+            "at the bottom of the hill",
+            "under the bridge",
+            "behind the gate",
+            "in a wheelbarrow",
         ),
     )
 )
@@ -517,10 +556,28 @@ SKILLS = tuple(
     map(
         Word,
         (
-            "ride a bike", "swim", "tie a bow", "whistle", "skate", "climb a rope", "jump rope",
-            "read", "do a handstand", "juggle", "hop backward", "play the drum", "bake a pie",
-            "sing a high note", "tell the time", "row a boat", "catch a ball", "write a name",
-            "float on the water", "do a cartwheel", "fold a crane", "say the alphabet",
+            "ride a bike",
+            "swim",
+            "tie a bow",
+            "whistle",
+            "skate",
+            "climb a rope",
+            "jump rope",
+            "read",
+            "do a handstand",
+            "juggle",
+            "hop backward",
+            "play the drum",
+            "bake a pie",
+            "sing a high note",
+            "tell the time",
+            "row a boat",
+            "catch a ball",
+            "write a name",
+            "float on the water",
+            "do a cartwheel",
+            "fold a crane",
+            "say the alphabet",
         ),
     )
 )
@@ -580,9 +637,19 @@ TOOLS = (
 TREATS = tuple(
     Noun(*pair.split("/"))
     for pair in (
-        "cookie/cookies", "cupcake/cupcakes", "muffin/muffins", "pancake/pancakes",
-        "candy/candies", "bun/buns", "sandwich/sandwiches", "lollipop/lollipops", "waffle/waffles",
-        "cracker/crackers", "donut/donuts", "brownie/brownies", "pretzel/pretzels",
+        "cookie/cookies",
+        "cupcake/cupcakes",
+        "muffin/muffins",
+        "pancake/pancakes",
+        "candy/candies",
+        "bun/buns",
+        "sandwich/sandwiches",
+        "lollipop/lollipops",
+        "waffle/waffles",
+        "cracker/crackers",
+        "donut/donuts",
+        "brownie/brownies",
+        "pretzel/pretzels",
         "ice pop/ice pops",
     )
 )
@@ -590,10 +657,26 @@ TREATS = tuple(
 COUNTED = tuple(
     Noun(*pair.split("/"))
     for pair in (
-        "shell/shells", "stone/stones", "leaf/leaves", "flower/flowers", "button/buttons",
-        "egg/eggs", "acorn/acorns", "sticker/stickers", "crayon/crayons", "block/blocks",
-        "coin/coins", "feather/feathers", "bead/beads", "pine cone/pine cones", "stamp/stamps",
-        "star/stars", "card/cards", "bottle cap/bottle caps", "ribbon/ribbons", "pebble/pebbles",
+        "shell/shells",
+        "stone/stones",
+        "leaf/leaves",
+        "flower/flowers",
+        "button/buttons",
+        "egg/eggs",
+        "acorn/acorns",
+        "sticker/stickers",
+        "crayon/crayons",
+        "block/blocks",
+        "coin/coins",
+        "feather/feathers",
+        "bead/beads",
+        "pine cone/pine cones",
+        "stamp/stamps",
+        "star/stars",
+        "card/cards",
+        "bottle cap/bottle caps",
+        "ribbon/ribbons",
+        "pebble/pebbles",
     )
 )
 
@@ -614,26 +697,39 @@ FEELINGS = (
         "happy",
         "smiled",
         (
-            "everyone was playing together", "the sun came out again", "{he} got a hug",
-            "{his} friends came to visit", "it was {his} birthday",
-            "{his} picture was on the wall", "supper was {his} favorite", "the swing was free",
+            "everyone was playing together",
+            "the sun came out again",
+            "{he} got a hug",
+            "{his} friends came to visit",
+            "it was {his} birthday",
+            "{his} picture was on the wall",
+            "supper was {his} favorite",
+            "the swing was free",
         ),
     ),
     Feeling(
         "sad",
         "cried",
         (
-            "{his} ice cream fell on the ground", "{his} best friend moved away",
-            "nobody came to play", "{his} balloon popped", "the goldfish was ill",
-            "{his} drawing got torn", "the trip was called off", "it was time to say goodbye",
+            "{his} ice cream fell on the ground",
+            "{his} best friend moved away",
+            "nobody came to play",
+            "{his} balloon popped",
+            "the goldfish was ill",
+            "{his} drawing got torn",
+            "the trip was called off",
+            "it was time to say goodbye",
         ),
     ),
     Feeling(
         "angry",
         "stomped {his} foot",
         (
-            "someone broke {his} tower", "a boy pushed in line", "{his} brother took the last bun",
-            "somebody scribbled in {his} book", "the big kids would not share",
+            "someone broke {his} tower",
+            "a boy pushed in line",
+            "{his} brother took the last bun",
+            "somebody scribbled in {his} book",
+            "the big kids would not share",
             "someone called {him} a silly name",
         ),
     ),
@@ -641,8 +737,12 @@ FEELINGS = (
         "scared",
         "hid under the blanket",
         (
-            "there was a loud bang", "the lights went out", "a big dog barked at {him}",
-            "there was a shadow on the wall", "the thunder boomed", "{he} had a bad dream",
+            "there was a loud bang",
+            "the lights went out",
+            "a big dog barked at {him}",
+            "there was a shadow on the wall",
+            "the thunder boomed",
+            "{he} had a bad dream",
             "{he} could not see {his} mom",
         ),
     ),
@@ -650,8 +750,11 @@ FEELINGS = (
         "tired",
         "yawned",
         (
-            "{he} had run all day", "it was past bedtime", "the walk was so long",
-            "{he} had woken up too early", "{he} had carried heavy bags",
+            "{he} had run all day",
+            "it was past bedtime",
+            "the walk was so long",
+            "{he} had woken up too early",
+            "{he} had carried heavy bags",
             "{he} did not sleep well",
         ),
     ),
@@ -659,8 +762,11 @@ FEELINGS = (
         "proud",
         "stood up tall",
         (
-            "{he} tied {his} own shoes", "{he} won the race", "{he} learned to swim",
-            "{he} read a whole page alone", "{he} rode without training wheels",
+            "{he} tied {his} own shoes",
+            "{he} won the race",
+            "{he} learned to swim",
+            "{he} read a whole page alone",
+            "{he} rode without training wheels",
             "{he} helped a smaller child",
         ),
     ),
@@ -668,16 +774,21 @@ FEELINGS = (
         "hungry",
         "rubbed {his} tummy",
         (
-            "{he} had missed lunch", "there was no breakfast", "the soup smelled so good",
-            "dinner was still far away", "{he} had forgotten {his} snack",
+            "{he} had missed lunch",
+            "there was no breakfast",
+            "the soup smelled so good",
+            "dinner was still far away",
+            "{he} had forgotten {his} snack",
         ),
     ),
     Feeling(
         "shy",
         "looked at {his} shoes",
         (
-            "there were so many new faces", "it was the first day of school",
-            "everybody stared at {him}", "{he} had to sing alone",
+            "there were so many new faces",
+            "it was the first day of school",
+            "everybody stared at {him}",
+            "{he} had to sing alone",
             "a stranger asked for {his} name",
         ),
     ),
@@ -685,31 +796,42 @@ FEELINGS = (
         "bored",
         "sighed",
         (
-            "there was nothing to do", "the grown-ups talked and talked", "the line was so slow",
-            "it rained all morning", "the show had no jokes",
+            "there was nothing to do",
+            "the grown-ups talked and talked",
+            "the line was so slow",
+            "it rained all morning",
+            "the show had no jokes",
         ),
     ),
     Feeling(
         "sorry",
         "hung {his} head",
         (
-            "{he} had told a lie", "{he} had broken a vase", "{he} had been rude",
-            "{he} had spilled the milk", "{he} had stepped on a flower",
+            "{he} had told a lie",
+            "{he} had broken a vase",
+            "{he} had been rude",
+            "{he} had spilled the milk",
+            "{he} had stepped on a flower",
         ),
     ),
     Feeling(
         "surprised",
         "gasped",
         (
-            "a clown jumped out of a box", "the parcel was for {him}", "the cat sneezed",
-            "there was a rabbit in the hat", "it snowed in spring",
+            "a clown jumped out of a box",
+            "the parcel was for {him}",
+            "the cat sneezed",
+            "there was a rabbit in the hat",
+            "it snowed in spring",
         ),
     ),
     Feeling(
         "thirsty",
         "drank some water",
         (
-            "the day was so hot", "{he} had eaten salty nuts", "{his} bottle was empty",
+            "the day was so hot",
+            "{he} had eaten salty nuts",
+            "{his} bottle was empty",
             "{he} had played in the sun for hours",
         ),
     ),
@@ -717,15 +839,19 @@ FEELINGS = (
         "jealous",
         "turned away",
         (
-            "the baby got all the kisses", "{his} cousin had a new bike",
-            "someone else was picked first", "the other team got medals",
+            "the baby got all the kisses",
+            "{his} cousin had a new bike",
+            "someone else was picked first",
+            "the other team got medals",
         ),
     ),
     Feeling(
         "lonely",
         "hugged a pillow",
         (
-            "all the others had gone home", "the house was empty", "{he} sat alone at lunch",
+            "all the others had gone home",
+            "the house was empty",
+            "{he} sat alone at lunch",
             "no one answered the phone",
         ),
     ),
@@ -733,8 +859,11 @@ FEELINGS = (
         "excited",
         "jumped up and down",
         (
-            "the circus was in town", "tomorrow was the big trip", "a puppy was coming home",
-            "the show was about to start", "{he} could not wait for the party",
+            "the circus was in town",
+            "tomorrow was the big trip",
+            "a puppy was coming home",
+            "the show was about to start",
+            "{he} could not wait for the party",
         ),
     ),
 )

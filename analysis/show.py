@@ -1,0 +1,98 @@
+"""Fits as a table of plain text."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+_SAID = ("a", "b", "a_exact", "b_exact", "eta", "tokens_per_parameter", "predicted_loss")
+
+
+def show(answer: Mapping[str, Any]) -> str:
+    """What ``analyze`` prints: each fit with its numbers and what speaks for them."""
+    blocks = [_fit(one) for one in answer["fits"]]
+    if answer["comparison"]:
+        blocks.append(_rivals(answer["comparison"]))
+    return "\n\n".join(blocks)
+
+
+def _fit(one: Mapping[str, Any]) -> str:
+    settings = one["settings"]
+    axes = settings.get("axes", [])
+    of = f" of {axes[0]}" if len(axes) == 1 else ""
+    left_out = f", without {settings['exclude']}" if settings["exclude"] else ""
+    head = f"{one['form']}{of} by {one['approach']}: {one['n_points']} points{left_out}"
+    lines = [head, f"  {one['status']}: {one['message']}"]
+    for name, value in one["params"].items():
+        if value is not None:
+            lines.append(f"  {name:<22}{value:>12.6g}{_ends(one['ci'].get(name))}")
+    for name in _SAID:
+        if name in one["derived"]:
+            found = one["derived"][name]
+            at = ", ".join(f"{role} = {place:.3g}" for role, place in found["at"].items())
+            line = f"  {name:<22}{_number(found['value']):>12}{_ends(found['ci'])}"
+            lines.append(line + (f"  at {at}" if at else ""))
+    for budget in one["budgets"]:
+        optimum = (
+            ""
+            if budget["N_opt"] is None
+            else (f"  N* = {budget['N_opt']:.4g}  D* = {budget['D_opt']:.4g}")
+        )
+        lines.append(
+            f"  C = {budget['C']:.3g}  {budget['n_points']} runs  {budget['status']}{optimum}"
+        )
+    lines += [f"  {line}" for line in _evidence(one)]
+    lines += [f"  dropped: {count} rows, {why}" for why, count in settings["dropped"].items()]
+    lines += [f"  note: {note}" for note in one["notes"]]
+    return "\n".join(lines)
+
+
+def _evidence(one: Mapping[str, Any]) -> list[str]:
+    lines = []
+    if one["objective"] is not None:
+        line = f"objective {one['objective']:.8g}"
+        if one["starts"]:
+            share = one["starts"]["share_reached_best"]
+            line += f", reached by {share:.1%} of {one['starts']['count']:.0f} starts"
+        lines.append(line)
+    quality = one["quality"]
+    if quality:
+        lines.append(
+            f"R^2 {_number(quality['r_squared'])}, scatter {quality['rms_log_residual']:.3%},"
+            f" AIC {_number(quality['aic'])}"
+        )
+        trends = ", ".join(
+            f"{role} p = {found['p_value']:.2g}"
+            for role, found in quality["trend"].items()
+            if found["p_value"] is not None
+        )
+        if trends:
+            lines.append(f"residual trend: {trends}")
+    held = one["held_out"]
+    if "mean_error" in held:
+        lines.append(
+            f"held out: largest {held['n']} runs predicted {held['mean_error']:+.2%} off on"
+            f" average, {held['worst_error']:+.2%} at worst"
+        )
+    elif held:
+        lines.append(f"held out: {held['message']}")
+    return lines
+
+
+def _rivals(rivals: list[Mapping[str, Any]]) -> str:
+    lines = ["rivals on the same points"]
+    for one in rivals:
+        aic = "" if one["delta_aic"] is None else f"  AIC +{one['delta_aic']:.1f}"
+        held = one["held_out_error"]
+        error = "" if held is None else f"  held-out error {held:+.2%}"
+        rule = f"  (without {one['exclude']})" if one["exclude"] else ""
+        lines.append(f"  {one['form']:<22}{one['approach']:<22}{aic}{error}{rule}")
+    return "\n".join(lines)
+
+
+def _ends(ci: Any) -> str:
+    return "" if ci is None else f"  [{_number(ci[0])}, {_number(ci[1])}]"
+
+
+def _number(value: float | None) -> str:
+    return "-" if value is None else f"{value:.5g}"

@@ -1,0 +1,223 @@
+"""``tinyscale analyze --csv``: right answers in fits.json, and one sentence a mistake."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+
+from analysis.cli import FORMS, analyze
+from analysis.fits.catalog import APPROACHES
+from analysis.fits.exclusion import excluded
+from scaling.errors import UserError
+
+FAST = ("--starts", "200", "--bootstrap", "60")
+COLUMNS = ("--n", "params (M)", "--d", "tokens", "--loss", "val/loss")
+
+
+@pytest.fixture
+def table() -> pd.DataFrame:
+    n, d = (a.ravel() for a in np.meshgrid(np.geomspace(1e6, 1e9, 7), np.geomspace(1e8, 1e11, 7)))
+    loss = 1.69 + 406.4 * n**-0.34 + 410.7 * d**-0.28
+    loss *= np.exp(0.003 * np.random.default_rng(0).standard_normal(n.size))
+    return pd.DataFrame(
+        {"params (M)": n / 1e6, "tokens": d, "val/loss": loss, "flops": 6.2 * n * d, "run": n}
+    )
+
+
+def save(frame: pd.DataFrame, folder: Path, name: str = "points.csv") -> str:
+    path = folder / name
+    frame.to_csv(path, index=False)
+    return str(path)
+
+
+def answer(*args: str) -> dict[str, Any]:
+    result = CliRunner().invoke(analyze, [*args, *FAST, "--json"], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    found: dict[str, Any] = json.loads(result.output)
+    return found
+
+
+def mistake(*args: str) -> str:
+    with pytest.raises(UserError) as raised:
+        CliRunner().invoke(analyze, [*args, *FAST], catch_exceptions=False)
+    sentence = str(raised.value)
+    assert "\n" not in sentence
+    return sentence
+
+
+def test_fits_json_has_every_fit_with_its_settings(table: pd.DataFrame, tmp_path: Path) -> None:
+    table.loc[3, "val/loss"] = np.nan  # a run that diverged
+    out = tmp_path / "new" / "folder"
+    args = ["--csv", save(table, tmp_path), *COLUMNS, *FAST, "--seed", "7", "--out", str(out)]
+    result = CliRunner().invoke(analyze, args, catch_exceptions=False)
+    assert result.exit_code == 0
+    assert "alpha" in result.output
+    assert "dropped: 1 rows, no val/loss" in result.output
+    fits = json.loads((out / "fits.json").read_text())["fits"]
+    assert [one["approach"] for one in fits] == ["huber", "variable_projection"]
+    for one in fits:
+        assert one["form"] == "chinchilla"
+        assert one["status"] == "converged"
+        assert one["n_points"] == 48
+        assert set(one["params"]) == {"E", "A", "B", "alpha", "beta"}
+        assert all(len(ends) == 2 for ends in one["ci"].values())
+        assert one["params"]["alpha"] == pytest.approx(0.34, abs=0.03)
+        assert one["settings"]["dropped"] == {"no val/loss": 1}
+        assert one["settings"]["seed"] == 7
+        assert one["settings"]["starts"] == 200
+        assert one["settings"]["bootstrap"] == 60
+        assert 4 not in one["rows"]
+    assert fits[0]["settings"]["delta"] == 1e-3
+
+
+def test_exclusion_gives_the_fit_with_and_without(table: pd.DataFrame, tmp_path: Path) -> None:
+    path = save(table, tmp_path)
+    fits = answer("--csv", path, *COLUMNS, "--exclude", "loss >= 5 or tokens < 1e8")["fits"]
+    left = int(((table["val/loss"] >= 5) | (table["tokens"] < 1e8)).sum())
+    assert left > 0
+    assert [one["n_points"] for one in fits] == [49, 49, 49 - left, 49 - left]
+    assert [one["settings"]["exclude"] for one in fits[::2]] == [None, "loss >= 5 or tokens < 1e8"]
+    assert fits[2]["settings"]["excluded_rows"] == left
+
+
+def test_exclusion_reads_and_or_text_and_quoted_names() -> None:
+    frame = pd.DataFrame({"loss": [1.0, 5.0, 6.0], "a > b": [1, 2, 3], "set": ["x", "y", "y"]})
+    names = {"loss": "loss"}
+    assert excluded(frame, "loss >= 5 and set == x", names).tolist() == [False] * 3
+    assert excluded(frame, "loss >= 5 and set != 'x'", names).tolist() == [False, True, True]
+    assert excluded(frame, "`a > b` > 2 or loss < 2", names).tolist() == [True, False, True]
+    for rule, said in {
+        "loss": "cannot be read",
+        "loss > high": "not a number",
+        "los > 3": "did you mean 'loss'",
+    }.items():
+        with pytest.raises(UserError, match=said):
+            excluded(frame, rule, names)
+
+
+def test_bad_rows_that_are_excluded_do_not_stop_the_fit(
+    table: pd.DataFrame, tmp_path: Path
+) -> None:
+    table.loc[5, "val/loss"] = 0.0
+    path = save(table, tmp_path)
+    assert "must be positive, but row 6 has 0" in mistake("--csv", path, *COLUMNS)
+    fits = answer("--csv", path, *COLUMNS, "--exclude", "loss <= 0")["fits"]
+    assert {one["n_points"] for one in fits} == {48}
+
+
+def test_flops_stand_in_for_tokens_or_beside_them(table: pd.DataFrame, tmp_path: Path) -> None:
+    frame = table.assign(N=table["params (M)"] * 1e6)
+    path = save(frame.assign(planned=6 * frame["N"] * frame["tokens"]), tmp_path)
+    base = ("--csv", path, "--n", "N", "--loss", "val/loss", "--approach", "huber")
+    instead = answer(*base, "--c", "planned")["fits"][0]
+    tokens = answer(*base, "--d", "tokens")["fits"][0]
+    assert instead["params"]["beta"] == pytest.approx(tokens["params"]["beta"], rel=1e-6)
+    assert "a_exact" not in instead["derived"]
+    beside = answer(*base, "--d", "tokens", "--c", "flops", "--at", "C=1e20")["fits"][0]
+    assert beside["settings"]["flops"] == "exact"
+    assert beside["derived"]["a_exact"]["value"] == pytest.approx(beside["derived"]["a"]["value"])
+    assert beside["derived"]["tokens_per_parameter"]["at"] == {"C": 1e20}
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"--n": "param (M)"}, "no column 'param (M)'; did you mean 'params (M)'?"),
+        ({"--loss": "zzz"}, "it has 'params (M)', 'tokens'"),
+        ({"--d": "words"}, "column 'words' is not a number in row 2: 'many'"),
+        ({"--d": "below"}, "column 'below' must be positive, but row 1 has -3"),
+        ({"--d": "endless"}, "column 'endless' must be positive, but row 1 has inf"),
+        ({"--d": "void"}, "no row has all of"),
+        ({"--group": "runs"}, "did you mean 'run'?"),
+        ({"--exclude": "loss > 0"}, "leaves no rows"),
+        ({"--at": "C:1"}, "must be ROLE=VALUE"),
+        ({"--at": "Z=1"}, "names 'Z', but the columns given are N, D"),
+        ({"--approach": "magic"}, "huber or variable_projection"),
+        ({"--form": "data_constrained"}, "needs --unique"),
+        ({"--csv": "nowhere.csv"}, "there is no file nowhere.csv"),
+    ],
+)
+def test_a_mistake_is_one_sentence(
+    table: pd.DataFrame, tmp_path: Path, change: dict[str, str], said: str
+) -> None:
+    table["words"] = "5"
+    table.loc[1, "words"] = "many"
+    table["below"], table["endless"], table["void"] = -3.0, np.inf, np.nan
+    options = {
+        "--csv": save(table, tmp_path),
+        **dict(zip(COLUMNS[::2], COLUMNS[1::2], strict=True)),
+    }
+    arguments = [text for pair in (options | change).items() for text in pair]
+    assert said in mistake(*arguments)
+
+
+def test_tables_that_are_none_are_said(table: pd.DataFrame, tmp_path: Path) -> None:
+    few = save(table.head(4), tmp_path, "few.csv")
+    assert "5 parameters and needs at least 6 rows; few.csv has 4" in mistake(
+        "--csv", few, *COLUMNS
+    )
+    (tmp_path / "empty.csv").write_text("")
+    assert "is empty" in mistake("--csv", str(tmp_path / "empty.csv"), *COLUMNS)
+    header = save(table.head(0), tmp_path, "header.csv")
+    assert "a header and no rows" in mistake("--csv", header, *COLUMNS)
+    (tmp_path / "taken").write_text("")
+    path = save(table, tmp_path)
+    assert "cannot be written" in mistake(
+        "--csv", path, *COLUMNS, "--out", str(tmp_path / "taken" / "x")
+    )
+
+
+def test_degenerate_columns_give_a_status_and_no_number(
+    table: pd.DataFrame, tmp_path: Path
+) -> None:
+    table["params (M)"] = 7.0
+    found = answer("--csv", save(table, tmp_path), *COLUMNS)["fits"][0]
+    assert found["status"] == "not_identified"
+    assert "'params (M)' has 1 distinct value" in found["message"]
+    assert set(found["params"].values()) == {None}
+
+
+def test_all_forms_that_apply_are_compared(table: pd.DataFrame, tmp_path: Path) -> None:
+    args = ["--csv", save(table, tmp_path), *COLUMNS, *FAST, "--form", "all"]
+    result = CliRunner().invoke(analyze, [*args, "--out", str(tmp_path)], catch_exceptions=False)
+    assert "rivals on the same points" in result.output
+    found = json.loads((tmp_path / "fits.json").read_text())
+    assert {one["form"] for one in found["fits"]} == set(APPROACHES) - {"data_constrained"}
+    assert found["comparison"][0]["form"] == "chinchilla"
+    axes = [one["settings"]["axes"] for one in found["fits"] if one["form"] == "power_law"]
+    assert axes == [["N"], ["D"]]
+
+
+def test_a_law_of_any_column(table: pd.DataFrame, tmp_path: Path) -> None:
+    width = np.arange(1, 9) * 32.0
+    frame = pd.DataFrame({"width": width, "loss": 2 + 9 * width**-0.7})
+    found = answer(
+        "--csv", save(frame, tmp_path), "--loss", "loss", "--x", "width", "--form", "power_law",
+        "--at", "width=512",
+    )["fits"][0]  # fmt: skip
+    assert found["params"] == pytest.approx({"E": 2, "A": 9, "alpha": 0.7}, rel=1e-6)
+    assert found["derived"]["predicted_loss"]["value"] == pytest.approx(2 + 9 * 512**-0.7)
+
+
+def test_trajectories_are_groups(table: pd.DataFrame, tmp_path: Path) -> None:
+    found = answer("--csv", save(table, tmp_path), *COLUMNS, "--group", "run")["fits"][0]
+    assert found["bootstrap"]["groups"] == 7
+    assert found["settings"]["group"] == "run"
+
+
+def test_help_is_quick_and_imports_nothing_heavy() -> None:
+    code = (
+        "import sys; from analysis.cli import analyze;"
+        "analyze(['--help'], standalone_mode=False);"
+        "heavy = {'numpy', 'scipy', 'pandas', 'torch', 'mlflow'} & set(sys.modules);"
+        "sys.exit(f'imported {heavy}' if heavy else 0)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert set(FORMS) - {"all"} == set(APPROACHES)

@@ -1,0 +1,129 @@
+"""Evidence rules: each passes, fails, and does not know."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from analysis.evidence import Verdict, equal_budgets, evidence, may_claim
+from analysis.fits import Chinchilla, Fit, FitOptions, fit, points
+
+
+@pytest.fixture(scope="module")
+def law() -> Fit:
+    n, d = (a.ravel() for a in np.meshgrid(np.geomspace(1e6, 1e9, 7), np.geomspace(1e8, 1e11, 7)))
+    loss = 1.69 + 406.4 * n**-0.34 + 410.7 * d**-0.28
+    loss *= np.exp(0.01 * np.random.default_rng(0).standard_normal(n.size))
+    return fit(Chinchilla(), points(loss, N=n, D=d), FitOptions(starts=200, bootstrap=100))
+
+
+def study() -> pd.DataFrame:
+    """Four sizes, three learning rates, two seeds: everything in order."""
+    rows = [
+        {
+            "N": size,
+            "N_non_embedding": size / 2,
+            "D": 1e8,
+            "C": 6.1e8 * size,
+            "unique_tokens": 5e7,
+            "loss": 10 * size**-0.1 + 0.1 * np.log(lr / 3e-3) ** 2 + 0.001 * seed,
+            "loss_kind": "final",
+            "group": f"{size}-{lr}",
+            "seed": seed,
+            "lr": lr,
+            "warmup_steps": 50,
+            "steps": 1000,
+            "schedule_steps": 1000,
+        }
+        for size in (1e5, 3e5, 1e6, 3e6)
+        for lr in (1e-3, 3e-3, 1e-2)
+        for seed in (0, 1)
+    ]
+    return pd.DataFrame(rows)
+
+
+BREAKS: dict[str, dict[str, Callable[[pd.DataFrame], Any]]] = {
+    "sizes_span": {"N": lambda runs: 1e6 + runs["N"]},
+    "equal_budgets": {"D": lambda runs: runs["N"] * 20},
+    "final_loss": {"loss_kind": lambda runs: "best"},
+    "seeds": {"group": lambda runs: np.arange(len(runs))},
+    "seed_noise": {"loss": lambda runs: 2 + runs["seed"]},
+    "learning_rate": {"loss": lambda runs: runs["lr"]},
+    "warmup": {"warmup_steps": lambda runs: 300},
+    "schedule": {"schedule_steps": lambda runs: 2000},
+    "repeats": {"unique_tokens": lambda runs: 1e7},
+}
+
+
+def verdicts(runs: pd.DataFrame, law: Fit | None = None) -> dict[str, Verdict]:
+    return {one.rule: one.verdict for one in evidence(runs, law)}
+
+
+def test_a_study_in_order_may_claim_a_law(law: Fit) -> None:
+    findings = evidence(study(), law)
+    assert {one.verdict for one in findings} == {Verdict.PASS}, findings
+    assert all(one.figure is not None and one.sentence for one in findings)
+    assert may_claim(findings).startswith("A scaling law may be claimed")
+
+
+@pytest.mark.parametrize("rule", BREAKS)
+def test_each_rule_fails_when_broken_and_is_unknown_without_its_column(
+    rule: str, law: Fit
+) -> None:
+    (column, change), *_ = BREAKS[rule].items()
+    broken = study()
+    broken[column] = change(broken)
+    assert verdicts(broken, law)[rule] is Verdict.FAIL
+    assert "no law claimed" in may_claim(evidence(broken, law))
+    assert verdicts(study().drop(columns=column), law)[rule] is Verdict.UNKNOWN
+    partly = study()
+    partly[column] = partly[column].astype(object)
+    partly.loc[0, column] = None
+    assert verdicts(partly, law)[rule] is Verdict.UNKNOWN
+
+
+def test_an_empty_table_knows_nothing() -> None:
+    findings = evidence(pd.DataFrame())
+    assert {one.verdict for one in findings} == {Verdict.UNKNOWN}
+    assert may_claim(findings).startswith("No law")
+
+
+def test_conventions_are_all_named_or_not(law: Fit) -> None:
+    assert verdicts(study().drop(columns="C"), law)["conventions"] is Verdict.FAIL
+
+
+def test_a_stated_design_is_held_against_the_table() -> None:
+    n, c = np.meshgrid(np.geomspace(1e5, 1e6, 4), [1e15, 1e16, 1e17])
+    flops = pd.DataFrame({"N": n.ravel(), "C": c.ravel(), "D": (c / n / 6).ravel()})
+    assert equal_budgets(flops).verdict is Verdict.FAIL
+    assert equal_budgets(flops, "isoflop").verdict is Verdict.PASS
+    assert equal_budgets(flops[flops["C"] < 1e17], "isoflop").verdict is Verdict.FAIL
+    assert equal_budgets(flops, "grid").verdict is Verdict.FAIL
+    whole = flops.assign(D=flops["C"])
+    assert equal_budgets(whole, "grid").verdict is Verdict.PASS
+    with pytest.raises(ValueError, match="design is"):
+        equal_budgets(flops, "spiral")
+
+
+def test_a_fit_that_did_not_converge_claims_nothing() -> None:
+    refused = fit(Chinchilla(), points([2.0] * 4, N=[1.0, 2, 3, 4], D=[4.0, 1, 2, 3]))
+    findings = evidence(study(), refused)
+    found = {one.rule: one for one in findings}
+    assert found["converged"].verdict is Verdict.FAIL
+    assert found["residual_trend"].verdict is Verdict.UNKNOWN
+    assert found["held_out"].verdict is Verdict.UNKNOWN
+    assert may_claim(findings) == "No law may be claimed: there is no converged fit."
+
+
+def test_residual_trend_and_held_out_can_fail(law: Fit) -> None:
+    n, d = (a.ravel() for a in np.meshgrid(np.geomspace(1e6, 1e9, 7), np.geomspace(1e8, 1e11, 7)))
+    bent = 1.69 + 406.4 * n**-0.34 + 410.7 * d**-0.28 + 0.1 * (np.log(n / 3e7)) ** 2
+    bent *= np.where(n * d > 1e19, 1.5, 1.0)
+    wrong = fit(Chinchilla(), points(bent, N=n, D=d), FitOptions(starts=200, bootstrap=100))
+    if wrong.converged:
+        found = verdicts(study(), wrong)
+        assert Verdict.FAIL in {found["residual_trend"], found["held_out"]}
+    else:
+        assert verdicts(study(), wrong)["converged"] is Verdict.FAIL

@@ -1,0 +1,87 @@
+"""The files that make environments agree, and what is installed is whole."""
+
+import re
+import subprocess
+import sys
+import tomllib
+import zipfile
+from pathlib import Path
+
+import pytest
+import yaml
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
+from scaling.cli import COMMANDS
+
+ROOT = Path(__file__).parent.parent
+
+
+def project() -> dict[str, list[Requirement]]:
+    table = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    groups = {"run": table["dependencies"], **table["optional-dependencies"]}
+    return {name: [Requirement(text) for text in texts] for name, texts in groups.items()}
+
+
+def pins() -> dict[str, Version]:
+    lines = (ROOT / "constraints.txt").read_text().splitlines()
+    pairs = [line.split("==") for line in lines if line and not line.startswith("#")]
+    return {canonicalize_name(name): Version(version) for name, version in pairs}
+
+
+def test_constraints_pin_every_dependency_within_its_range() -> None:
+    pinned = pins()
+    for requirement in [r for name in ("run", "test") for r in project()[name]]:
+        name = canonicalize_name(requirement.name)
+        assert name in pinned, f"{name} is not pinned"
+        assert pinned[name] in requirement.specifier
+
+
+def test_conda_yaml_lists_the_dependencies_at_the_pinned_versions() -> None:
+    conda = yaml.safe_load((ROOT / "conda.yaml").read_text())
+    (pip,) = [entry["pip"] for entry in conda["dependencies"] if isinstance(entry, dict)]
+    assert pip[0] == "-c constraints.txt"
+    assert pip[1:] == [r.name for r in project()["run"]]
+    python = next(e for e in conda["dependencies"] if str(e).startswith("python"))
+    assert Version(python.split("=")[1]) >= Version("3.11")
+
+
+def test_every_command_is_an_entry_point_of_the_project() -> None:
+    entries = yaml.safe_load((ROOT / "MLproject").read_text())["entry_points"]
+    assert set(entries) - {"main"} == set(COMMANDS)
+    for name, entry in entries.items():
+        command = "train" if name == "main" else name
+        assert entry["command"].startswith(f"python -m scaling.cli {command}")
+        for parameter in re.findall(r"{(\w+)}", entry["command"]):
+            assert parameter in entry["parameters"]
+
+
+@pytest.mark.slow
+def test_an_installed_copy_finds_its_recipes_from_anywhere(tmp_path: Path) -> None:
+    build = [
+        sys.executable,
+        "-m",
+        "pip",
+        "wheel",
+        "-q",
+        "--no-deps",
+        "-w",
+        str(tmp_path),
+        str(ROOT),
+    ]
+    subprocess.run(build, check=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    place = tmp_path / "site"
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(place)
+    code = f"import sys; sys.path.insert(0, {str(place)!r})\n" + (
+        "from scaling.recipes import load_config, recipe_folder, recipe_names\n"
+        "assert str(recipe_folder()).startswith(sys.path[0]), recipe_folder()\n"
+        "assert 'gqa' in recipe_names()\n"
+        "print(load_config('gqa').model.attention.kind)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-I", "-c", code], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.stdout == "gqa\n", done.stderr

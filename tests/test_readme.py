@@ -1,0 +1,162 @@
+"""Every command of the README is run, made small where it would train for minutes."""
+
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from scaling.data import stories
+
+ROOT = Path(__file__).parent.parent
+SMALL = {
+    "data.corpus.documents": "300",
+    "data.tokenizer.vocab_size": "300",
+    "data.context_length": "32",
+    "model.n_layers": "1",
+    "model.d_model": "64",
+    "budget": "{steps: 3}",
+    "batch.size": "4",
+    "runtime.threads": "1",
+}
+
+
+def commands() -> list[str]:
+    text = (ROOT / "README.md").read_text()
+    return [
+        line
+        for block in re.findall(r"^```sh\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+        for line in block.splitlines()
+        if line.strip()
+    ]
+
+
+def small_flags(line: str) -> list[str]:
+    own = "files" in shlex.split(line)
+    return [
+        word
+        for name, value in SMALL.items()
+        if not (own and name == "data.corpus.documents")
+        for word in (f"--{name}", value)
+    ]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder as the README's reader has it: with texts, and the project's MLproject beside."""
+    place = tmp_path_factory.mktemp("reader")
+    (place / "texts").mkdir()
+    for i in range(2):
+        told = [story.text for story in stories.generate(i, 0, 150)]
+        (place / "texts" / f"{i}.txt").write_text("<|endoftext|>".join(told))
+    return place
+
+
+Run = Callable[[list[str]], subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def run(place: Path) -> Run:
+    def call(words: list[str]) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(words, cwd=place, capture_output=True, text=True, timeout=180)
+
+    return call
+
+
+def test_the_two_lines_are_there_and_ci_runs_them() -> None:
+    lines = [line for line in commands() if line.startswith("python3 -m venv")]
+    script = (ROOT / ".ci" / "run").read_text().replace("install -q -e", "install -e")
+    assert len(lines) == 2
+    for line in lines:
+        assert line in script
+
+
+def test_the_launchers_line(place: Path) -> None:
+    """The part of the first line after the install, made small; the launcher's run is ours."""
+    words = [sys.executable, "-m", "mlflow", "run", str(ROOT), "-e", "train", "-P", "model=gqa"]
+    words += ["--env-manager", "local"]
+    for name, value in SMALL.items():
+        words += ["-P", f"{name}={value}"]
+    store = f"sqlite:///{place}/launched.db"
+    environment = os.environ | {
+        "MLFLOW_TRACKING_URI": store,
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+    }
+    words += ["-P", f"tracking.folder={place}/launched"]
+    done = subprocess.run(
+        words, cwd=place, capture_output=True, text=True, timeout=180, env=environment
+    )
+    assert done.returncode == 0, done.stderr
+    from mlflow import MlflowClient
+
+    client = MlflowClient(store)
+    found = client.search_runs([e.experiment_id for e in client.search_experiments()])
+    assert [run.info.status for run in found] == ["FINISHED"]
+    assert found[0].data.metrics["final/val_loss"] > 0
+
+
+# In the README's order: what generates and resumes needs the run that was trained before.
+READER = sorted(
+    (line for line in commands() if line.startswith("tinyscale ")),
+    key=lambda line: not line.startswith("tinyscale train gqa"),
+)
+
+
+@pytest.mark.parametrize("line", READER)
+def test_a_readers_command(line: str, run: Run, place: Path) -> None:
+    words = [sys.executable, "-m", "scaling.cli", *shlex.split(line)[1:]]
+    if line.startswith("tinyscale ui"):
+        return serves_the_ui([*words, "--port", "5077"], place)
+    if "--resume" in line:
+        return goes_on([*words[:-1], "resumed"], run, place)
+    if "--verify" in line:
+        run([word for word in words if word != "--verify"] + small_flags(line))
+    if "--verify" in line or (line.startswith("tinyscale train") and "--help" not in line):
+        words += small_flags(line)
+    done = run(words)
+    assert done.returncode == 0, done.stderr
+    return None
+
+
+def serves_the_ui(words: list[str], place: Path) -> None:
+    process = subprocess.Popen(
+        words,
+        cwd=place,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        for _ in range(300):
+            try:
+                with urllib.request.urlopen("http://127.0.0.1:5077/", timeout=2) as page:
+                    assert b"MLflow" in page.read()
+                    return
+            except OSError:
+                assert process.poll() is None
+                time.sleep(0.2)
+        raise AssertionError("the UI did not answer")
+    finally:
+        os.killpg(process.pid, signal.SIGTERM)
+        process.wait(timeout=30)
+
+
+def goes_on(words: list[str], run: Run, place: Path) -> None:
+    train = [sys.executable, "-m", "scaling.cli", "train", "gqa", "--name", "resumed"]
+    train += [*small_flags(""), "--budget", "{steps: 3000}", "--tracking.log_every", "1"]
+    process = subprocess.Popen(train, cwd=place, stderr=subprocess.DEVNULL)
+    while not any("train/loss" in log.read_text() for log in place.glob("runs/resumed-*/*.jsonl")):
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.send_signal(signal.SIGTERM)
+    process.wait(timeout=60)
+    done = run(words)
+    assert done.returncode == 0, done.stderr
+    assert "resuming at step" in done.stderr
