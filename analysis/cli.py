@@ -1,13 +1,21 @@
-"""The ``tinyscale analyze`` command; imports nothing heavy until it runs."""
+"""The commands ``analyze``, ``compare`` and ``evaluate``; imports nothing heavy until one runs."""
 
 from __future__ import annotations
 
+import json
+import shlex
+import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from scaling.errors import UserError
+
+if TYPE_CHECKING:
+    from analysis.fits import FitOptions
+    from analysis.runs import Selection
 
 FORMS = (
     "chinchilla",
@@ -20,20 +28,48 @@ FORMS = (
     "log_power",
     "all",
 )
+Command = Callable[..., None]
 
 
-@click.command()
-@click.option("--csv", "csv", required=True, type=click.Path(path_type=Path), help="The table.")
-@click.option("--loss", required=True, help="Column of the losses, in any unit.")
-@click.option("--n", "n", help="Column of parameters N.")
-@click.option("--d", "d", help="Column of training tokens D.")
+def _selecting(command: Command) -> Command:
+    """The options that choose runs of a store."""
+    for option in reversed(
+        (
+            click.option("--experiment", help="Runs of this MLflow experiment."),
+            click.option("--sweep", help="Runs of this sweep."),
+            click.option("--filter", "condition", metavar="CONDITION",
+                         help="Runs of an MLflow condition: \"params.`model.n_layers` = '4'\"."),
+            click.option("--store", help="The store; else MLFLOW_TRACKING_URI, else"
+                         " sqlite:///mlflow.db here."),
+            click.option("--unit", default="auto", show_default=True,
+                         type=click.Choice(("auto", "nats", "bpb")),
+                         help="Of losses: nats per token, or bits per byte across tokenizers."),
+            click.option("--log/--no-log", "log", default=True, show_default=True,
+                         help="Put the report into the store too, as a run of its own."),
+        )
+    ):  # fmt: skip
+        command = option(command)
+    return command
+
+
+@click.command(short_help="Fit laws to a store's runs, or to a table.")
+@_selecting
+@click.option("--design", type=click.Choice(("isoflop", "grid")),
+              help="How the store's runs were laid out; else found from them.")  # fmt: skip
+@click.option("--csv", "csv", type=click.Path(path_type=Path),
+              help="Fit this table, not a store.")  # fmt: skip
+@click.option("--loss", help="Column of the losses, in any unit; of a store, a metric.")
+@click.option("--n", "n", help="Column of parameters N; of a store, a parameter or metric.")
+@click.option("--d", "d", help="Column of training tokens D; likewise.")
 @click.option("--c", "c", help="Column of training FLOPs C; without --d, D = C/6N.")
-@click.option("--unique", help="Column of unique tokens, for data_constrained.")
-@click.option("--x", "x", multiple=True, help="Column for laws of one axis; may be repeated.")
-@click.option("--form", default="chinchilla", show_default=True, type=click.Choice(FORMS))
-@click.option("--approach", help="One approach only; otherwise every one the form has.")
-@click.option("--group", help="Column of trajectories, whose points are resampled together.")
-@click.option("--exclude", help='Rows to leave out, "loss >= 5"; fitted with and without them.')
+@click.option("--unique", help="Column of unique tokens, for data_constrained (--csv).")
+@click.option("--x", "x", multiple=True,
+              help="Column for laws of one axis (--csv); may be repeated.")  # fmt: skip
+@click.option("--form", default="chinchilla", show_default=True, type=click.Choice(FORMS),
+              help="The law to fit (--csv); a store's runs get every law they can.")  # fmt: skip
+@click.option("--approach", help="One approach only (--csv); otherwise every one the form has.")
+@click.option("--group", help="Column of trajectories (--csv), resampled together.")
+@click.option("--exclude", help='Rows to leave out, "loss >= 5"; with --csv fitted both ways.')
 @click.option("--delta", default=1e-3, show_default=True, type=click.FloatRange(0, min_open=True),
               help="Huber's threshold, in log units.")  # fmt: skip
 @click.option("--starts", default=4500, show_default=True, type=click.IntRange(1),
@@ -50,64 +86,234 @@ FORMS = (
               help="Share of the runs, largest by FLOPs, to predict from the others.")  # fmt: skip
 @click.option("--at", "at", multiple=True, metavar="ROLE=VALUE",
               help="Where to predict: C=1e21, N=1e9, D=2e10; may be repeated.")  # fmt: skip
-@click.option("--out", type=click.Path(path_type=Path), help="Folder for fits.json.")
+@click.option("--out", type=click.Path(path_type=Path),
+              help="Folder for fits.json and the report [reports/... for a store].")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print what fits.json holds.")
-def analyze(
-    csv: Path,
-    loss: str,
-    n: str | None,
-    d: str | None,
-    c: str | None,
-    unique: str | None,
-    x: tuple[str, ...],
-    form: str,
-    approach: str | None,
-    group: str | None,
-    exclude: str | None,
-    delta: float,
-    starts: int,
-    bootstrap: int,
-    level: float,
-    seed: int,
-    holdout: float,
-    at: tuple[str, ...],
-    out: Path | None,
-    as_json: bool,
-) -> None:
-    """Fit scaling laws to a table of runs."""
-    import json
+def analyze(**given: Any) -> None:
+    """Fit scaling laws to runs, with the evidence for them.
 
+    \b
+    tinyscale analyze --experiment width
+    tinyscale analyze --sweep isoflop --out report
+    tinyscale analyze --csv points.csv --n N --d D --loss loss --form chinchilla
+    """
+    from analysis.fits import FitOptions
+
+    names = ("delta", "starts", "bootstrap", "level", "seed", "holdout")
+    options = FitOptions(**{name: given[name] for name in names}, at=_places(given["at"]))
+    if given["csv"] is None:
+        _refuse(("unique", "x", "form", "approach", "group"), "goes with --csv")
+        _analyze_store(given, options)
+        return
+    stores = ("experiment", "sweep", "condition", "store", "unit", "log", "design")
+    _refuse(stores, "does not go with --csv")
+    _analyze_table(given, options)
+
+
+def _analyze_table(given: dict[str, Any], options: FitOptions) -> None:
     from analysis.cli_csv import Request, analyze_csv, write
-    from analysis.fits.prepare import FitOptions
     from analysis.show import show
 
-    roles = {"loss": loss, "N": n, "D": d, "C": c, "U": unique}
+    if given["loss"] is None:
+        raise UserError("--loss is missing: which column of the table has the losses?")
+    roles = {"loss": "loss", "N": "n", "D": "d", "C": "c", "U": "unique"}
     request = Request(
-        csv=csv,
-        columns={role: column for role, column in roles.items() if column is not None},
-        x=x,
-        form=form,
-        approach=approach,
-        group=group,
-        exclude=exclude,
-        options=FitOptions(
-            delta=delta,
-            starts=starts,
-            bootstrap=bootstrap,
-            level=level,
-            seed=seed,
-            holdout=holdout,
-            at=_places(at),
-        ),
+        csv=given["csv"],
+        columns={role: given[name] for role, name in roles.items() if given[name] is not None},
+        x=given["x"],
+        form=given["form"],
+        approach=given["approach"],
+        group=given["group"],
+        exclude=given["exclude"],
+        options=options,
     )
     answer: dict[str, Any] = analyze_csv(request)
-    path = None if out is None else write(answer, out)
-    if as_json:
+    path = None if given["out"] is None else write(answer, given["out"])
+    if given["as_json"]:
         click.echo(json.dumps(answer, indent=1, allow_nan=False))
         return
     click.echo(show(answer))
     if path is not None:
         click.echo(f"\nwritten to {path}")
+
+
+def _analyze_store(given: dict[str, Any], options: FitOptions) -> None:
+    from analysis.show import show_store
+    from analysis.study import Request, analyze_store
+
+    selection = _selection(given)
+    answer = analyze_store(
+        Request(
+            selection,
+            given["out"] or _folder("analysis", selection),
+            unit=given["unit"],
+            design=given["design"],
+            exclude=given["exclude"],
+            options=options,
+            log=given["log"],
+            command=_command(),
+        ),
+        _say,
+    )
+    if given["as_json"]:
+        click.echo(json.dumps(answer, indent=1, allow_nan=False))
+        return
+    click.echo(show_store(answer))
+    _where(answer)
+
+
+@click.command(short_help="Hold groups of runs against each other.")
+@click.argument("runs", nargs=-1)
+@_selecting
+@click.option("--group-by", "group_by", multiple=True, metavar="FIELD",
+              help="Field whose values are the groups, as model.attention.kind; may be"
+              " repeated.")  # fmt: skip
+@click.option("--reference", help="Group that the others are held against [the largest].")
+@click.option("--out", type=click.Path(path_type=Path),
+              help="Folder of the report [reports/<selection>].")  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="Print what comparison.json holds.")
+def compare(runs: tuple[str, ...], **given: Any) -> None:
+    """Compare RUNS (names, ids or groups), or groups of an experiment's runs.
+
+    \b
+    tinyscale compare baseline gqa mqa
+    tinyscale compare --experiment width --group-by model.attention.kind
+    """
+    from analysis.compare import Request, compare_store
+
+    selection = _selection(given, tuple(name for text in runs for name in text.split(",")))
+    fields = tuple(field for text in given["group_by"] for field in text.split(","))
+    answer = compare_store(
+        Request(
+            selection,
+            given["out"] or _folder("comparison", selection),
+            group_by=fields,
+            reference=given["reference"],
+            unit=given["unit"],
+            log=given["log"],
+            command=_command(),
+        ),
+        _say,
+    )
+    if given["as_json"]:
+        click.echo(json.dumps(answer, indent=1, allow_nan=False, default=float))
+        return
+    for row in sorted(answer["groups"], key=lambda one: one["loss"]):
+        noise = "" if row["loss_sd"] is None else f" ± {row['loss_sd']:.4f}"
+        click.echo(f"{row['loss']:.4f}{noise}  {row['group']}  ({row['runs']} runs)")
+    click.echo()
+    for test in answer["tests"]:
+        click.echo(test["sentence"])
+    _where(answer)
+
+
+@click.command(short_help="Judge a trained model on any split or text.")
+@click.argument("model", metavar="RUN")
+@click.option("--split", default="validation", show_default=True,
+              type=click.Choice(("train", "validation", "test", "all")),
+              help="Of the model's own data.")  # fmt: skip
+@click.option("--files", help="A glob of other texts, in place of a split.")
+@click.option("--max-samples", default=1000, show_default=True, type=click.IntRange(0),
+              help="Documents at most of each split; 0: all.")  # fmt: skip
+@click.option("--tokens", type=click.IntRange(1), help="Predicted tokens at most.")
+@click.option("--batch-size", default=32, show_default=True, type=click.IntRange(1),
+              help="Windows of the context's length at a time.")  # fmt: skip
+@click.option("--checkpoints", "--checkpoint", default="best", show_default=True,
+              help="best, last, a saved step, several with commas, or all.")  # fmt: skip
+@click.option("--output", type=click.Path(path_type=Path),
+              help="Write a JSON file, and evaluation_results.csv beside it.")  # fmt: skip
+@click.option("--runs", default="runs", show_default=True, help="Where the run folders are.")
+@click.option("--log/--no-log", "log", default=True, show_default=True,
+              help="Put the results into the store too, with the run.")  # fmt: skip
+@click.option("--json", "as_json", is_flag=True, help="Print what the JSON file holds.")
+def evaluate(model: str, **given: Any) -> None:
+    """Loss, perplexity, next-token accuracy and bits per byte of RUN.
+
+    RUN is a run's id, name or folder, or an exported folder.
+
+    \b
+    tinyscale evaluate gqa-1a2b3c4d --split test
+    tinyscale evaluate gqa-1a2b3c4d --split all --checkpoints all --output results.json
+    tinyscale evaluate my-model --files "texts/*.txt"
+    """
+    from analysis.evaluate import (
+        SPLITS,
+        Asked,
+        as_data,
+        evaluate_model,
+        log_results,
+        write_results,
+    )
+
+    asked = Asked(
+        splits=SPLITS if given["split"] == "all" else (given["split"],),
+        files=given["files"],
+        checkpoints=given["checkpoints"],
+        samples=given["max_samples"] or None,
+        tokens=given["tokens"],
+        batch_size=given["batch_size"],
+    )
+    trained, found = evaluate_model(model, asked, _say, Path(given["runs"]))
+    files = [] if given["output"] is None else write_results(found, given["output"])
+    if given["log"]:
+        log_results(trained, found, _say)
+    if given["as_json"]:
+        click.echo(json.dumps(as_data(found), indent=1, allow_nan=False))
+        return
+    head = f"{'checkpoint':<12}{'step':>8}  {'text':<14}{'loss':>9}{'perplexity':>12}"
+    click.echo(f"{head}{'accuracy':>10}{'bits/byte':>11}")
+    for one in found:
+        perplexity = "-" if one.perplexity is None else f"{one.perplexity:.3f}"
+        click.echo(
+            f"{one.checkpoint:<12}{one.step:>8,}  {one.split[:14]:<14}{one.loss:>9.4f}"
+            f"{perplexity:>12}{one.accuracy:>10.2%}{one.bpb:>11.4f}"
+        )
+    if files:
+        click.echo(f"written to {' and '.join(map(str, files))}")
+
+
+def _selection(given: dict[str, Any], runs: tuple[str, ...] = ()) -> Selection:
+    from analysis.runs import Selection
+
+    roles = {"loss": "loss", "N": "n", "D": "d", "C": "c"}
+    return Selection(
+        store=given["store"],
+        experiment=given["experiment"],
+        sweep=given["sweep"],
+        filter=given["condition"],
+        runs=runs,
+        columns={role: given[name] for role, name in roles.items() if given.get(name)},
+    )
+
+
+def _folder(kind: str, selection: Selection) -> Path:
+    """reports/<kind>-<what was selected>, in letters that any file system takes."""
+    name = selection.sweep or selection.experiment or "-".join(selection.runs[:3]) or "runs"
+    plain = "".join(c if c.isalnum() or c in "._-" else "-" for c in name)
+    return Path("reports") / f"{kind}-{plain[:60]}"
+
+
+def _say(sentence: str) -> None:
+    click.echo(sentence, err=True)
+
+
+def _where(answer: dict[str, Any]) -> None:
+    click.echo(f"\nreport      {answer['report']}")
+    if answer.get("mlflow_run_id"):
+        click.echo(f"MLflow run  {answer['mlflow_run_id']} in {answer['store']}")
+
+
+def _command() -> str:
+    return shlex.join(["tinyscale", *sys.argv[1:]])
+
+
+def _refuse(names: tuple[str, ...], why: str) -> None:
+    """An option that was given, and means nothing here, is a mistake."""
+    ctx = click.get_current_context()
+    for parameter in ctx.command.params:
+        source = ctx.get_parameter_source(parameter.name or "")
+        if parameter.name in names and source is not click.core.ParameterSource.DEFAULT:
+            raise UserError(f"{parameter.opts[0]} {why}.")
 
 
 def _places(texts: tuple[str, ...]) -> dict[str, float]:

@@ -16,6 +16,27 @@ def show(answer: Mapping[str, Any]) -> str:
     return "\n\n".join(blocks)
 
 
+def show_store(answer: Mapping[str, Any]) -> str:
+    """What ``analyze`` prints of a store: each law in a line or two, and what may be claimed."""
+    lines = []
+    question = None
+    for one in answer["fits"]:
+        if one["question"] != question:
+            question = one["question"]
+            lines.append(f"\n{question.replace('-', ' ')}, {one['n_points']} runs")
+        found = [
+            f"{name} = {_number(value)}{_ends(one['ci'].get(name))}"
+            for name, value in one["params"].items()
+            if value is not None
+        ]
+        said = ",  ".join(found) or f"{one['status']}: {one['message']}"
+        lines.append(f"  {one['form']} ({one['approach']}): {said}")
+        if found:
+            lines.append(f"    {one['may_claim']}")
+    lines += [""] + [f"{one['law']}: {one['sentence']}" for one in answer["floor_held"]]
+    return "\n".join(lines).strip()
+
+
 def _fit(one: Mapping[str, Any]) -> str:
     settings = one["settings"]
     axes = settings.get("axes", [])

@@ -10,6 +10,9 @@ Positive = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 Count = Annotated[int, Field(gt=0)]
 
 
+_WHOLE = ("tokens", "steps")
+
+
 class Budget(BaseModel):
     """Exactly one of the five ways to say how long to train."""
 
@@ -31,6 +34,12 @@ class Budget(BaseModel):
             found = f"{' and '.join(sorted(given))} are given" if given else "none is given"
             raise PydanticCustomError("mistake", f"{found}, but a budget is exactly one of {ways}")
         return self
+
+    def scaled(self, share: float) -> "Budget":
+        """A share of this budget, in the same unit."""
+        (unit,) = (name for name in type(self).model_fields if getattr(self, name) is not None)
+        amount = getattr(self, unit) * share
+        return Budget.model_validate({unit: round(amount) if unit in _WHOLE else amount})
 
     def resolve(
         self,

@@ -1,7 +1,8 @@
 """Checkpoints of one run: written whole or not at all, never pickled code.
 
-A checkpoint is a folder `step-<n>` with `model.safetensors`, `optimizer.safetensors` and
-`state.json`; `index.json` says which of them is the last, the best, and which are kept.
+A checkpoint is a folder `step-<n>` with `model.safetensors`, `optimizer.safetensors`, perhaps
+`average.safetensors`, and `state.json`; `index.json` says which of them is the last, the best,
+and which are kept.
 """
 
 import json
@@ -46,6 +47,10 @@ class Checkpoint:
             index, name = key.split(".", 1)
             state.setdefault(int(index), {})[name] = tensor
         return {"state": state, "param_groups": layout["param_groups"]}
+
+    def load_average(self) -> dict[str, Tensor]:
+        """The averaged weights, where the run keeps any, on the CPU."""
+        return load_file(self.path / "average.safetensors")
 
     def load_progress(self) -> dict[str, Any]:
         """What the trainer noted beside the tensors."""
@@ -99,6 +104,7 @@ class Checkpoints:
         optimizer: dict[str, Any],
         progress: dict[str, Any],
         *,
+        average: dict[str, Tensor] | None = None,
         best: bool = False,
         keep: int | None = None,
     ) -> Checkpoint:
@@ -106,7 +112,7 @@ class Checkpoints:
         index = self._index()
         checkpoint = Checkpoint(self.path / f"step-{step:07d}", step)
         if index.last != step or not checkpoint.path.is_dir():
-            self._write(checkpoint, weights, optimizer, progress)
+            self._write(checkpoint, weights, optimizer, progress, average)
         index.last = step
         if best:
             index.best = step
@@ -122,6 +128,7 @@ class Checkpoints:
         weights: dict[str, Tensor],
         optimizer: dict[str, Any],
         progress: dict[str, Any],
+        average: dict[str, Tensor] | None,
     ) -> None:
         beside = self.path / f".{checkpoint.path.name}.{os.getpid()}"
         shutil.rmtree(beside, ignore_errors=True)
@@ -131,12 +138,12 @@ class Checkpoints:
         for index, entries in optimizer["state"].items():
             for name, value in entries.items():
                 (tensors if isinstance(value, Tensor) else scalars)[f"{index}.{name}"] = value
-        save_file(
-            {k: v.contiguous().cpu() for k, v in weights.items()}, beside / "model.safetensors"
-        )
-        save_file(
-            {k: v.contiguous().cpu() for k, v in tensors.items()}, beside / "optimizer.safetensors"
-        )
+        files = {"model": weights, "optimizer": tensors}
+        if average is not None:
+            files["average"] = average
+        for name, content in files.items():
+            whole = {k: v.contiguous().cpu() for k, v in content.items()}
+            save_file(whole, beside / f"{name}.safetensors")
         state = {
             "progress": progress,
             "optimizer": {"scalars": scalars, "param_groups": optimizer["param_groups"]},

@@ -19,10 +19,18 @@ COMMANDS = {
     "train": _Entry("scaling.commands.train", "Train one config, or several seeds of it."),
     "data": _Entry("scaling.commands.data", "Build, show or check a config's data."),
     "generate": _Entry("scaling.commands.generate", "Continue a prompt with a trained run."),
+    "models": _Entry("scaling.commands.models", "List recipes and parts, or check a config."),
+    "eval": _Entry("analysis.eval_cli", "Ask runs a prompt set and compare their answers."),
+    "probe": _Entry("analysis.eval_cli", "Continue prompts with several runs, side by side."),
+    "export": _Entry("scaling.commands.export", "Write a run's model for other tools to load."),
     "bench": _Entry("scaling.commands.bench", "Measure this machine's speed."),
     "doctor": _Entry("scaling.commands.doctor", "Show versions, store, caches; mend stale runs."),
     "ui": _Entry("scaling.commands.ui", "Open MLflow's UI on the store in use."),
+    "sweep": _Entry("sweeps.cli", "Make every run a sweep wants and does not have."),
+    "plan": _Entry("sweeps.cli", "Show every run a sweep wants, its size and time."),
     "analyze": _Entry("analysis.cli", "Fit laws to runs or to a table."),
+    "compare": _Entry("analysis.cli", "Hold groups of runs against each other."),
+    "evaluate": _Entry("analysis.cli", "Judge a trained model on any split or text."),
 }
 
 

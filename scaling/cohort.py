@@ -1,7 +1,9 @@
 """A cohort: runs of one shape as one model, with their data, optimizers and checkpoints."""
 
+import copy
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -18,8 +20,9 @@ from scaling.data.prepare import PreparedData
 from scaling.errors import UserError
 from scaling.evaluation import Evaluation, Evaluator
 from scaling.model.decoder import Decoder
+from scaling.model.dropout import noise
 from scaling.model.memory import activation_bytes, weight_bytes
-from scaling.optim import MemberOptimizers
+from scaling.optim import Average, MemberOptimizers
 from scaling.runtime import Runtime, peak_flops
 from scaling.tracking.folder import RunFolder
 
@@ -64,6 +67,8 @@ class Cohort:
             for block in self.model.blocks:
                 block.compile(dynamic=False)
         self.optimizers = MemberOptimizers(self.model, [config.optimizer for config in configs])
+        memory = self.config.evaluation.ema
+        self.average = None if memory is None else Average(self.optimizers.stacked, memory)
         self.batches = [
             Batches(
                 d.train.tokens_array(),
@@ -76,12 +81,22 @@ class Cohort:
         ]
         self.tokens_per_step = self.config.tokens_per_step
         self.training_flops_per_token = TRAINING_PASSES * self.model.flops_per_token()
+        self._resolve_budgets()
+        size = self.config.batch.micro_size
+        self.micro_size = self._fitting_micro_size() if size == "auto" else size
+
+    def with_configs(self, configs: Sequence[RunConfig]) -> "Cohort":
+        """The same models, data and optimizers, as runs of other schedules and budgets."""
+        other = copy.copy(self)
+        other.configs, other.config = list(configs), configs[0]
+        other._resolve_budgets()
+        return other
+
+    def _resolve_budgets(self) -> None:
         self.budgets = [self._resolve(k) for k in range(self.members)]
         if len({budget.steps for budget in self.budgets}) > 1:
             raise UserError("These runs have budgets of different lengths, and train apart.")
         self.budget = self.budgets[0]
-        size = self.config.batch.micro_size
-        self.micro_size = self._fitting_micro_size() if size == "auto" else size
 
     def _resolve(self, k: int) -> ResolvedBudget:
         return self.configs[k].budget.resolve(
@@ -114,6 +129,13 @@ class Cohort:
         inputs, targets = zip(*parts, strict=True)
         return torch.stack(inputs), torch.stack(targets)
 
+    def dropout_keys(self, step: int, first_row: int, rows: int) -> Tensor | None:
+        """What decides which channels fall in a micro-batch of a step; None without dropout."""
+        if not self.config.model.dropout:
+            return None
+        seeds = [config.seed for config in self.configs]
+        return noise(seeds, step, first_row, rows, self.device)
+
     # ------------------------------------------------------------ judgement
 
     @cached_property
@@ -128,6 +150,13 @@ class Cohort:
         limit = self.config.evaluation.tokens
         split = self.data[0].validation
         return self._evaluator(split, None if limit == "all" else limit)(self.model)
+
+    def validate_average(self) -> list[Evaluation] | None:
+        """The same of the averaged weights, where there are any."""
+        if self.average is None:
+            return None
+        with self.average.in_place():
+            return self.validate()
 
     def test(self) -> list[Evaluation] | None:
         """Each member's loss on the test split, where there is one."""
@@ -177,14 +206,36 @@ class Cohort:
         keep: int | None,
     ) -> None:
         """Save member k's state in its run folder."""
+        names, average = self.optimizers.names, self.average
         Checkpoints(folder.path / "checkpoints").save(
             step,
             self.weights(k),
             self.optimizers.members[k].state_dict(),
             progress,
+            average=None
+            if average is None
+            else {name: a[k] for name, a in zip(names, average.averages, strict=True)},
             best=best,
             keep=keep,
         )
+
+    @contextmanager
+    def set_aside(self) -> Iterator[None]:
+        """What is trained while entered is forgotten on leaving: all is as it was."""
+        held = [tensor.detach().clone() for tensor in self._tensors()]
+        optimizers = [copy.deepcopy(member.state_dict()) for member in self.optimizers.members]
+        try:
+            yield
+        finally:
+            with torch.no_grad():
+                for tensor, before in zip(self._tensors(), held, strict=True):
+                    tensor.copy_(before)
+            for member, state in zip(self.optimizers.members, optimizers, strict=True):
+                member.load_state_dict(state)
+
+    def _tensors(self) -> list[Tensor]:
+        averages = [] if self.average is None else self.average.averages
+        return [*self.optimizers.stacked, *averages]
 
     @torch.no_grad()
     def restore(self, k: int, folder: RunFolder) -> dict[str, Any]:
@@ -196,6 +247,10 @@ class Cohort:
         for name, parameter in self.model.named_parameters():
             parameter[k].copy_(weights[name])
         self.optimizers.members[k].load_state_dict(checkpoint.load_optimizer())
+        if self.average is not None:
+            averages = checkpoint.load_average()
+            for name, average in zip(self.optimizers.names, self.average.averages, strict=True):
+                average[k].copy_(averages[name])
         return checkpoint.load_progress()
 
 

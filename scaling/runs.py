@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from scaling.checkpoint import Checkpoints
 from scaling.config import RunConfig
@@ -48,11 +49,18 @@ def read_tokenizer(folder: RunFolder) -> Tokenizer:
     return Tokenizer.load(folder.path / "tokenizer.json")
 
 
-@torch.no_grad()
 def load_model(folder: RunFolder, which: str | int, runtime: Runtime) -> tuple[Decoder, Tokenizer]:
     """A run's model as it stood at a checkpoint (`best`, `last` or a step), and its tokenizer."""
     config, tokenizer = read_config(folder), read_tokenizer(folder)
     weights = Checkpoints(folder.path / "checkpoints").at(which).load_weights()
+    return build_model(config, weights, tokenizer, runtime), tokenizer
+
+
+@torch.no_grad()
+def build_model(
+    config: RunConfig, weights: dict[str, Tensor], tokenizer: Tokenizer, runtime: Runtime
+) -> Decoder:
+    """The model of a config with given weights (without the member axis), on its device."""
     model = Decoder(
         config.model,
         vocab_size=tokenizer.vocab_size,
@@ -61,4 +69,4 @@ def load_model(folder: RunFolder, which: str | int, runtime: Runtime) -> tuple[D
     )
     for name, parameter in model.named_parameters():
         parameter[0].copy_(weights[name])
-    return model.to(runtime.device), tokenizer
+    return model.to(runtime.device)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from scaling.branches import Branch, branches_of
 from scaling.budget import in_steps
 from scaling.cohort import Cohort
 from scaling.errors import UserError
@@ -14,6 +15,7 @@ from scaling.evaluation import Evaluation
 from scaling.optim import lr_factor
 from scaling.signals import Stop
 from scaling.tracking.tracker import Tracker
+from scaling.watch import Watch
 
 
 class Trainer:
@@ -24,13 +26,18 @@ class Trainer:
         cohort: Cohort,
         trackers: Sequence[Tracker],
         progress: Callable[["Trainer"], None],
+        branch_off: Callable[["Trainer", Branch, Stop], None] | None = None,
     ) -> None:
+        """`branch_off` trains and records a branch from where the trainer stands."""
+        self.branch_off, self.branches = branch_off, branches_of(cohort) if branch_off else []
         self.cohort, self.trackers, self.progress = cohort, list(trackers), progress
         config, total = cohort.config, cohort.budget.steps
         self.total = total
         self.evaluate_every = in_steps(config.evaluation.every, total)
         self.keep_every = in_steps(config.checkpoint.every, total)
         self.save_every = in_steps(config.checkpoint.save_every, total)
+        self.watch_every = in_steps(config.evaluation.watch_every, total)
+        self.watch = Watch(cohort) if self.watch_every is not None else None
         self.log_every = in_steps(config.tracking.log_every, total) or total
         self.norms_every = in_steps(config.tracking.norms_every, total)
         # Progress, all of it in the checkpoints: a resumed run goes on as if nothing had been.
@@ -39,8 +46,11 @@ class Trainer:
         self.seconds = 0.0  # of wall time, in all sessions
         self.loss_sum = torch.zeros(members, dtype=torch.float64, device=cohort.device)
         self.loss_steps = 0
+        self.figure_names = cohort.model.figure_names()  # what the model reports of itself
+        self.figure_sum = self.loss_sum.new_zeros(members, len(self.figure_names))
         self.evaluated_at: int | None = None
         self.last: list[Evaluation | None] = [None] * members
+        self.last_average: list[float | None] = [None] * members
         self.best: list[tuple[float, int]] = [(math.inf, 0)] * members
         self.diverged: list[int | None] = [None] * members
         self.train_loss = [math.nan] * members
@@ -59,12 +69,17 @@ class Trainer:
         while True:
             if self._due(self.evaluate_every) and self.evaluated_at != self.step:
                 self._evaluate()
+            if self.watch is not None and self._due(self.watch_every):
+                self._watch(self.watch)
             if self._due(self.keep_every) and 0 < self.step < self.total:
                 self._save(keep=self.cohort.config.checkpoint.keep)
             elif self._due(self.save_every):
                 self._save()
             if self.step == self.total or all(at is not None for at in self.diverged):
                 break
+            for branch in self.branches:
+                if branch.start == self.step and not stop.requested:
+                    self._branch(branch, stop)
             if stop.requested:
                 self._save()
                 break
@@ -73,6 +88,21 @@ class Trainer:
             if self.step % self.log_every == 0 or self.step == self.total:
                 self._log(norms)
                 self.progress(self)
+
+    def _branch(self, branch: Branch, stop: Stop) -> None:
+        """Train a branch and come back, as if no time had passed."""
+        assert self.branch_off is not None
+        self._save()
+        start = time.perf_counter()
+        with self.cohort.set_aside():
+            self.branch_off(self, branch, stop)
+        elapsed = time.perf_counter() - start
+        self._session += elapsed
+        self._aside += elapsed
+
+    def start_from(self, stem: "Trainer") -> None:
+        """Begin where another trainer of the same models stands."""
+        self.step, self.seconds, self.diverged = stem.step, stem.wall_seconds, list(stem.diverged)
 
     def _due(self, every: int | None) -> bool:
         """At the ends, and every so many steps between, but not on the heels of the end."""
@@ -86,17 +116,24 @@ class Trainer:
         """One optimizer step of all members; returns the gradients' norms, `[M, P]`."""
         cohort = self.cohort
         inputs, targets = cohort.batch(self.step)
-        for start in range(0, inputs.shape[1], cohort.micro_size):
-            part = slice(start, start + cohort.micro_size)
-            loss = cohort.model.loss(inputs[:, part], targets[:, part]) / cohort.tokens_per_step
-            loss.sum().backward()  # type: ignore[no-untyped-call]
-            self.loss_sum += loss.detach()
+        size, rows = cohort.micro_size, inputs.shape[1]
+        for start in range(0, rows, size):
+            part = slice(start, start + size)
+            keys = cohort.dropout_keys(self.step, start, size)
+            result = cohort.model.training_loss(inputs[:, part], targets[:, part], keys)
+            minimised = result.loss if result.penalty is None else result.loss + result.penalty
+            (minimised / cohort.tokens_per_step).sum().backward()  # type: ignore[no-untyped-call]
+            self.loss_sum += result.loss.detach() / cohort.tokens_per_step
+            if result.figures is not None:
+                self.figure_sum += result.figures * (size / rows)
         self.loss_steps += 1
         norms = cohort.optimizers.clip()
         cohort.optimizers.step(
             [lr_factor(config.schedule, self.step, self.total) for config in cohort.configs]
         )
         cohort.optimizers.zero_grad()
+        if cohort.average is not None:
+            cohort.average.update(self.step)
         return norms
 
     # ------------------------------------------------------------ what is recorded
@@ -107,7 +144,9 @@ class Trainer:
         total_norm = torch.linalg.vector_norm(norms, dim=1)
         figures = torch.stack([self.loss_sum / self.loss_steps, total_norm.double()]).tolist()
         losses, grad_norms = figures
+        reported = (self.figure_sum / self.loss_steps).tolist()
         self.loss_sum.zero_()
+        self.figure_sum.zero_()
         self.loss_steps = 0
         now = time.perf_counter()
         seconds = now - self._since - self._aside
@@ -125,7 +164,7 @@ class Trainer:
                 continue
             self.train_loss[k] = losses[k]
             config = cohort.configs[k]
-            rate = config.optimizer.lr * lr_factor(config.schedule, step - 1, self.total)
+            rate = config.optimizer.peak_lr * lr_factor(config.schedule, step - 1, self.total)
             tracker.log(
                 step,
                 {
@@ -135,6 +174,7 @@ class Trainer:
                     "tokens": step * cohort.tokens_per_step,
                     "tokens_per_second": self.tokens_per_second,
                     "mfu": cohort.mfu(self.tokens_per_second),
+                    **dict(zip(self.figure_names, reported[k], strict=True)),
                     **layers[k],
                 },
             )
@@ -148,6 +188,7 @@ class Trainer:
         """Validate; keep each member's state that is its best so far."""
         start = time.perf_counter()
         results = self.cohort.validate()
+        averaged = self.cohort.validate_average()
         improved = []
         for k, (tracker, result) in enumerate(zip(self.trackers, results, strict=True)):
             if self.diverged[k] is not None:
@@ -158,6 +199,9 @@ class Trainer:
             self.last[k] = result
             tokens = {"tokens": float(self.step * self.cohort.tokens_per_step)}
             tracker.log(self.step, result.metrics("val") | tokens)
+            if averaged is not None:
+                tracker.log(self.step, averaged[k].metrics("val_ema"))
+                self.last_average[k] = averaged[k].loss
             if result.loss < self.best[k][0]:
                 self.best[k] = (result.loss, self.step)
                 improved.append(k)
@@ -166,6 +210,12 @@ class Trainer:
             self._save(members=improved, best=True)
         self._aside += time.perf_counter() - start
         self.progress(self)
+
+    def _watch(self, watch: Watch) -> None:
+        """See what the members write and know; not counted as training."""
+        start = time.perf_counter()
+        watch(self.trackers, self.step, [at is not None for at in self.diverged])
+        self._aside += time.perf_counter() - start
 
     def finish(self) -> list[dict[str, float | int | bool | str | None]]:
         """Judge the ended runs once on the test split and return each one's summary."""
@@ -199,6 +249,9 @@ class Trainer:
             "final/tokens_per_second": self.mean_tokens_per_second,
             "final/wall_seconds": self.wall_seconds,
         }
+        average = self.last_average[k]
+        if average is not None:
+            figures["final/val_ema_loss"] = average
         if test is not None:
             figures |= {"final/test_loss": test.loss, "final/test_bpb": test.bpb}
         return figures
@@ -252,8 +305,10 @@ class Trainer:
             "seconds": self.wall_seconds,
             "loss_sum": float(self.loss_sum[k]),
             "loss_steps": self.loss_steps,
+            "figure_sum": self.figure_sum[k].tolist(),
             "evaluated_at": self.evaluated_at,
             "last": None if last is None else [last.loss, last.bpb, last.tokens],
+            "last_average": self.last_average[k],
             "best": list(self.best[k]) if math.isfinite(self.best[k][0]) else None,
             "train_loss": self.train_loss[k] if math.isfinite(self.train_loss[k]) else None,
         }
@@ -275,6 +330,8 @@ class Trainer:
         self.loss_sum = torch.tensor(
             [p["loss_sum"] for p in progress], dtype=torch.float64, device=self.cohort.device
         )
+        self.figure_sum = self.loss_sum.new_tensor([p["figure_sum"] for p in progress])
+        self.last_average = [p["last_average"] for p in progress]
         self.last = [Evaluation(*p["last"]) if p["last"] else None for p in progress]
         self.best = [tuple(p["best"]) if p["best"] else (math.inf, 0) for p in progress]
         self.train_loss = [

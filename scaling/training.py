@@ -11,6 +11,7 @@ from typing import Any
 import psutil
 
 import scaling
+from scaling.branches import Branch, branch_tags, copy_curves, is_recorded
 from scaling.checkpoint import Checkpoints
 from scaling.cohort import Cohort
 from scaling.config import DataConfig, RunConfig
@@ -44,43 +45,74 @@ def train(
     *,
     say: Say,
     progress: Progress,
-    tags: Mapping[str, str] | None = None,
+    tags: Sequence[Mapping[str, str]] | None = None,
+    begun: Callable[[list[RunFolder]], None] | None = None,
 ) -> list[RunResult]:
-    """Train configs that share a cohort key as one program; one result each, in their order."""
+    """Train configs that share a cohort key as one program; one result each, in their order.
+
+    `tags` are further tags of each run; `begun` hears the run folders once they are made.
+    """
     cohort = _cohort(configs, say)
-    ids = [RunFolder.new_id() for _ in configs]
     # MLflow's launcher has made a run for this process: the first of ours is that one.
     claimed = [os.environ.pop("MLFLOW_RUN_ID", None), *[None] * (len(configs) - 1)]
-    environment = _environment(cohort) | dict(tags or {})
+    folders = _new_runs(cohort, tags or [{} for _ in configs], claimed)
+    if begun is not None:
+        begun(folders)
+    return _run(cohort, folders, say, progress, restore=False)
+
+
+def _new_runs(
+    cohort: Cohort, tags: Sequence[Mapping[str, str]], claimed: Sequence[str | None]
+) -> list[RunFolder]:
+    """Folders and records of a cohort's runs, with further tags, and MLflow's runs for them."""
+    ids = [RunFolder.new_id() for _ in cohort.configs]
+    environment = _environment(cohort)
     folders = [
         new_run(
             config,
             run_id=ids[k],
             cohort=ids,
             facts=_facts(cohort, k),
-            tags=environment,
+            tags=environment | dict(tags[k]),
             dataset=_dataset(config, cohort.data[k]),
             claimed=claimed[k],
         )
-        for k, config in enumerate(configs)
+        for k, config in enumerate(cohort.configs)
     ]
     for folder, data in zip(folders, cohort.data, strict=True):
         data.tokenizer.save(folder.path / "tokenizer.json")
-    return _run(cohort, folders, say, progress, restore=False)
+    return folders
 
 
-def resume(folders: Sequence[RunFolder], *, say: Say, progress: Progress) -> list[RunResult]:
-    """Go on with runs that ended early, as one cohort, in their own folders and MLflow runs."""
+def resume(
+    folders: Sequence[RunFolder],
+    *,
+    say: Say,
+    progress: Progress,
+    micro_size: int | None = None,
+    from_start: bool = False,
+) -> list[RunResult]:
+    """Go on with runs that ended early, as one cohort, in their own folders and MLflow runs.
+
+    `micro_size` takes the place of the config's, which was too large for the memory. `from_start`
+    is for runs that ended before their first checkpoint: they begin again, still the same runs.
+    """
     for folder in folders:
         record = folder.read_record()
         if record.status == "RUNNING" and record.process_is_alive():
             raise UserError(f"{folder.path} is being trained now, by process {record.pid}.")
-        if Checkpoints(folder.path / "checkpoints").last is None:
+        if not from_start and Checkpoints(folder.path / "checkpoints").last is None:
             raise UserError(f"{folder.path} has no checkpoint to resume from.")
         if record.status == "FINISHED":
             raise UserError(f"{folder.path} is finished; there is nothing to resume.")
-    cohort = _cohort([read_config(folder) for folder in folders], say)
-    for folder in folders:
+    configs = [read_config(folder) for folder in folders]
+    if micro_size is not None:
+        batch = configs[0].batch.model_copy(update={"micro_size": micro_size})
+        configs = [config.model_copy(update={"batch": batch}) for config in configs]
+    cohort = _cohort(configs, say)
+    for folder, data in zip(folders, cohort.data, strict=True):
+        if from_start:
+            data.tokenizer.save(folder.path / "tokenizer.json")
         folder.update(
             status="RUNNING",
             ended=None,
@@ -88,7 +120,7 @@ def resume(folders: Sequence[RunFolder], *, say: Say, progress: Progress) -> lis
             pid=os.getpid(),
             process_started=psutil.Process().create_time(),
         )
-    return _run(cohort, list(folders), say, progress, restore=True)
+    return _run(cohort, list(folders), say, progress, restore=not from_start)
 
 
 def _cohort(configs: Sequence[RunConfig], say: Say) -> Cohort:
@@ -104,6 +136,15 @@ def _cohort(configs: Sequence[RunConfig], say: Say) -> Cohort:
         f"{members}{counts['total']:,} parameters ({counts['non_embedding']:,} without"
         f" embeddings), on {runtime.describe()}"
     )
+    model = cohort.config.model
+    rates = ", ".join(
+        f"{rate:.3g}" for rate in dict.fromkeys(c.optimizer.peak_lr for c in configs)
+    )
+    say(
+        f"{model.n_layers} blocks of width {model.d_model}: {model.n_heads} heads of"
+        f" {model.head_dim}, d_ff {model.d_ff}; {cohort.config.optimizer.kind} at a peak rate of"
+        f" {rates}"
+    )
     say(cohort.budget.describe())
     return cohort
 
@@ -111,25 +152,52 @@ def _cohort(configs: Sequence[RunConfig], say: Say) -> Cohort:
 def _run(
     cohort: Cohort, folders: list[RunFolder], say: Say, progress: Progress, *, restore: bool
 ) -> list[RunResult]:
+    def branch_off(stem: Trainer, branch: Branch, stop: Stop) -> None:
+        _train_branch(stem, branch, stop, say)
+
     with Stop() as stop, Tracking(folders, say) as tracking:
-        trainer = Trainer(cohort, tracking.trackers, progress)
+        trainer = Trainer(cohort, tracking.trackers, progress, branch_off)
         if restore:
             trainer.restore()
             say(f"resuming at step {trainer.step:,} of {trainer.total:,}")
-        trainer.run(stop)
-        if stop.requested:
-            summaries: list[dict[str, Any]] = [{} for _ in folders]
-            status: Status = "KILLED"
-        else:
-            summaries, status = trainer.finish(), "FINISHED"
-            for tracker in tracking.trackers:
-                _write_samples(tracker, cohort)
-        for tracker, summary in zip(tracking.trackers, summaries, strict=True):
-            tracker.finish(status, summary or None)
+        return _to_the_end(trainer, stop)
+
+
+def _to_the_end(trainer: Trainer, stop: Stop) -> list[RunResult]:
+    """Train, judge, sample and close the records."""
+    trainer.run(stop)
+    if stop.requested:
+        summaries: list[dict[str, Any]] = [{} for _ in trainer.trackers]
+        status: Status = "KILLED"
+    else:
+        summaries, status = trainer.finish(), "FINISHED"
+        for tracker in trainer.trackers:
+            _write_samples(tracker, trainer.cohort)
+    for tracker, summary in zip(trainer.trackers, summaries, strict=True):
+        tracker.finish(status, summary or None)
     return [
-        RunResult(folder, status, summary, stop.signal)
-        for folder, summary in zip(folders, summaries, strict=True)
+        RunResult(tracker.folder, status, summary, stop.signal)
+        for tracker, summary in zip(trainer.trackers, summaries, strict=True)
     ]
+
+
+def _train_branch(stem: Trainer, branch: Branch, stop: Stop, say: Say) -> None:
+    """Train a branch of a cohort's runs to its end and record it, as runs of their own."""
+    stems = [tracker.folder for tracker in stem.trackers]
+    if all(is_recorded(folder, branch.share) for folder in stems):
+        return
+    tags = [branch_tags(folder, branch.share) for folder in stems]
+    folders = _new_runs(branch.cohort, tags, [None] * len(stems))
+    for own, folder in zip(stems, folders, strict=True):
+        copy_curves(own, folder, stem.step)
+    say(f"branch at {branch.share:g} of the budget, from step {stem.step:,}")
+    with Tracking(folders, say) as tracking:
+        trainer = Trainer(branch.cohort, tracking.trackers, stem.progress)
+        trainer.start_from(stem)
+        for result in _to_the_end(trainer, stop):
+            loss = result.summary.get("final_val_loss")
+            ended = result.status if loss is None else f"validation loss {loss:.4f}"
+            say(f"{ended} in {result.folder.path}")
 
 
 def _write_samples(tracker: Tracker, cohort: Cohort) -> None:
@@ -165,7 +233,7 @@ def _facts(cohort: Cohort, k: int) -> dict[str, Any]:
         "compiled": cohort.runtime.compile,
     }
     if data.validation.floor_nats is not None:
-        facts["floor_nats_per_token"] = data.validation.floor_nats / data.validation.tokens
+        facts["floor_nats_per_token"] = data.validation.floor_per_token
     return facts
 
 

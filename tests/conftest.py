@@ -30,6 +30,10 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+# Tests run side by side, a process a core: more threads than one would only wait for each other.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     os.environ["TINYSCALE_CACHE"] = str(tmp_path_factory.mktemp("cache"))

@@ -54,10 +54,10 @@ MODEL: dict[str, str] = {
 OPTIMIZERS: dict[str, str] = {
     "adamw": "",
     "adam": "--optimizer.kind adam --optimizer.lr 1e-2 --optimizer.weight_decay 0.01",
-    "sgd": "--optimizer.kind sgd",
-    "adafactor": "--optimizer.kind adafactor",
+    "sgd": "--optimizer.kind sgd --optimizer.lr 0.3",
+    "adafactor": "--optimizer.kind adafactor --optimizer.lr 0.05",
     "lion": "--optimizer.kind lion --optimizer.lr 2e-3",
-    "muon": "--optimizer.kind muon",
+    "muon": "--optimizer.kind muon --optimizer.lr 0.02",
 }
 
 SCHEDULES: dict[str, str] = {
@@ -68,9 +68,11 @@ SCHEDULES: dict[str, str] = {
     "constant": "--schedule.kind constant",
 }
 
+EVALUATION: dict[str, str] = {"ema": "--evaluation.ema 0.9"}
+
 TINY = (
     "--model.d_model 16 --model.n_layers 2 --model.n_heads 4 --data.context_length 12"
-    " --batch.size 4"
+    " --batch.size 4 --optimizer.lr 1e-2"
 )
 
 

@@ -67,7 +67,7 @@ def examine(runs: Path, store_uri: str | None, console: Console) -> Report:
 
     runtime = resolve(RuntimeConfig())
     uri = tracking_uri(store_uri)
-    folders = run_folders(runs)
+    folders = [*run_folders(runs), *run_folders(runs / "sweeps")]
     cache = default_cache()
     size = sum(path.stat().st_size for path in cache.rglob("*") if path.is_file())
     report = Report(

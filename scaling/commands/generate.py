@@ -32,13 +32,13 @@ def generate(
     checkpoint: str,
     as_json: bool,
 ) -> None:
-    """Continue a prompt with RUN: a run's id, name or folder."""
+    """Continue a prompt with RUN: a run's id, name or folder, or an exported folder."""
     if num_samples < 1:
         raise UserError(f"num-samples is {num_samples}, but it is at least 1.")
     from scaling import sampling
     from scaling.config import RuntimeConfig
-    from scaling.runs import find_run, load_model
     from scaling.runtime import resolve
+    from scaling.trained import find_trained
 
     settings = sampling.SamplingSettings(
         max_tokens=max_tokens,
@@ -47,7 +47,7 @@ def generate(
         top_p=top_p,
         seed=seed,
     )
-    model, tokenizer = load_model(find_run(run), checkpoint, resolve(RuntimeConfig()))
+    model, tokenizer = find_trained(run, checkpoint).load(resolve(RuntimeConfig()))
     texts = sampling.generate(model, tokenizer, [prompt] * num_samples, settings)
     if as_json:
         click.echo(json.dumps([{"prompt": prompt, "text": text} for text in texts], indent=1))

@@ -21,5 +21,7 @@ def ui(port: int, host: str, store: str | None) -> None:
         click.echo(f"The store {uri} is a server with its own UI: open it in a browser.")
         return
     click.echo(f"http://{host}:{port} shows {uri}; Ctrl-C ends it.", err=True)
+    # The server's own job runner is for chat evaluations: eight processes that no run here needs.
+    os.environ.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")
     words = ["-m", "mlflow", "ui", "--backend-store-uri", uri, "--host", host, "--port", str(port)]
     os.execv(sys.executable, [sys.executable, *words])

@@ -10,31 +10,122 @@ BLOCK = 64  # query rows at a time; a block attends to the keys up to its own en
 LONGEST = 1024  # beyond it the kept probabilities cost more memory than the time is worth
 
 
-def attend(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """Causal softmax attention over `[N, T, H, d]` queries and `[N, S, G, d]` keys and values.
+def attend(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    *,
+    scale: float | None = None,
+    window: int | None = None,
+    slopes: Tensor | None = None,
+    softcap: float | None = None,
+) -> Tensor:
+    """Causal softmax attention of queries `[N, T, H, d]` over `[N, S, G, d]` and `[N, S, G, e]`.
 
     G divides H: head h reads keys of head h // (H / G). The last query stands at the last key; T
-    is S in training, and less where earlier keys come from a cache. Returns `[N, T, H, d]`.
+    is S in training, and less where earlier keys come from a cache. Scores are scaled by `scale`
+    (d^-1/2 unless given). A query sees `window` keys, its own the last; scores fall by `slopes
+    [H]` a step of distance; scores s become `softcap` tanh(s / softcap). Returns `[N, T, H, e]`.
     """
     length, keys = q.shape[1], k.shape[1]
     groups = q.shape[2] // k.shape[2]
+    scale = q.shape[-1] ** -0.5 if scale is None else scale
+    if window is not None and window >= keys:
+        window = None
     q, k, v = q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)
-    if _blocks_pay(q) and length == keys:
+    if softcap is not None:
+        out = _capped(q, repeat(k, groups), repeat(v, groups), scale, softcap, window, slopes)
+    elif _blocks_pay(q) and length == keys:
         k, v = repeat(k, groups), repeat(v, groups)
-        out: Tensor = BlockedAttention.apply(q, k, v)  # type: ignore[no-untyped-call]
-    elif length == keys:
-        out = F.scaled_dot_product_attention(q, k, v, is_causal=True, enable_gqa=groups > 1)
-    elif length == 1:
-        out = F.scaled_dot_product_attention(q, k, v, enable_gqa=groups > 1)
+        out = BlockedAttention.apply(q, k, v, scale, window, slopes)  # type: ignore[no-untyped-call]
+    elif window is not None and slopes is None and length == keys and _chunks_pay(length, window):
+        out = _local(q, repeat(k, groups), repeat(v, groups), scale, window)
+    elif window is None and slopes is None and length in (1, keys):
+        causal = length > 1
+        out = F.scaled_dot_product_attention(
+            q, k, v, is_causal=causal, scale=scale, enable_gqa=groups > 1
+        )
     else:
-        mask = torch.ones(length, keys, dtype=torch.bool, device=q.device).tril(keys - length)
-        out = F.scaled_dot_product_attention(q, k, v, attn_mask=mask, enable_gqa=groups > 1)
+        mask = _visible(length, keys, window, q.device)
+        if slopes is not None:
+            mask = _bias(length, keys, slopes, q.dtype).masked_fill(~mask, float("-inf"))
+        out = F.scaled_dot_product_attention(
+            q, k, v, attn_mask=mask, scale=scale, enable_gqa=groups > 1
+        )
     return out.transpose(1, 2)
 
 
 def repeat(x: Tensor, groups: int) -> Tensor:
     """A copy of each key head for each of its query heads: `[N, G, S, d] -> [N, H, S, d]`."""
     return x if groups == 1 else x.repeat_interleave(groups, dim=1)
+
+
+def square_flops(context: int, window: int | None) -> int:
+    """Keys that a query's products are made with, of a sequence of `context`, seen or not."""
+    if window is not None and window < context and _chunks_pay(context, window):
+        return 2 * window
+    return context
+
+
+def _visible(length: int, keys: int, window: int | None, device: torch.device) -> Tensor:
+    """Which of `keys` each of the last `length` tokens sees, `[T, S]`."""
+    seen = torch.ones(length, keys, dtype=torch.bool, device=device).tril(keys - length)
+    return seen if window is None else seen.triu(keys - length - window + 1)
+
+
+def _bias(length: int, keys: int, slopes: Tensor, dtype: torch.dtype) -> Tensor:
+    """What distance takes from the scores, `[H, T, S]`."""
+    places = torch.arange(keys, device=slopes.device, dtype=torch.float32)
+    behind = places - places[keys - length :, None]
+    return (slopes[:, None, None] * behind).to(dtype)
+
+
+def _capped(
+    q: Tensor,
+    k: Tensor,
+    v: Tensor,
+    scale: float,
+    cap: float,
+    window: int | None,
+    slopes: Tensor | None,
+) -> Tensor:
+    """Attention with capped scores, `[N, H, T, d]` each; no fused kernel of torch's has them."""
+    length, keys = q.shape[2], k.shape[2]
+    scores = torch.matmul(q * scale, k.transpose(2, 3)).float()
+    scores = cap * torch.tanh(scores / cap)
+    if slopes is not None:
+        scores = scores + _bias(length, keys, slopes, scores.dtype)
+    scores = scores.masked_fill(~_visible(length, keys, window, q.device), float("-inf"))
+    return torch.matmul(torch.softmax(scores, dim=-1).to(v.dtype), v)
+
+
+def _chunks_pay(length: int, window: int) -> bool:
+    return length % window == 0 and length > 2 * window
+
+
+def _local(q: Tensor, k: Tensor, v: Tensor, scale: float, window: int) -> Tensor:
+    """A sliding window by chunks of its length, each against itself and the one before.
+
+    A long sequence costs 2 `window` keys a token in place of all. Chunks run as heads do.
+    """
+    n, heads, length, _ = q.shape
+    chunks = length // window
+
+    def pairs(x: Tensor) -> Tensor:
+        parts = x.reshape(n, heads, chunks, window, -1)
+        before = F.pad(parts[:, :, :-1], (0, 0, 0, 0, 1, 0))
+        return torch.cat([before, parts], dim=3).flatten(1, 2)
+
+    seen = _visible(window, 2 * window, window, q.device).repeat(chunks, 1, 1)
+    seen[0, :, :window] = False  # the first chunk has none before it
+    out = F.scaled_dot_product_attention(
+        q.reshape(n, heads * chunks, window, -1),
+        pairs(k),
+        pairs(v),
+        attn_mask=seen.repeat(heads, 1, 1),
+        scale=scale,
+    )
+    return out.reshape(n, heads, length, -1)
 
 
 def _blocks_pay(q: Tensor) -> bool:
@@ -51,52 +142,77 @@ def _blocks_pay(q: Tensor) -> bool:
 class BlockedAttention(torch.autograd.Function):
     """Attention by blocks of queries, each against the keys it may see, as batched products.
 
-    Two fifths of the square are never computed. The probabilities of each block are kept for the
-    backward pass: N H T (T + BLOCK) / 2 numbers of the input's dtype.
+    Two fifths of the square are never computed, and nothing outside a window. The probabilities
+    of each block are kept for the backward pass: N H T (T + BLOCK) / 2 numbers of the input's
+    dtype.
     """
 
     @staticmethod
-    def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-        """`[N, H, T, d]` each; returns `[N, H, T, d]`."""
-        n, heads, length, dim = q.shape
-        q, k, v = (x.reshape(n * heads, length, dim) for x in (q * dim**-0.5, k, v))
+    def forward(
+        ctx: Any,
+        q: Tensor,
+        k: Tensor,
+        v: Tensor,
+        scale: float,
+        window: int | None,
+        slopes: Tensor | None,
+    ) -> Tensor:
+        """`[N, H, T, d]` twice and `[N, H, T, e]`; returns `[N, H, T, e]`."""
+        n, heads, length, _ = q.shape
+        q, k, v = (x.reshape(n * heads, length, -1) for x in (q * scale, k, v))
         hidden = torch.full((BLOCK, BLOCK), float("-inf"), dtype=q.dtype).triu_(1)
-        out = torch.empty_like(q)
+        out = torch.empty_like(v)
         kept = []
         for start in range(0, length, BLOCK):
-            end = start + BLOCK
-            scores = torch.bmm(q[:, start:end], k[:, :end].transpose(1, 2))
-            scores[:, :, start:] += hidden
+            end, first = start + BLOCK, _first_key(start, window)
+            scores = torch.bmm(q[:, start:end], k[:, first:end].transpose(1, 2))
+            if slopes is not None:
+                bias = _bias(BLOCK, end - first, slopes, q.dtype)
+                scores.view(n, heads, BLOCK, -1).add_(bias)
+            if window is None:
+                scores[:, :, start:] += hidden
+            else:
+                seen = _visible(BLOCK, end - first, window, q.device)
+                scores.masked_fill_(~seen, float("-inf"))
             weights = torch.softmax(scores, dim=-1)
-            out[:, start:end] = torch.bmm(weights, v[:, :end])
+            out[:, start:end] = torch.bmm(weights, v[:, first:end])
             kept.append(weights)
         ctx.save_for_backward(q, k, v, *kept)
-        return out.view(n, heads, length, dim)
+        ctx.scale, ctx.window, ctx.shape = scale, window, (n, heads, length, -1)
+        return out.view(ctx.shape)
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
         """Gradients of q, k and v."""
         (grad,) = grads
         q, k, v, *kept = ctx.saved_tensors
-        n, heads, length, dim = grad.shape
-        grad = grad.reshape(n * heads, length, dim)
+        length = q.shape[1]
+        grad = grad.reshape(v.shape)
         grad_q, grad_k, grad_v = torch.empty_like(q), torch.empty_like(k), torch.empty_like(v)
-        # From the last block back: it is the one that sees all keys, so it can write, not add.
+        # From the last block back: without a window it sees all keys, so it can write, not add.
+        if ctx.window is not None:
+            grad_k.zero_()
+            grad_v.zero_()
         for start in range(length - BLOCK, -1, -BLOCK):
-            end = start + BLOCK
+            end, first = start + BLOCK, _first_key(start, ctx.window)
             weights = kept[start // BLOCK]
             grad_out = grad[:, start:end]
-            grad_weights = torch.bmm(grad_out, v[:, :end].transpose(1, 2))
+            grad_weights = torch.bmm(grad_out, v[:, first:end].transpose(1, 2))
             grad_scores = torch._softmax_backward_data(grad_weights, weights, -1, q.dtype)
-            grad_q[:, start:end] = torch.bmm(grad_scores, k[:, :end])
+            grad_q[:, start:end] = torch.bmm(grad_scores, k[:, first:end])
             block_v = torch.bmm(weights.transpose(1, 2), grad_out)
             block_k = torch.bmm(grad_scores.transpose(1, 2), q[:, start:end])
-            if end == length:
+            if end == length and ctx.window is None:
                 grad_v.copy_(block_v)
                 grad_k.copy_(block_k)
             else:
-                grad_v[:, :end] += block_v
-                grad_k[:, :end] += block_k
-        grad_q *= dim**-0.5
-        shape = (n, heads, length, dim)
-        return grad_q.view(shape), grad_k.view(shape), grad_v.view(shape)
+                grad_v[:, first:end] += block_v
+                grad_k[:, first:end] += block_k
+        grad_q *= ctx.scale
+        shape = ctx.shape
+        return grad_q.view(shape), grad_k.view(shape), grad_v.view(shape), None, None, None
+
+
+def _first_key(start: int, window: int | None) -> int:
+    """The first key that a block of queries from `start` sees, rounded down to a block."""
+    return 0 if window is None else max(0, start - window + 1) // BLOCK * BLOCK

@@ -10,22 +10,47 @@ IGNORE = -100  # a target that is not counted
 CHUNK = {"cpu": 2**21, "cuda": 2**28}
 
 
-def head_loss(hidden: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
+def head_loss(
+    hidden: Tensor, weight: Tensor, targets: Tensor, softcap: float | None = None
+) -> Tensor:
     """Summed cross-entropy of each member, in nats: `[M]`, fp32.
 
     `hidden [M, B, T, C]`, `weight [M, V, C]` in fp32 (products run in the dtype of `hidden`),
-    `targets [M, B, T]`, of which those that are -100 are left out.
+    `targets [M, B, T]`, of which those that are -100 are left out. Logits are capped by `softcap`.
     """
     members, width = hidden.shape[0], hidden.shape[-1]
-    rows = hidden.reshape(members, -1, width)
-    out: Tensor = _HeadLoss.apply(rows, weight, targets.reshape(members, -1))  # type: ignore[no-untyped-call]
+    rows, flat = hidden.reshape(members, -1, width), targets.reshape(members, -1)
+    # Asked here: inside, autograd is off, and an input needs its gradient also under no_grad.
+    training = torch.is_grad_enabled() and (rows.requires_grad or weight.requires_grad)
+    out: Tensor = _HeadLoss.apply(rows, weight, flat, softcap, training)  # type: ignore[no-untyped-call]
     return out
+
+
+def cap(logits: Tensor, softcap: float | None) -> Tensor:
+    """`softcap tanh(logits / softcap)` (Gemma 2, arXiv:2408.00118); as they are without one."""
+    return logits if softcap is None else softcap * torch.tanh(logits / softcap)
 
 
 def chunks(rows: int, weight: Tensor) -> range:
     """Where the chunks of `rows` rows start, each about `CHUNK` logits."""
     members, vocabulary, _ = weight.shape
     return range(0, rows, max(16, CHUNK.get(weight.device.type, 2**21) // (members * vocabulary)))
+
+
+def probabilities(logits: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:
+    """The softmax of logits `[M, N, V]`, and the log of the wanted entries of it, `[M, N, 1]`.
+
+    Of logits in bf16 the softmax is taken and kept in bf16: its sums are fp32 inside, and one pass
+    over memory does it. The loss of a token is then off by a random 2^-9 at most, that of a step
+    of some thousand tokens by 1e-4; the gradient would be rounded to bf16 anyway.
+    """
+    if logits.dtype == torch.float32:
+        log_p = torch.log_softmax(logits, dim=-1)
+        wanted_log_p = log_p.gather(-1, wanted)
+        return log_p.exp_(), wanted_log_p
+    p = torch.softmax(logits, dim=-1)
+    least = torch.finfo(torch.float32).tiny  # p may underflow where its log is still finite
+    return p, p.gather(-1, wanted).float().clamp_min_(least).log_()
 
 
 class _HeadLoss(torch.autograd.Function):
@@ -35,10 +60,16 @@ class _HeadLoss(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, rows: Tensor, weight: Tensor, targets: Tensor) -> Tensor:
+    def forward(
+        ctx: Any,
+        rows: Tensor,
+        weight: Tensor,
+        targets: Tensor,
+        softcap: float | None,
+        training: bool,
+    ) -> Tensor:
         """`rows [M, N, C]`, `weight [M, V, C]` in fp32, `targets [M, N]`; returns `[M]`."""
         members, count, _ = rows.shape
-        training = ctx.needs_input_grad[0] or ctx.needs_input_grad[1]
         loss = torch.zeros(members, dtype=torch.float32, device=rows.device)
         if training:
             grad_rows, grad_weight = torch.empty_like(rows), torch.zeros_like(weight)
@@ -47,13 +78,18 @@ class _HeadLoss(torch.autograd.Function):
         for start in starts:
             part = slice(start, start + starts.step)
             logits = torch.bmm(rows[:, part], weight.transpose(1, 2))
-            log_p = torch.log_softmax(logits, dim=-1, dtype=torch.float32)
+            logits = cap(logits, softcap)
             counted = (targets[:, part] != IGNORE).unsqueeze(-1)
             wanted = targets[:, part].unsqueeze(-1).clamp_min(0)
-            loss -= (log_p.gather(-1, wanted) * counted).sum(dim=(1, 2))
             if training:
-                grad_logits = log_p.exp_()  # softmax less one at the target
-                grad_logits.scatter_add_(-1, wanted, torch.full_like(log_p[..., :1], -1.0))
+                p, log_p = probabilities(logits, wanted)
+            else:
+                log_p = torch.log_softmax(logits, dim=-1, dtype=torch.float32).gather(-1, wanted)
+            loss -= (log_p * counted).sum(dim=(1, 2))
+            if training:
+                grad_logits = p.scatter_add_(-1, wanted, torch.full_like(p[..., :1], -1.0))
+                if softcap is not None:
+                    grad_logits *= 1 - (logits / softcap).square()  # the slope of the cap
                 grad_logits = grad_logits.to(rows.dtype)
                 grad_rows[:, part] = torch.bmm(grad_logits, weight) * counted
                 grad_weight += torch.bmm(grad_logits.transpose(1, 2), rows[:, part] * counted)
@@ -62,9 +98,9 @@ class _HeadLoss(torch.autograd.Function):
         return loss
 
     @staticmethod
-    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None]:
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor, None, None, None]:
         """The kept gradients, scaled by each member's own."""
         (grad,) = grads
         grad_rows, grad_weight = ctx.saved_tensors
         scale = grad[:, None, None]
-        return grad_rows * scale.to(grad_rows.dtype), grad_weight * scale, None
+        return grad_rows * scale.to(grad_rows.dtype), grad_weight * scale, None, None, None

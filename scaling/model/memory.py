@@ -2,7 +2,7 @@
 
 import torch
 
-from scaling.config import ModelConfig
+from scaling.config import MixtureOfExperts, ModelConfig, SwiGLU
 
 
 def activation_bytes(config: ModelConfig, context: int, dtype: torch.dtype) -> int:
@@ -13,11 +13,25 @@ def activation_bytes(config: ModelConfig, context: int, dtype: torch.dtype) -> i
     """
     small = torch.finfo(dtype).bits // 8
     assert config.n_heads is not None and config.head_dim is not None
-    d_ff = config.feedforward.width(config.d_model)
     heads = (config.n_heads + config.n_kv_heads) * config.head_dim
-    token = 8 * 4 * config.d_model + small * (3 * config.d_model + 6 * heads + 5 * d_ff)
-    square = small * config.n_heads * context * context
+    token = 8 * 4 * config.d_model + small * (3 * config.d_model + 6 * heads)
+    token += small * _feedforward_numbers(config)
+    if config.dropout:
+        token += 2 * (4 + 1) * config.d_model  # what fell, and what is scaled
+    kept = 3 * 4 if config.attention.softcap else small  # capped scores are kept in fp32
+    square = kept * config.n_heads * context * context
     return config.n_layers * (token * context + square) + 8 * 4 * config.d_model * context
+
+
+def _feedforward_numbers(config: ModelConfig) -> int:
+    """Numbers that a token's feedforward keeps."""
+    match config.feedforward:
+        case SwiGLU():
+            return 5 * config.d_ff
+        case MixtureOfExperts(activation=kind, capacity_factor=factor, top_k=top_k):
+            each = (5 if kind == "swiglu" else 3) * config.d_ff + 4 * config.d_model
+            return round(factor * top_k * each) + 4 * top_k * config.d_model
+    return 3 * config.d_ff
 
 
 def weight_bytes(parameters: int) -> int:

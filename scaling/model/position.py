@@ -1,4 +1,4 @@
-"""Where a token stands: the schemes that tell the decoder the order of its input."""
+"""Where a token stands: the schemes that tell attention the order of its input."""
 
 import torch
 from torch import Tensor, nn
@@ -28,3 +28,15 @@ class RotaryPosition(nn.Module):
         sin = self.sin[start : start + length, None].to(x.dtype)
         first, second = x.chunk(2, dim=-1)
         return torch.cat([first * cos - second * sin, second * cos + first * sin], dim=-1)
+
+
+def alibi_slopes(heads: int) -> Tensor:
+    """How fast each head's scores fall with distance, `[H]`: 2^(-8/H), 2^(-16/H), ... 2^-8.
+
+    Press et al., arXiv:2108.12409, give this for powers of two; others take every second slope of
+    the next power's, as theirs do.
+    """
+    whole = 2 ** (heads.bit_length() - 1)
+    slopes = [2 ** (-8 * (i + 1) / whole) for i in range(whole)]
+    between = [2 ** (-8 * (i + 1) / (2 * whole)) for i in range(0, 2 * whole, 2)]
+    return torch.tensor(slopes + between[: heads - whole])

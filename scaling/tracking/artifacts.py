@@ -38,7 +38,7 @@ def write_figures(rows: Sequence[Row], folder: Path, record: RunRecord) -> None:
     floor = record.params.get("floor_nats_per_token")
     if floor is not None:
         axes.axhline(float(floor), color="tab:green", linestyle="--", label="entropy floor")
-    axes.set(title=title, xlabel="tokens", ylabel="loss (nats per token)")
+    axes.set(title=title, xlabel="training tokens", ylabel="loss (nats per token)")
     axes.set_ylim(bottom=0)
     axes.grid(alpha=0.3)
     if axes.get_legend_handles_labels()[0]:
@@ -48,7 +48,7 @@ def write_figures(rows: Sequence[Row], folder: Path, record: RunRecord) -> None:
     figure = Figure(figsize=(7, 3), layout="constrained")
     axes = figure.subplots()
     _curve(axes, rows, "tokens_per_second", color="tab:orange")
-    axes.set(title=title, xlabel="tokens", ylabel="tokens per second")
+    axes.set(title=title, xlabel="training tokens", ylabel="tokens per second")
     axes.set_ylim(bottom=0)
     axes.grid(alpha=0.3)
     figure.savefig(folder / "throughput.png", dpi=120)

@@ -7,7 +7,10 @@ not noted is sent again with the same time stamps, which the store takes for the
 
 import json
 import os
+import re
 import socket
+import tempfile
+import threading
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +23,9 @@ if TYPE_CHECKING:
 POINTS = 1000  # the most metric points that MLflow takes a call
 PARAMS = 100  # likewise parameters
 
+# The UI opens an experiment of this kind on its training curves, not on chat traces.
+EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
+
 # Files of a run folder that become artifacts of the run once it has ended.
 ARTIFACTS = (
     "config.yaml",
@@ -29,6 +35,13 @@ ARTIFACTS = (
     "samples.md",
     "traceback.txt",
     "figures",
+    # of a sweep's own run
+    "spec.yaml",
+    "plan.csv",
+    "leaderboard.csv",
+    "groups.csv",
+    "sweep_summary.json",
+    "search",
 )
 
 
@@ -52,7 +65,34 @@ def client(uri: str) -> "MlflowClient":
 
     for name in ("mlflow", "alembic"):  # the schema's first creation is told line by line
         logging.getLogger(name).setLevel(logging.WARNING)
+    if uri.startswith("sqlite:///") and "?" not in uri:
+        _make_file(Path(uri.removeprefix("sqlite:///")))
     return MlflowClient(tracking_uri=uri)
+
+
+def _make_file(path: Path) -> None:
+    """Make a new sqlite store beside its place and move it there whole.
+
+    A process killed while MLflow makes the schema would leave a file that MLflow cannot open any
+    more, and two processes making it at once fail.
+    """
+    if path.exists():
+        return
+    from mlflow import MlflowClient
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    beside = path.with_name(f".{path.name}.{os.getpid()}.{threading.get_ident()}")
+    beside.unlink(missing_ok=True)
+    try:
+        MlflowClient(tracking_uri=f"sqlite:///{beside}").search_experiments()
+        try:
+            os.link(beside, path)
+        except FileExistsError:  # another process was first
+            return
+        except OSError:  # a file system without links
+            beside.rename(path)
+    finally:
+        beside.unlink(missing_ok=True)
 
 
 def experiment_id(store: "MlflowClient", name: str) -> str:
@@ -62,7 +102,7 @@ def experiment_id(store: "MlflowClient", name: str) -> str:
     found = store.get_experiment_by_name(name)
     if found is None:
         try:
-            return store.create_experiment(name)
+            return store.create_experiment(name, tags=EXPERIMENT_TAGS)
         except MlflowException:
             found = store.get_experiment_by_name(name)
             if found is None:
@@ -92,6 +132,7 @@ class Sent:
     files: bool = False
     model_id: str | None = None
     model: bool = False
+    samples: int = 0  # files of the folder `samples`
     status: str = ""
 
     @classmethod
@@ -127,6 +168,7 @@ def sync(folder: RunFolder, store: "MlflowClient") -> None:
         sent.status, sent.files, sent.model = "RUNNING", False, False
         sent.write(folder)
     _send_metrics(folder, sent, run_id, store)
+    _send_samples(folder, sent, run_id, store)
     if record.status != "RUNNING" and sent.status != record.status:
         if not sent.files:
             _send_files(folder, run_id, store)
@@ -220,6 +262,15 @@ def _send_rows(rows: list[Row], run_id: str, store: "MlflowClient") -> None:
     store.log_batch(run_id, metrics=metrics, synchronous=True)
 
 
+def _send_samples(folder: RunFolder, sent: Sent, run_id: str, store: "MlflowClient") -> None:
+    """What the run has written so far, while it goes on."""
+    there = sorted((folder.path / "samples").glob("*.md"))
+    for path in there[sent.samples :]:
+        store.log_artifact(run_id, str(path), "samples")
+        sent.samples += 1
+        sent.write(folder)
+
+
 def _send_files(folder: RunFolder, run_id: str, store: "MlflowClient") -> None:
     for name in ARTIFACTS:
         path = folder.path / name
@@ -232,7 +283,7 @@ def _send_files(folder: RunFolder, run_id: str, store: "MlflowClient") -> None:
 def _send_model(
     folder: RunFolder, record: RunRecord, sent: Sent, run_id: str, store: "MlflowClient"
 ) -> None:
-    """The best checkpoint's weights, with what is needed to use them, as a LoggedModel."""
+    """The best checkpoint as a LoggedModel that `mlflow.pyfunc` loads and serves."""
     from mlflow.entities import LoggedModelOutput
 
     from scaling.checkpoint import Checkpoints
@@ -243,12 +294,21 @@ def _send_model(
     if sent.model_id is None:
         experiment = store.get_run(run_id).info.experiment_id
         params = {"step": str(best.step), "seed": str(record.seed)}
+        name = re.sub(r"[/:.%\"']", "_", record.name)  # which MLflow has no room for in a model's
         model = store.create_logged_model(
-            experiment, record.name, run_id, params=params, model_type="tinyscale"
+            experiment, name, run_id, params=params, model_type="tinyscale"
         )
         sent.model_id = model.model_id
         sent.write(folder)
         store.log_outputs(run_id, [LoggedModelOutput(model.model_id, best.step)])
-    for path in (best.weights, folder.path / "config.yaml", folder.path / "tokenizer.json"):
-        store.log_model_artifact(sent.model_id, str(path))
+    from scaling.export.pyfunc import write_served
+
+    files = {
+        "model.safetensors": best.weights,
+        "config.yaml": folder.path / "config.yaml",
+        "tokenizer.json": folder.path / "tokenizer.json",
+    }
+    with tempfile.TemporaryDirectory() as served:
+        write_served(Path(served), files, run_id=run_id, model_id=sent.model_id)
+        store.log_model_artifacts(sent.model_id, served)
     store.finalize_logged_model(sent.model_id, "READY")

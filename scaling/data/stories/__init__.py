@@ -31,6 +31,7 @@ __all__ = [
     "Contradiction",
     "Parse",
     "Story",
+    "begins",
     "generate",
     "grammar",
     "log_probability",
@@ -102,6 +103,11 @@ def story(seed: int, index: int) -> str:
 def parse(text: str) -> Parse:
     """Read a text as a story: its facts, its probability, and what it contradicts."""
     return _reader().read(text)
+
+
+def begins(text: str) -> bool:
+    """Whether some story begins with a text that ends with a word, and contradicts nothing."""
+    return _reader().begins(text)
 
 
 def log_probability(text: str) -> float:

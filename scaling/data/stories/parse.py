@@ -120,6 +120,18 @@ class Reader:
                 return self._parse(written, nearest, 0, -math.inf)
         return Parse(0, -math.inf, reach=_as_written(written, self._furthest))
 
+    def begins(self, text: str) -> bool:
+        """Whether some story begins with this text and contradicts nothing in it.
+
+        The text must end where a piece of the grammar does: a fact, or what is written around it.
+        """
+        self._furthest = 0
+        written, text = text, without_articles(text)
+        if with_articles(text) != written:
+            return False
+        whole = any(True for _ in self._readings(text, 0))
+        return whole or self._furthest >= len(text)
+
     def _parse(self, written: str, end: _State, derivations: int, log_probability: float) -> Parse:
         path: list[tuple[str, int]] = []
         trail = end.trail
@@ -206,6 +218,7 @@ class Reader:
                                 )
                             )
                     for row in rows:
+                        self._furthest = max(self._furthest, position + len(part.forms[row]))
                         stack.append(
                             _State(
                                 position + len(part.forms[row]),

@@ -1,0 +1,135 @@
+"""What a run of the store says, as one row: counts, budget, losses and identity by short names.
+
+Columns made here, beside every parameter by its dotted name and every metric by its key (units in
+brackets; what a run does not say is missing):
+
+    run_id, id, name, group, identity, seed, sweep, parent     who it is
+    status, started, folder, artifacts, device                 how it ended, and where it is
+    N, N_non_embedding, N_with_head                            parameters, by convention
+    D, unique_tokens, epochs                                   tokens trained on; passes over them
+    C, flops_per_token                                         training FLOPs, exact
+    steps, schedule_steps, warmup_steps                        optimizer steps
+    width, depth, context_length, batch_size, data_fraction, lr
+    loss, best_loss, train_loss, test_loss                     [nats per token], end of training
+    bpb, best_bpb, test_bpb                                    [bits per byte]
+    floor, floor_bpb                                           the embedded corpus's entropy
+    tokens_per_second, wall_seconds
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+
+_PARAMS = {
+    "N": "parameters.total",
+    "N_non_embedding": "parameters.non_embedding",
+    "N_with_head": "parameters.with_head",
+    "unique_tokens": "unique_tokens",
+    "flops_per_token": "flops_per_token",
+    "schedule_steps": "resolved.steps",
+    "width": "model.d_model",
+    "depth": "model.n_layers",
+    "context_length": "data.context_length",
+    "batch_size": "batch.size",
+    "data_fraction": "data.fraction",
+    "lr": "optimizer.lr",
+    "device": "device",
+    "floor": "floor_nats_per_token",
+}
+
+# The first key that a run has counts. `val/loss` alone is what other programs log, or a run that
+# was recorded without its closing figures; the store keeps its last value, and so it is final.
+_METRICS = {
+    "loss": ("final/val_loss", "val/loss", "val_loss", "eval/loss", "eval_loss"),
+    "bpb": ("final/val_bpb", "val/bpb"),
+    "best_loss": ("best/val_loss",),
+    "best_bpb": ("best/val_bpb",),
+    "train_loss": ("final/train_loss", "train/loss", "train_loss"),
+    "test_loss": ("final/test_loss", "test/loss"),
+    "test_bpb": ("final/test_bpb", "test/bpb"),
+    "tokens_per_second": ("final/tokens_per_second", "tokens_per_second"),
+    "wall_seconds": ("final/wall_seconds",),
+}
+
+ROLES = ("N", "D", "C", "loss")
+"""Columns that a user may take from a parameter or metric of another name."""
+
+
+def row_of(run: Run, given: Mapping[str, str]) -> dict[str, Any]:
+    """A run's row; `given` names the parameter or metric to take a role's figure from."""
+    params = {key: number(text) for key, text in run.data.params.items()}
+    metrics, tags = run.data.metrics, run.data.tags
+    row: dict[str, Any] = {**params, **metrics}
+    row |= {
+        "run_id": run.info.run_id,
+        "experiment_id": run.info.experiment_id,
+        "id": tags.get("tinyscale.id"),
+        "name": run.info.run_name,
+        "identity": tags.get("tinyscale.identity"),
+        "sweep": tags.get("tinyscale.sweep"),
+        "parent": tags.get("mlflow.parentRunId"),
+        "kind": tags.get("tinyscale.kind") or _launched(tags),
+        "status": run.info.status,
+        "started": run.info.start_time,
+        "folder": tags.get("tinyscale.folder"),
+        "artifacts": run.info.artifact_uri,
+        "diverged": tags.get("tinyscale.diverged") == "true" or metrics.get("diverged") == 1,
+        "diverged_step": number(tags.get("tinyscale.diverged_step", "")),
+        "pruned": tags.get("tinyscale.pruned") == "true",
+    }
+    row["group"] = tags.get("tinyscale.group") or row["identity"] or run.info.run_name
+    row["seed"] = number(tags.get("tinyscale.seed", params.get("seed", "")))
+    for name, key in _PARAMS.items():
+        row[name] = params.get(key)
+    for name, keys in _METRICS.items():
+        row[name] = next((metrics[key] for key in keys if key in metrics), None)
+    row |= _budget(params, metrics)
+    for role, key in given.items():
+        row[role] = metrics.get(key, params.get(key))
+    row["loss_kind"] = "best" if given.get("loss", "").startswith("best/") else "final"
+    if (floor := row["floor"]) and params.get("validation_bytes"):
+        nats = floor * float(params["validation_tokens"])
+        row["floor_bpb"] = nats / math.log(2) / float(params["validation_bytes"])
+    return row
+
+
+def _launched(tags: Mapping[str, str]) -> str | None:
+    """What MLflow's launcher made a run for, where no training has claimed it for its own."""
+    return None if "tinyscale.id" in tags else tags.get("mlflow.project.entryPoint")
+
+
+def number(text: Any) -> Any:
+    """A number where the text is one; otherwise the text, and None for nothing."""
+    if not isinstance(text, str):
+        return text
+    if text == "":
+        return None
+    try:
+        value = float(text)
+    except ValueError:
+        return text
+    return int(value) if value.is_integer() and abs(value) < 2**53 else value
+
+
+def _budget(params: Mapping[str, Any], metrics: Mapping[str, float]) -> dict[str, Any]:
+    """How long the run was: what it trained on, not what was planned, where the two differ."""
+    planned, steps = params.get("resolved.tokens"), params.get("resolved.steps")
+    tokens = metrics.get("tokens", planned)
+    made: dict[str, Any] = {"D": tokens, "C": None, "steps": None, "warmup_steps": None}
+    if tokens is None:
+        return made
+    if (rate := params.get("flops_per_token")) is not None:
+        made["C"] = tokens * rate
+    if unique := params.get("unique_tokens"):
+        made["epochs"] = tokens / unique
+    if planned and steps:
+        made["steps"] = round(tokens / planned * steps)
+        warmup = params.get("schedule.warmup")
+        if warmup is not None:
+            made["warmup_steps"] = warmup * steps if warmup < 1 else warmup
+    return made

@@ -1,0 +1,279 @@
+"""What ``tinyscale compare`` does: groups of runs side by side, with tests and fronts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from analysis.curves import curves
+from analysis.design import Design, design_of, numeric, varies
+from analysis.equal import Equal, at_compute, at_sizes, equal
+from analysis.memory import inference_bytes
+from analysis.paired import Test, against
+from analysis.runs import RunTable, Selection, read_runs
+from analysis.summary import configurations, summary
+from analysis.units import Unit, choose, floor_of, in_unit
+from scaling.errors import UserError
+from scaling.schema import nearest
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Request:
+    """What was asked.
+
+    Attributes:
+        selection: which runs.
+        out: the folder of the report.
+        group_by: fields whose values are the groups; found where empty.
+        reference: the group that the others are held against; found where None.
+        unit: auto, nats or bpb.
+        log: whether the report goes to the store too.
+        command: what to type to make it again.
+    """
+
+    selection: Selection
+    out: Path
+    group_by: tuple[str, ...] = ()
+    reference: str | None = None
+    unit: str = "auto"
+    log: bool = True
+    command: str = ""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What was found.
+
+    Attributes:
+        table: the runs as read.
+        runs: the finished ones with columns ``label`` (its group), ``before`` (validation loss
+            before training) and ``inference_bytes``; losses in `unit`.
+        fields: what the groups are made by.
+        groups: name and runs, the reference first.
+        reference: its name.
+        matched: what a pair of runs agrees in.
+        tests: each group against the reference.
+        equals: the same at equal parameters and equal FLOPs.
+        summary: one row a group.
+        configurations: one row a configuration, with the fronts that it is on.
+        curves: every run's curves, by run id.
+        unit: of the losses.
+        floor: the corpus's entropy, where it is known.
+    """
+
+    table: RunTable
+    runs: pd.DataFrame
+    fields: tuple[str, ...]
+    groups: list[tuple[str, pd.DataFrame]]
+    reference: str
+    matched: list[str]
+    tests: list[Test]
+    equals: list[Equal]
+    summary: pd.DataFrame
+    configurations: pd.DataFrame
+    curves: Mapping[str, pd.DataFrame]
+    unit: Unit
+    floor: float | None
+
+
+def compare_runs(request: Request, say: Say) -> Comparison:
+    """Reads the runs and compares their groups.
+
+    Raises:
+        UserError: the selection is wrong, a field is unknown, or there is only one group.
+    """
+    table = read_runs(request.selection)
+    unit = choose(table.runs, request.unit)
+    runs = in_unit(table.runs, unit)
+    design = design_of(runs)
+    fields = _fields(runs, design, request)
+    runs = runs.assign(label=_labels(runs, fields))
+    order = runs.sort_values("asked", kind="stable") if "asked" in runs else runs
+    names = list(dict.fromkeys(order["label"]))
+    if len(names) < 2:
+        raise UserError(
+            f"There is only one group, {names[0]}: name more runs, or another field to group by."
+        )
+    reference = _reference(runs, names, request)
+    names = [reference, *[name for name in names if name != reference]]
+    say(f"{len(runs)} runs in {len(names)} groups; reading curves")
+    lines = {row["run_id"]: curves(row, table.uri) for row in runs.to_dict("records")}
+    runs = runs.assign(
+        before=[_before(lines[run], unit) for run in runs["run_id"]],
+        inference_bytes=np.array(
+            [inference_bytes(row) for row in runs.to_dict("records")], dtype=float
+        ),
+    )
+    groups = [(name, runs[runs["label"] == name]) for name in names]
+    matched = _matched(runs, design, fields)
+    return Comparison(
+        table,
+        runs,
+        fields,
+        groups,
+        reference,
+        matched,
+        against(groups, matched, reference),
+        _equals(groups, reference, lines, unit),
+        summary(groups),
+        configurations(groups),
+        lines,
+        unit,
+        floor_of(runs),
+    )
+
+
+def compare_store(request: Request, say: Say) -> dict[str, Any]:
+    """The whole: comparison, figures, report, files and the analysis run; answers what was found.
+
+    Raises:
+        UserError: the selection is wrong, or the folder cannot be written.
+    """
+    from analysis.report.compare import document, summary_table
+    from analysis.report.markdown import table as as_markdown
+    from analysis.report.writing import log_report, write_report
+    from analysis.study import plain
+
+    found = compare_runs(request, say)
+    say("drawing")
+    report = document(found, request)
+    answer: dict[str, Any] = {
+        "store": found.table.uri,
+        "selection": found.table.selection.describe(),
+        "unit": found.unit.name,
+        "group_by": list(found.fields),
+        "reference": found.reference,
+        "matched_by": found.matched,
+        "groups": _records(found.summary),
+        "tests": [asdict(one) for one in found.tests],
+        "equal_cost": [asdict(one) for one in found.equals],
+    }
+    tables = {
+        "summary_table.csv": found.summary,
+        "configurations.csv": found.configurations,
+        "runs.csv": plain(found.runs),
+        "runs_apart.csv": plain(found.table.apart),
+    }
+    path = write_report(report, request.out, {"comparison.json": answer}, tables)
+    text = as_markdown(summary_table(found)) + "\n"
+    (request.out / "summary_table.md").write_text(text, encoding="utf-8")
+    answer["report"] = str(path)
+    if request.log:
+        answer["mlflow_run_id"] = log_report(
+            found.table,
+            request.out,
+            kind="comparison",
+            metrics={"runs": len(found.runs), "groups": len(found.groups)},
+            say=say,
+        )
+    return answer
+
+
+def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
+    """Rows as plain data, with None for what is missing."""
+    return [
+        {str(key): None if value != value else value for key, value in row.items()}
+        for row in table.to_dict("records")
+    ]
+
+
+def _fields(runs: pd.DataFrame, design: Design, request: Request) -> tuple[str, ...]:
+    """The fields to group by: as asked, else the variants, else each configuration."""
+    for field in request.group_by:
+        if field not in runs:
+            close = nearest(field, [str(c) for c in runs])
+            hint = f"; did you mean {close}?" if close else "."
+            raise UserError(f"--group-by: no run has a field {field}{hint}")
+    if request.group_by:
+        return request.group_by
+    if request.selection.runs:
+        return ("group",)
+    return design.variants or ("group",)
+
+
+def _labels(runs: pd.DataFrame, fields: Sequence[str]) -> pd.Series:
+    """Each run's group, in as few words as tell them apart."""
+    if tuple(fields) == ("group",):
+        one = runs.groupby("name")["group"].transform("nunique") == 1
+        return runs["name"].where(one, runs["group"]).astype(str)
+    if len(fields) == 1:
+        return runs[fields[0]].map(_word)
+    short = {field: field.removesuffix(".kind").rsplit(".", 1)[-1] for field in fields}
+    labels = [
+        ", ".join(f"{short[field]} {_word(row[field])}" for field in fields)
+        for row in runs[list(fields)].to_dict("records")
+    ]
+    return pd.Series(labels, index=runs.index)
+
+
+def _word(value: object) -> str:
+    if value is None or value != value:
+        return "none"
+    return f"{value:g}" if isinstance(value, int | float) else str(value)
+
+
+def _reference(runs: pd.DataFrame, names: Sequence[str], request: Request) -> str:
+    """As asked; else the first run named, or the group with the most runs."""
+    asked = request.reference
+    if asked is None and request.selection.runs:
+        return names[0]
+    if asked is None:
+        return max(names, key=lambda name: int((runs["label"] == name).sum()))
+    if asked not in names:
+        close = nearest(asked, names)
+        hint = f"did you mean {close}?" if close else f"they are {', '.join(names[:12])}."
+        raise UserError(f"--reference: there is no group {asked}; {hint}")
+    return asked
+
+
+def _matched(runs: pd.DataFrame, design: Design, fields: Sequence[str]) -> list[str]:
+    """What two runs must agree in to be a pair: the seed, and all else that varies in a group."""
+    groups = [part for _, part in runs.groupby("label")]
+    found = ["seed"]
+    for column in (*design.dimensions, *design.nuisances, *design.variants):
+        if column in fields or not any(varies(part, column) for part in groups):
+            continue
+        if column == "D" and all(_decided(part, found[1:]) for part in groups):
+            continue  # a budget that follows the size is not asked to be equal besides
+        found.append(column)
+    return found
+
+
+def _decided(part: pd.DataFrame, by: Sequence[str]) -> bool:
+    if not by or not numeric(part, "D"):
+        return False
+    apart = part.groupby(list(by), dropna=False)["D"].agg(lambda v: v.max() / v.min())
+    return bool((apart <= 1.01).all())
+
+
+def _before(frame: pd.DataFrame, unit: Unit) -> float:
+    """The validation loss before the first step; not a number where it was not measured."""
+    if unit.metric not in frame:
+        return float("nan")
+    first = frame.loc[frame["step"] == 0, unit.metric].dropna()
+    return float(first.iloc[0]) if len(first) else float("nan")
+
+
+def _equals(
+    groups: Sequence[tuple[str, pd.DataFrame]],
+    reference: str,
+    lines: Mapping[str, pd.DataFrame],
+    unit: Unit,
+) -> list[Equal]:
+    """Both views; curves are each group's mean over seeds, for groups of one configuration."""
+    means = {}
+    for name, runs in groups:
+        mine = [lines[run] for run in runs["run_id"]]
+        if runs["C"].nunique() == 1 and all(unit.metric in one for one in mine):
+            whole = pd.concat([one[["flops", unit.metric]].dropna() for one in mine])
+            mean = whole.groupby("flops")[unit.metric].mean()
+            means[name] = pd.DataFrame({"flops": mean.index, "loss": mean.to_numpy()})
+    sizes, compute = at_sizes(groups), at_compute(groups)
+    return equal(sizes, reference, "N") + equal(compute, reference, "C", means)

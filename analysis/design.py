@@ -1,0 +1,261 @@
+"""What varies among runs, found from their table: sizes, budgets, nuisances, variants.
+
+A law is one of a *dimension* (size, tokens, ...), over runs that agree in everything else: runs of
+different *variants* (attention, tokenizer, ...) are different series, and of *nuisances* (learning
+rate, ...) the best value counts at each point, as one would tune it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from analysis.fits.isoflop import group_budgets
+
+SHAPE = ("width", "depth")
+DIMENSIONS = (*SHAPE, "D", "unique_tokens", "context_length", "batch_size")
+NAMES = {
+    "N": "parameters",
+    "N_non_embedding": "parameters without embeddings",
+    "N_with_head": "parameters with the head",
+    "width": "width",
+    "depth": "depth",
+    "D": "tokens",
+    "unique_tokens": "unique tokens",
+    "context_length": "context length",
+    "batch_size": "batch size",
+    "C": "training FLOPs",
+    "lr": "learning rate",
+}
+CONVENTIONS = ("N", "N_non_embedding", "N_with_head")
+
+_FIELDS = ("data.", "model.", "optimizer.", "schedule.", "batch.")
+_DIMENSION_FIELDS = {
+    "model.d_model",
+    "model.n_layers",
+    "data.context_length",
+    "batch.size",
+    "batch.micro_size",
+    "data.fraction",
+    "data.max_documents",
+}
+_NUISANCES = ("optimizer.", "schedule.")
+
+
+@dataclass(frozen=True)
+class Design:
+    """How runs vary.
+
+    Attributes:
+        dimensions: columns of `DIMENSIONS` that vary, and N where sizes do.
+        nuisances: fields whose best value counts, such as optimizer.lr.
+        variants: fields that divide the runs into series.
+        kind: "isoflop", "grid", "equal tokens", or None where it is none of them.
+    """
+
+    dimensions: tuple[str, ...]
+    nuisances: tuple[str, ...]
+    variants: tuple[str, ...]
+    kind: str | None
+
+    def describe(self) -> str:
+        """In one sentence."""
+        parts = [f"{', '.join(named(one) for one in self.dimensions) or 'no dimension'} vary"]
+        if self.nuisances:
+            parts.append(f"{', '.join(self.nuisances)} tuned at each point")
+        if self.variants:
+            parts.append(f"a series for each {' and '.join(self.variants)}")
+        kinds = {"isoflop": "an isoFLOP design", "grid": "a grid of sizes and token counts"}
+        if self.kind is not None:
+            parts.append(kinds.get(self.kind, self.kind))
+        return "; ".join(parts)
+
+
+def named(column: str) -> str:
+    """A column in words."""
+    return NAMES.get(column, column)
+
+
+def amount(column: str, value: float) -> str:
+    """A dimension's value in words: 1.6M tokens, width 64."""
+    if column in {"N", "N_non_embedding", "N_with_head", "D", "C", "unique_tokens"}:
+        for unit, word in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
+            if value >= unit:
+                return f"{value / unit:.3g}{word} {named(column)}"
+    return f"{named(column)} {value:g}"
+
+
+def design_of(runs: pd.DataFrame, stated: str | None = None) -> Design:
+    """What varies in the table; `stated` overrides the kind of design."""
+    varying = [c for c in map(str, runs) if c.startswith(_FIELDS) and varies(runs, c)]
+    dimensions = [c for c in DIMENSIONS if varies(runs, c) and numeric(runs, c)]
+    shape = [c for c in SHAPE if c in dimensions]
+    nuisances, variants = [], []
+    for field in varying:
+        if field in _DIMENSION_FIELDS or _follows(runs, field, shape):
+            continue
+        if field.startswith(_NUISANCES) and numeric(runs, field):
+            nuisances.append(field)
+        else:
+            variants.append(field)
+    # A kind decides what fields there are: where it varies its own fields go with it.
+    variants = [
+        one for one in variants if not _follows_text(runs, one, [v for v in variants if v != one])
+    ] or variants
+    if not shape and not variants and varies(runs, "N") and numeric(runs, "N"):
+        shape = ["N"]  # runs of others, which say their parameters and no more
+        dimensions.insert(0, "N")
+    return Design(
+        tuple(dimensions), tuple(nuisances), tuple(variants), stated or _kind(runs, variants)
+    )
+
+
+def varies(runs: pd.DataFrame, column: str) -> bool:
+    """Whether a column has more than one value; tokens that agree within 1 % are one."""
+    if column not in runs:
+        return False
+    values = runs[column]
+    if column in {"D", "unique_tokens"} and numeric(runs, column):
+        return bool(values.max() > 1.01 * values.min())
+    return int(values.astype(str).nunique()) > 1
+
+
+def numeric(runs: pd.DataFrame, column: str) -> bool:
+    """Whether every value is a positive number."""
+    if column not in runs:
+        return False
+    values = pd.to_numeric(runs[column], errors="coerce")
+    return bool(values.notna().all() and (values > 0).all())
+
+
+def series(runs: pd.DataFrame, design: Design) -> list[tuple[str, pd.DataFrame]]:
+    """The runs of each variant, with its name; one without a name where nothing varies."""
+    if not design.variants:
+        return [("", runs)]
+    fields = list(design.variants)
+    found = []
+    for _, part in runs.groupby(fields, sort=True, dropna=False):
+        values = [part[field].iloc[0] for field in fields]
+        name = ", ".join(
+            f"{field.removeprefix('model.').removesuffix('.kind')} {_said(value)}"
+            for field, value in zip(fields, values, strict=True)
+        )
+        found.append((name, part))
+    return found
+
+
+def tuned(runs: pd.DataFrame, design: Design) -> pd.DataFrame:
+    """At each point of the dimensions, the runs of the nuisances' best values, all seeds.
+
+    The best is the lowest mean of the final losses over seeds; where some values have more seeds
+    than others, only those with the most are in the choice, lest a lucky single one be taken.
+    """
+    if not design.nuisances:
+        return runs
+    kept = []
+    for _, point in runs.groupby(_place(runs, design), dropna=False):
+        by = point.groupby(list(design.nuisances), dropna=False)["loss"]
+        counts, means = by.transform("count"), by.transform("mean")
+        most = counts == counts.max()
+        kept.append(point[most & (means == means[most].min())])
+    return pd.concat(kept).sort_index()
+
+
+def slices(
+    runs: pd.DataFrame, axis: str, design: Design
+) -> list[tuple[dict[str, float], pd.DataFrame]]:
+    """Runs that differ along the axis alone, and what they agree in: the widest slice first.
+
+    A dimension that is a function of the axis (tokens at a fixed ratio to parameters) goes along
+    with it. Ties go to the slice with the most of everything.
+    """
+    size = axis in CONVENTIONS or axis in SHAPE
+    others = [c for c in design.dimensions if c != axis]
+    if axis in CONVENTIONS:
+        others = [c for c in others if c not in SHAPE and c not in CONVENTIONS]
+    elif size:
+        others = [c for c in others if c not in CONVENTIONS]
+    others = [c for c in others if not _goes_along(runs, c, axis)]
+    if not others:
+        return [({}, runs)]
+    found = []
+    for _, part in runs.groupby([rounded(runs[c]) for c in others]):
+        found.append(({c: float(part[c].iloc[0]) for c in others}, part))
+    found.sort(key=lambda one: (-one[1][axis].nunique(), [-value for value in one[0].values()]))
+    return found
+
+
+def frontier(runs: pd.DataFrame, cost: str = "C") -> pd.DataFrame:
+    """Runs of the groups that no cheaper group undercuts, by mean loss."""
+    means = runs.groupby("group").agg(cost=(cost, "mean"), loss=("loss", "mean"))
+    means = means.sort_values(["cost", "loss"])
+    best = means["loss"].cummin()
+    return runs[runs["group"].isin(means.index[means["loss"] <= best])]
+
+
+def _kind(runs: pd.DataFrame, variants: Sequence[str]) -> str | None:
+    one = (
+        runs
+        if not variants
+        else max((part for _, part in runs.groupby(list(variants), dropna=False)), key=len)
+    )
+    if not (numeric(one, "N") and numeric(one, "D")):
+        return None
+    if not varies(one, "D"):
+        return "equal tokens"
+    sizes, counts = one["N"].nunique(), rounded(one["D"]).nunique()
+    if sizes > 1 and len(one.groupby([one["N"], rounded(one["D"])])) == sizes * counts:
+        return "grid"
+    if numeric(one, "C"):
+        codes = group_budgets(one["C"].to_numpy(dtype=float))
+        each = [one["N"][codes == k].nunique() for k in range(int(codes.max()) + 1)]
+        if min(each) >= 3:
+            return "isoflop"
+    return None
+
+
+def _place(runs: pd.DataFrame, design: Design) -> list[pd.Series]:
+    columns = [c for c in (*DIMENSIONS, "N") if c in runs and (c in design.dimensions or c == "N")]
+    return [rounded(runs[c]) if c in {"D", "unique_tokens"} else runs[c] for c in columns]
+
+
+def rounded(values: pd.Series) -> pd.Series:
+    """To 1 %, in which whole steps differ."""
+    return (values.astype(float).map(np.log) / 0.01).round()
+
+
+def _follows(runs: pd.DataFrame, column: str, of: Sequence[str]) -> bool:
+    """Whether a numeric column is a function of others that vary, within 1 % for tokens."""
+    if not of or not numeric(runs, column):
+        return False
+    apart = runs.groupby(list(of))[column].agg(lambda v: v.max() / v.min())
+    return bool((apart <= 1.01).all())
+
+
+def _goes_along(runs: pd.DataFrame, column: str, axis: str) -> bool:
+    """Whether a dimension is decided by the axis and rises or falls with it throughout.
+
+    Where every run has an axis value of its own (tokens of an isoFLOP design) all columns are
+    functions of it, and yet are not moved by it.
+    """
+    if not _follows(runs, column, [axis]):
+        return False
+    steps = np.diff(runs.groupby(axis)[column].mean().to_numpy(dtype=float))
+    return bool((steps >= 0).all() or (steps <= 0).all())
+
+
+def _follows_text(runs: pd.DataFrame, column: str, of: Sequence[str]) -> bool:
+    """Whether a field is decided by the kinds that vary."""
+    kinds = [c for c in of if c.endswith(".kind") and column.startswith(c.removesuffix("kind"))]
+    if not kinds or column.endswith(".kind"):
+        return False
+    return bool((runs.astype(str).groupby(kinds)[column].nunique() <= 1).all())
+
+
+def _said(value: object) -> str:
+    if isinstance(value, float) and value != value:
+        return "without"
+    return f"{value:g}" if isinstance(value, float) else str(value)

@@ -1,0 +1,234 @@
+"""What ``tinyscale evaluate`` does: a trained model judged on any text, at any checkpoint."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import json
+import math
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from numpy.typing import NDArray
+from torch.nn import functional as F
+
+from scaling.checkpoint import Checkpoints
+from scaling.config import RuntimeConfig
+from scaling.data.batches import evaluation_batches
+from scaling.data.stream import encoded_files, split_of
+from scaling.data.tokenizer import Tokenizer
+from scaling.errors import UserError
+from scaling.model.decoder import Decoder
+from scaling.runtime import resolve
+from scaling.trained import Trained, find_trained
+
+SPLITS = ("train", "validation", "test")
+_LOGITS = 1 << 25  # numbers of logits held at a time
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What to judge a model on.
+
+    Attributes:
+        splits: of train, validation and test, of the model's own data.
+        files: a glob of other texts, in place of the splits.
+        checkpoints: best, last, a step, several of them with commas, or all.
+        samples: documents at most of each split; None for all.
+        tokens: predicted tokens at most; None for all.
+        batch_size: windows of the context's length at a time.
+    """
+
+    splits: Sequence[str] = ("validation",)
+    files: str | None = None
+    checkpoints: str = "best"
+    samples: int | None = None
+    tokens: int | None = None
+    batch_size: int = 32
+
+
+@dataclass(frozen=True)
+class Text:
+    """A stream of tokens to be judged on; `floor` is its entropy in nats per token, if known."""
+
+    name: str
+    stream: NDArray[Any]
+    documents: int | None
+    floor: float | None
+
+
+@dataclass(frozen=True)
+class Result:
+    """One checkpoint on one text.
+
+    Attributes:
+        model, checkpoint, step, split: what was judged, on what.
+        documents: read from the split's start, which is in random order; None of files.
+        tokens: predicted, each once.
+        loss: nats per token.
+        perplexity: its exponential; None where that overflows.
+        accuracy: share of tokens that the likeliest guess meets.
+        bpb: bits per byte of text.
+        floor: the corpus's entropy of these documents, nats per token; None where unknown.
+    """
+
+    model: str
+    checkpoint: str
+    step: int
+    split: str
+    documents: int | None
+    tokens: int
+    loss: float
+    perplexity: float | None
+    accuracy: float
+    bpb: float
+    floor: float | None
+
+
+def evaluate_model(
+    name: str, asked: Asked, say: Say, runs: Path = Path("runs")
+) -> tuple[Trained, list[Result]]:
+    """Judges a run's checkpoints, or an exported model; answers it and the results.
+
+    Args:
+        name: a run's id, name or folder, or an exported folder.
+        asked: on what, at which checkpoints.
+        say: told of progress.
+        runs: where the run folders are.
+
+    Raises:
+        UserError: there is no such model or checkpoint, or its data has no such split.
+    """
+    results = []
+    for label, trained in _states(name, asked.checkpoints, runs):
+        precision = trained.config.runtime.precision  # as it was trained and validated
+        decoder, tokenizer = trained.load(resolve(RuntimeConfig(precision=precision)))
+        token_bytes = torch.from_numpy(tokenizer.token_bytes()).long()
+        for text in _texts(trained, tokenizer, asked, say):
+            say(f"checkpoint {label} (step {trained.step:,}) on {text.name}")
+            results.append(_judge(decoder, text, token_bytes, asked, trained, label))
+    return trained, results
+
+
+@torch.no_grad()
+def _judge(
+    model: Decoder,
+    text: Text,
+    token_bytes: torch.Tensor,
+    asked: Asked,
+    trained: Trained,
+    label: str,
+) -> Result:
+    """A model of one member on a text, each token but the first predicted once."""
+    device = model.embedding.weight.device
+    model.eval()
+    nats = torch.zeros((), dtype=torch.float64, device=device)
+    right = torch.zeros((), dtype=torch.long, device=device)
+    tokens = covered = 0
+    rows = max(1, min(asked.batch_size, _LOGITS // (model.context_length * model.vocab_size)))
+    batches = evaluation_batches(text.stream, model.context_length, rows, device, asked.tokens)
+    for inputs, targets in batches:
+        logits = model(inputs[None])[0].float().flatten(0, 1)
+        goals = targets.flatten()
+        nats += F.cross_entropy(logits, goals, ignore_index=-100, reduction="sum").double()
+        right += (logits.argmax(-1) == goals).sum()
+        counted = goals[goals >= 0]
+        tokens += counted.numel()
+        covered += int(token_bytes[counted.cpu()].sum())
+    loss = float(nats) / tokens
+    return Result(
+        trained.label,
+        label,
+        trained.step,
+        text.name,
+        text.documents,
+        tokens,
+        loss,
+        math.exp(loss) if loss < 700 else None,
+        int(right) / tokens,
+        float(nats) / math.log(2) / covered,
+        text.floor if asked.tokens is None else None,
+    )
+
+
+def as_data(results: Sequence[Result]) -> dict[str, Any]:
+    """What the JSON file holds: ``model`` and ``results``, one object a checkpoint and text."""
+    return {"model": results[0].model, "results": [asdict(one) for one in results]}
+
+
+def write_results(results: Sequence[Result], output: Path) -> list[Path]:
+    """Writes `as_data` as JSON, and ``evaluation_results.csv`` beside it.
+
+    Raises:
+        UserError: the folder cannot be written to.
+    """
+    answer = as_data(results)
+    rows = answer["results"]
+    table = output.parent / "evaluation_results.csv"
+    try:
+        output.parent.mkdir(parents=True, exist_ok=True)
+        output.write_text(json.dumps(answer, indent=1, allow_nan=False) + "\n", encoding="utf-8")
+        with table.open("w", newline="", encoding="utf-8") as stream:
+            writer = csv.DictWriter(stream, list(rows[0]))
+            writer.writeheader()
+            writer.writerows(rows)
+    except OSError as error:
+        raise UserError(f"{output} cannot be written: {error.strerror}") from None
+    return [output, table]
+
+
+def log_results(trained: Trained, results: Sequence[Result], say: Say) -> None:
+    """Adds the results to the run's artifacts, under evaluation/; a word where that fails."""
+    from mlflow.exceptions import MlflowException
+
+    from scaling.tracking.reports import log_finding
+
+    if trained.run is None:
+        return  # an exported model has no run here
+    if trained.run_id is None:
+        say("the results are not in the store, which does not know the run")
+        return
+    text = json.dumps(as_data(results))
+    with tempfile.TemporaryDirectory() as folder:
+        write_results(results, Path(folder) / "results.json")
+        try:
+            log_finding(
+                trained.run.read_record().uri,
+                trained.run_id,
+                name="evaluation",
+                key=hashlib.sha256(text.encode()).hexdigest()[:24],
+                folder=Path(folder),
+                metrics={},
+                step=trained.step,
+            )
+        except (MlflowException, OSError) as error:
+            say(f"the results are not in the store: {str(error).splitlines()[0][:160]}")
+
+
+def _states(name: str, asked: str, runs: Path) -> list[tuple[str, Trained]]:
+    """The model at each checkpoint asked for; `all` is every saved step. An export has one."""
+    first = asked.split(",")[0]
+    trained = find_trained(name, "last" if asked == "all" else first, runs)
+    if trained.run is None:
+        return [("exported", trained)]
+    saved = Checkpoints(trained.run.path / "checkpoints")
+    labels = [str(step) for step in saved.steps] if asked == "all" else asked.split(",")
+    return [(label, find_trained(name, label, runs)) for label in labels]
+
+
+def _texts(trained: Trained, tokenizer: Tokenizer, asked: Asked, say: Say) -> list[Text]:
+    if asked.files is not None:
+        stream = encoded_files(asked.files, tokenizer).tokens_array()
+        return [Text(asked.files, stream, None, None)]
+    found = []
+    for name in asked.splits:
+        split = split_of(trained.config.data, name, tokenizer, say=say)
+        if asked.samples is not None:
+            split = split.prefix(min(asked.samples, split.documents))
+        found.append(Text(name, split.tokens_array(), split.documents, split.floor_per_token))
+    return found

@@ -1,0 +1,236 @@
+"""Curves of groups laid over each other, with bands over seeds; fronts; losses at equal cost."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from analysis.figures.style import (
+    COLOURS,
+    FLOOR,
+    QUIET,
+    Saved,
+    legend,
+    log_x,
+    log_y,
+    panels,
+    plain_x,
+    save,
+    title,
+)
+from analysis.pareto import COSTS
+from analysis.units import Unit
+
+AXES = (
+    ("step", "optimizer step"),
+    ("tokens", "tokens"),
+    ("flops", "training FLOPs"),
+    ("seconds", "seconds of training"),
+)
+_LOGARITHMIC = {"grad_norm", "tokens_per_second"}
+_MOST = 16  # lines that can be told apart
+_POINTS = 300  # a line; more would only make the page heavy
+
+Groups = Sequence[tuple[str, pd.DataFrame]]
+
+
+def curves_figure(
+    groups: Groups,
+    lines: Mapping[str, pd.DataFrame],
+    key: str,
+    label: str,
+    folder: Path,
+    name: str,
+    floor: float | None = None,
+) -> Saved | None:
+    """One metric by step, tokens, FLOPs and time: a line a configuration, a colour a group.
+
+    The band is the range over seeds. None where no run has the metric.
+    """
+    drawn = _drawn(groups, lines, key)
+    if drawn.empty:
+        return None
+    figure, axes = panels(2, 2, width=8.2, height=6.0)
+    colours = {name: COLOURS[k % len(COLOURS)] for k, (name, _) in enumerate(groups)}
+    for panel, (column, words) in zip(axes, AXES, strict=True):
+        said: set[str] = set()
+        for _, part in drawn.groupby(["label", "group"], sort=False):
+            group = str(part["label"].iloc[0])
+            whole = part.dropna(subset=[column])
+            if key != "val/loss":
+                whole = whole[whole["step"] > 0]
+            if whole.empty:
+                continue
+            colour = colours[group]
+            panel.plot(whole[column], whole["mean"], color=colour, linewidth=1.3,
+                       marker="." if len(whole) <= 15 else None, markersize=4,
+                       label=None if group in said else group)  # fmt: skip
+            panel.fill_between(
+                whole[column], whole["low"], whole["high"], color=colour, alpha=0.2, linewidth=0
+            )
+            said.add(group)
+        if floor is not None:
+            panel.axhline(floor, color=FLOOR, linestyle=(0, (6, 3)), label="entropy floor")
+        panel.set_xlabel(words)
+        if not said:
+            panel.text(0.5, 0.5, "not recorded", transform=panel.transAxes, ha="center",
+                       color=QUIET)  # fmt: skip
+            continue
+        plain_x(panel)
+        if key in _LOGARITHMIC:
+            log_y(panel, drawn["mean"])
+    axes[0].set_ylabel(label)
+    axes[2].set_ylabel(label)
+    legend(axes[0])
+    caption = f"{label[:1].upper()}{label[1:]} by each axis; bands are the range over seeds."
+    left_out = len({run for _, part in groups for run in part["group"]}) - drawn["group"].nunique()
+    if left_out > 0:
+        caption += (
+            f" The {drawn['group'].nunique()} costliest configurations; {left_out} are not drawn."
+        )
+    return save(figure, drawn, folder, name, caption, wide=True)
+
+
+def losses_figure(summary: pd.DataFrame, runs: pd.DataFrame, unit: Unit, folder: Path) -> Saved:
+    """Final losses, a dot a run and a bar the mean's interval, the best group on top."""
+    order = summary.sort_values("loss")["group"].tolist()[:40]
+    figure, (axes,) = panels(height=0.8 + 0.42 * len(order))
+    for k, name in enumerate(order):
+        row = summary[summary["group"] == name].iloc[0]
+        mine = runs[runs["label"] == name]
+        if row["loss_low"] == row["loss_low"]:
+            axes.plot([row["loss_low"], row["loss_high"]], [k, k], color=COLOURS[0], alpha=0.35,
+                      linewidth=7, solid_capstyle="butt")  # fmt: skip
+        axes.plot(mine["loss"], [k] * len(mine), "o", color=COLOURS[0], markersize=4)
+        axes.plot([row["loss"]], [k], "|", color=COLOURS[1], markersize=14, markeredgewidth=2)
+        axes.text(0.01, k - 0.3, name, transform=axes.get_yaxis_transform(), fontsize=8.5,
+                  color="0.3", va="center")  # fmt: skip
+    axes.set_yticks([])
+    axes.set_ylim(len(order) - 0.5, -0.65)
+    axes.set_xlabel(unit.label)
+    axes.grid(axis="y", visible=False)
+    caption = "Final losses: a dot a run, a stroke the mean, a bar its 95 % interval over seeds."
+    return save(
+        figure, runs[["label", "run_id", "name", "seed", "loss"]], folder, "losses", caption
+    )
+
+
+def pareto_figure(table: pd.DataFrame, unit: Unit, folder: Path) -> Saved:
+    """Mean loss against each cost, with the configurations that no other beats in both."""
+    figure, axes = panels(2, 2, width=8.2, height=6.4)
+    names = list(dict.fromkeys(table["group"]))
+    several = len(names) < len(table)  # where a group is one configuration its name says it
+    for panel, cost in zip(axes, COSTS, strict=True):
+        known = table.dropna(subset=[cost.column])
+        panel.set_xlabel(cost.label)
+        if known.empty:
+            panel.text(0.5, 0.5, "not recorded", transform=panel.transAxes, ha="center",
+                       color=QUIET)  # fmt: skip
+            continue
+        on = known[known[f"front_{cost.column}"]].sort_values(cost.column)
+        panel.step(on[cost.column], on["loss"], where="pre" if cost.more else "post",
+                   color="0.3", linewidth=1)  # fmt: skip
+        for k, name in enumerate(names):
+            colour = COLOURS[k % len(COLOURS)] if several else COLOURS[0]
+            mine, best = known[known["group"] == name], on[on["group"] == name]
+            panel.plot(mine[cost.column], mine["loss"], "o", color=colour, markersize=5,
+                       markerfacecolor="white", label=name if several else None)  # fmt: skip
+            panel.plot(best[cost.column], best["loss"], "o", color=colour, markersize=6)
+        _name_points(
+            panel, known if len(known) <= 6 else on.iloc[:: -(-len(on) // 6)], cost.column
+        )
+        log_x(panel, known[cost.column].astype(float) * 1.0, most=4)
+        low, high = known[cost.column].min(), known[cost.column].max()
+        panel.set_xlim(low / 1.15, high * (high / low) ** 0.25 * 1.3)
+        panel.margins(y=0.15)
+    axes[0].set_ylabel(unit.label)
+    axes[2].set_ylabel(unit.label)
+    legend(axes[0], loc="upper right")
+    caption = (
+        "Fronts, a dot a configuration: full ones are beaten by no other in both loss and cost."
+        " Speeds compare only on one machine."
+    )
+    costs = [cost.column for cost in COSTS]
+    columns = ["group", "name", "loss", *costs, *[f"front_{column}" for column in costs]]
+    return save(figure, table[columns], folder, "pareto", caption, wide=True)
+
+
+def equal_figure(
+    groups: Groups, sizes: Groups, compute: Groups, unit: Unit, folder: Path
+) -> Saved:
+    """Final losses against parameters and against FLOPs, a colour a group.
+
+    Lines join the runs that are compared: `sizes` at one token count, `compute` on each front.
+    """
+    figure, axes = panels(1, 2, width=8.2, height=3.7)
+    rows = []
+    views = (("N", "parameters", sizes), ("C", "training FLOPs", compute))
+    for panel, (column, words, compared) in zip(axes, views, strict=True):
+        chosen = dict(compared)
+        panel.set_xlabel(words)
+        values = pd.concat([runs[column] for _, runs in groups]).dropna().astype(float)
+        for k, (name, runs) in enumerate(groups):
+            if runs[column].isna().any():
+                continue
+            colour = COLOURS[k % len(COLOURS)]
+            by = chosen[name].groupby(column)["loss"].mean()
+            rows.append(runs[["label", "run_id", "seed", "N", "C", "loss"]])
+            panel.plot(runs[column], runs["loss"], ".", color=colour, markersize=4, alpha=0.5)
+            panel.plot(by.index, by, "o-", color=colour, linewidth=1.1, markersize=5,
+                       label=name if k < _MOST else None)  # fmt: skip
+        if len(values):
+            log_x(panel, values, most=4)
+    axes[0].set_ylabel(unit.label)
+    title(axes[0], "at equal parameters (and tokens)")
+    title(axes[1], "at equal FLOPs")
+    legend(axes[0])
+    caption = (
+        "Final losses over size, lines at the largest token count that all groups have, and over"
+        " compute, lines along each group's front: read downwards, groups at equal cost."
+    )
+    data = pd.concat(rows).drop_duplicates() if rows else pd.DataFrame()
+    return save(figure, data, folder, "equal-cost", caption, wide=True)
+
+
+def _name_points(panel: object, rows: pd.DataFrame, column: str) -> None:
+    for row in rows.to_dict("records"):
+        panel.annotate(  # type: ignore[attr-defined]
+            str(row["name"])[:28], (row[column], row["loss"]), xytext=(5, 4),
+            textcoords="offset points", fontsize=7.5, color="0.3",
+        )  # fmt: skip
+
+
+def _drawn(groups: Groups, lines: Mapping[str, pd.DataFrame], key: str) -> pd.DataFrame:
+    """Mean and range over seeds of each configuration's metric, by step."""
+    parts = []
+    for label, runs in groups:
+        for group, seeds in runs.groupby("group", sort=False):
+            mine = [lines[run] for run in seeds["run_id"] if key in lines[run]]
+            if not mine:
+                continue
+            whole = pd.concat([one[["step", *[c for c, _ in AXES[1:]], key]] for one in mine])
+            whole = whole.dropna(subset=[key])
+            if key in _LOGARITHMIC:
+                whole = whole[whole[key] > 0]
+            by = whole.groupby("step")
+            table = by[[c for c, _ in AXES[1:]]].mean()
+            table = table.assign(mean=by[key].mean(), low=by[key].min(), high=by[key].max())
+            cost = pd.to_numeric(seeds["C"], errors="coerce").mean()
+            parts.append((cost, _thinned(table.reset_index().assign(label=label, group=group))))
+    # Every group keeps its costliest configurations.
+    allowed = max(1, _MOST // max(len(groups), 1))
+    kept: list[pd.DataFrame] = []
+    for label, _ in groups:
+        mine_of = [one for one in parts if one[1]["label"].iloc[0] == label]
+        mine_of.sort(key=lambda one: -np.nan_to_num(one[0]))
+        kept += [table for _, table in mine_of[:allowed]]
+    return pd.concat(kept[: 2 * _MOST]) if kept else pd.DataFrame()
+
+
+def _thinned(table: pd.DataFrame) -> pd.DataFrame:
+    if len(table) <= _POINTS:
+        return table
+    return table.iloc[np.unique(np.linspace(0, len(table) - 1, _POINTS).round().astype(int))]

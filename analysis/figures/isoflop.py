@@ -1,0 +1,98 @@
+"""IsoFLOP valleys, the best size at each compute, and learning-rate basins."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from analysis.design import named
+from analysis.figures.style import (
+    COLOURS,
+    Saved,
+    legend,
+    log_x,
+    log_y,
+    panels,
+    save,
+    shades,
+    short,
+    title,
+)
+from analysis.fits.isoflop import group_budgets
+from analysis.laws import Question
+from analysis.units import Unit
+
+
+def valleys_figure(question: Question, unit: Unit, folder: Path) -> Saved:
+    """Losses over size at each budget with their parabolas, and N*(C) with its line."""
+    runs, size = question.runs, question.size
+    figure, (left, right) = panels(1, 2, width=8.2, height=3.8)
+    budget = group_budgets(runs["C"].to_numpy(dtype=float))
+    colours = shades(int(budget.max()) + 1)
+    parabola, *others = [law.fit for law in question.laws]
+    for k, card in enumerate(parabola.budgets):
+        mine = runs[budget == k]
+        left.plot(mine[size], mine["loss"], "o", color=colours[k], markersize=4,
+                  label=f"{short(card['C'])} FLOPs")  # fmt: skip
+        x = np.log(mine[size].to_numpy(dtype=float))
+        if mine[size].nunique() >= 3:
+            reach = np.linspace(x.min(), x.max(), 60)
+            curve = np.polynomial.Polynomial.fit(x, mine["loss"].to_numpy(dtype=float), 2)
+            left.plot(np.exp(reach), curve(reach), color=colours[k], linewidth=1)
+        if card["N_opt"] is not None:
+            left.plot(card["N_opt"], card["loss"], "*", color=COLOURS[1], markersize=11,
+                      markeredgecolor="white", markeredgewidth=0.6, zorder=5)  # fmt: skip
+    left.set(xlabel=named(size), ylabel=unit.label)
+    title(left, "valleys (star: the best size)")
+    log_x(left, runs[size].astype(float), most=4)
+    log_y(left, runs["loss"])
+    legend(left, fontsize=7.5)
+    rows = []
+    for fit, marker, colour in zip([parabola, *others], "*D", COLOURS[1:3], strict=False):
+        optima = [card for card in fit.budgets if card["N_opt"] is not None]
+        rows += [{"approach": fit.approach, **card} for card in fit.budgets]
+        if not optima:
+            continue
+        c, n = np.array([(card["C"], card["N_opt"]) for card in optima]).T
+        said = f", a = {fit.params['a']:.3f}" if fit.params["a"] is not None else ""
+        right.plot(c, n, marker, color=colour, label=f"{fit.approach}{said}")
+        if fit.params["a"] is not None:
+            slope, height = np.polyfit(np.log(c), np.log(n), 1)
+            right.plot(c, np.exp(height + slope * np.log(c)), color=colour, linewidth=1)
+    right.set(xlabel="training FLOPs", ylabel=f"best {named(size)}")
+    title(right, "best size N*(C)")
+    if rows and any(row["N_opt"] for row in rows):
+        log_x(right, runs["C"].astype(float), most=4)
+        log_y(right, [row["N_opt"] for row in rows if row["N_opt"]])
+    legend(right)
+    caption = (
+        "Losses at each compute budget with a parabola in ln N; the best sizes against compute."
+    )
+    return save(figure, pd.DataFrame(rows), folder, question.key, caption, wide=True)
+
+
+def basins_figure(runs: pd.DataFrame, unit: Unit, folder: Path, name: str) -> Saved:
+    """Final loss against learning rate, a line a size, the best of each marked."""
+    figure, (axes,) = panels(height=3.9)
+    sizes = sorted(runs["N"].unique())
+    rows = []
+    for size, colour in zip(sizes, shades(len(sizes)), strict=True):
+        part = runs[runs["N"] == size]
+        by = part.groupby("lr")["loss"].agg(["mean", "min", "max", "count"]).reset_index()
+        rows.append(by.assign(N=size))
+        label = f"{short(float(size))} parameters" if len(sizes) <= 10 else None
+        axes.plot(by["lr"], by["mean"], "o-", color=colour, markersize=4, label=label)
+        axes.fill_between(by["lr"], by["min"], by["max"], color=colour, alpha=0.15, linewidth=0)
+        best = by.sort_values("mean").iloc[0]
+        axes.plot(best["lr"], best["mean"], "*", color=COLOURS[1], markersize=12,
+                  markeredgecolor="white", markeredgewidth=0.6, zorder=5)  # fmt: skip
+    low, high = runs["loss"].min(), runs["loss"].max()
+    axes.set(xlabel="learning rate", ylabel=unit.label)
+    axes.set_ylim(low * (low / high) ** 0.06, high * (high / low) ** 0.3)  # room for the legend
+    log_x(axes, runs["lr"].astype(float))
+    log_y(axes, runs["loss"])
+    legend(axes, fontsize=7.5, ncols=2, loc="upper center")
+    caption = "Learning-rate basins by size; a star at an end means that the best lies beyond."
+    return save(figure, pd.concat(rows), folder, name, caption)

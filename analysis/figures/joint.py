@@ -1,0 +1,178 @@
+"""The loss against parameters and tokens together: slices, contours, residuals, exponents."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from analysis.band import line
+from analysis.design import named
+from analysis.figures.style import (
+    COLOURS,
+    FLOOR,
+    Saved,
+    legend,
+    log_x,
+    log_y,
+    panels,
+    save,
+    shades,
+    short,
+    title,
+)
+from analysis.fits.model import Array
+from analysis.laws import Law, Question
+from analysis.units import Unit
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A number with an interval, as a row of `forest`."""
+
+    label: str
+    value: float
+    ci: tuple[float, float] | None
+
+
+def slices_figure(
+    question: Question, law: Law, unit: Unit, floor: float | None, folder: Path
+) -> Saved:
+    """Loss against size, a line a token count: the joint law over the runs."""
+    runs, size = question.runs, question.size
+    figure, (axes,) = panels(height=4.2)
+    levels = np.unique(runs["D"].to_numpy(dtype=float))
+    levels = levels[np.append(True, np.diff(np.log(levels)) > 0.01)]
+    if len(levels) > 10:
+        levels = np.geomspace(levels[0], levels[-1], 8)
+    nearest = np.abs(np.log(runs["D"].to_numpy(dtype=float))[:, None] - np.log(levels)).argmin(1)
+    reach = np.geomspace(runs[size].min() / 1.1, runs[size].max() * 1.3, 80)
+    for k, (level, colour) in enumerate(zip(levels, shades(len(levels)), strict=True)):
+        mine = runs[nearest == k]
+        axes.plot(mine[size], mine["loss"], "o", color=colour, markersize=4.5)
+        axes.plot(reach, _predict(law, reach, np.full_like(reach, level)), color=colour,
+                  linewidth=1.2, label=f"{short(level)} tokens")  # fmt: skip
+    heights = list(runs["loss"])
+    if floor is not None:
+        heights.append(floor)
+        axes.axhline(floor, color=FLOOR, linestyle=(0, (6, 3)), label=f"entropy floor {floor:.4g}")
+    axes.set(
+        xlabel=named(size), ylabel=unit.label, ylim=(min(heights) / 1.05, max(heights) * 1.05)
+    )
+    log_x(axes, reach)
+    log_y(axes, heights)
+    legend(axes, ncols=2)
+    data = runs[["run_id", "name", "seed", size, "D", "C", "loss"]].assign(
+        fitted=_predict(law, runs[size].to_numpy(dtype=float), runs["D"].to_numpy(dtype=float))
+    )
+    caption = f"Runs and the joint law ({law.name}), a colour a token count."
+    return save(figure, data, folder, f"joint-{question.key}", caption)
+
+
+def contours_figure(question: Question, law: Law, unit: Unit, folder: Path) -> Saved:
+    """Contours of L(N, D), the runs upon them, and the size that each compute is best spent on."""
+    runs, size = question.runs, question.size
+    figure, (axes,) = panels(height=4.4)
+    n = np.geomspace(runs[size].min() / 1.6, runs[size].max() * 1.6, 90)
+    d = np.geomspace(runs["D"].min() / 1.6, runs["D"].max() * 1.6, 90)
+    wide_n, wide_d = np.meshgrid(n, d)
+    loss = _predict(law, wide_n.ravel(), wide_d.ravel()).reshape(wide_n.shape)
+    levels = np.geomspace(loss.min(), loss.max(), 12)
+    filled = axes.contourf(wide_n, wide_d, loss, levels=levels, cmap="viridis_r", alpha=0.85)
+    lines = axes.contour(
+        wide_n, wide_d, loss, levels=levels[1:-1:2], colors="white", linewidths=0.6
+    )
+    axes.clabel(lines, fmt=lambda value: f"{value:.3g}", fontsize=7.5)
+    axes.plot(runs[size], runs["D"], "o", color="white", markeredgecolor="black",
+              markersize=4.5, label="runs")  # fmt: skip
+    best = _best_split(law, n, d)
+    axes.plot(best["N"], best["D"], color=COLOURS[1], linewidth=2, label="best split of compute")
+    axes.set(xlabel=named(size), ylabel="tokens", xlim=(n[0], n[-1]), ylim=(d[0], d[-1]))
+    log_x(axes, n)
+    log_y(axes, d)
+    axes.grid(False)
+    with_bar = figure.colorbar(filled, ax=axes, format=lambda value, _: f"{value:.3g}")
+    with_bar.set_label(unit.label)
+    legend(axes, loc="upper left", labelcolor="black", facecolor="white", frameon=True)
+    caption = (
+        f"Contours of the joint law ({law.name}); the line is the size and the tokens that spend"
+        " a compute C = 6ND best."
+    )
+    return save(figure, best, folder, f"contours-{question.key}", caption)
+
+
+def residuals_figure(question: Question, law: Law, folder: Path) -> Saved:
+    """What the joint law leaves, along parameters, tokens and compute."""
+    runs = question.runs
+    columns = [c for c in (question.size, "D", "C") if c in runs and runs[c].notna().all()]
+    figure, axes = panels(1, len(columns), width=2.9 * len(columns), height=2.7)
+    left = 100 * np.expm1(np.asarray(law.fit.residuals))
+    for panel, column in zip(axes, columns, strict=True):
+        panel.axhline(0, color="0.3", linewidth=0.9)
+        panel.plot(runs[column], left, "o", color=COLOURS[0], markersize=3.5, alpha=0.8)
+        p_value = law.fit.quality["trend"].get("N" if column == question.size else column, {})
+        found = p_value.get("p_value")
+        panel.set_xlabel(named(column))
+        title(panel, "" if found is None else f"trend p = {found:.2g}")
+        log_x(panel, runs[column].astype(float), most=4)
+    axes[0].set_ylabel("residual (%)")
+    data = runs[["run_id", "name", "seed", *columns]].assign(residual_percent=left)
+    caption = "Observed over predicted loss: a law that holds leaves no trend along any axis."
+    return save(figure, data, folder, f"residuals-{question.key}", caption, wide=True)
+
+
+def forest(
+    rows: Sequence[Estimate],
+    label: str,
+    folder: Path,
+    name: str,
+    caption: str,
+    reference: tuple[float, str] | None = None,
+) -> Saved:
+    """Estimates of one quantity side by side, with their intervals."""
+    figure, (axes,) = panels(height=0.8 + 0.47 * len(rows))
+    for k, one in enumerate(rows):
+        axes.text(0.01, k - 0.27, one.label, transform=axes.get_yaxis_transform(),
+                  fontsize=8.5, color="0.3", va="center")  # fmt: skip
+        if one.ci is not None:
+            axes.plot(one.ci, [k, k], color=COLOURS[0], linewidth=2.4, solid_capstyle="butt")
+        axes.plot([one.value], [k], "o", color=COLOURS[0], markersize=5.5)
+    if reference is not None:
+        axes.axvline(reference[0], color=FLOOR, linestyle=(0, (6, 3)), label=reference[1])
+        legend(axes, loc="lower right", bbox_to_anchor=(1, 1), borderaxespad=0.1)
+    axes.set_yticks([])
+    axes.set_ylim(len(rows) - 0.5, -0.6)
+    axes.set_xlabel(label)
+    axes.grid(axis="y", visible=False)
+    data = pd.DataFrame(
+        {
+            "label": [one.label for one in rows],
+            "value": [one.value for one in rows],
+            "low": [one.ci[0] if one.ci else None for one in rows],
+            "high": [one.ci[1] if one.ci else None for one in rows],
+        }
+    )
+    return save(figure, data, folder, name, caption)
+
+
+def _predict(law: Law, n: Array, d: Array) -> Array:
+    assert law.form is not None
+    return line(law.form, law.fit, {"N": n, "D": d})
+
+
+def _best_split(law: Law, n: Array, d: Array) -> pd.DataFrame:
+    """At each C = 6ND over the drawn range, the N and D of the least loss, found on a fine grid.
+
+    Only inside the figure: what lies beyond it the runs say nothing of.
+    """
+    found = []
+    for cost in np.geomspace(6 * n[0] * d[0], 6 * n[-1] * d[-1], 80):
+        sizes = np.geomspace(max(n[0], cost / (6 * d[-1])), min(n[-1], cost / (6 * d[0])), 400)
+        losses = _predict(law, sizes, cost / (6 * sizes))
+        k = int(np.argmin(losses))
+        if 0 < k < len(sizes) - 1:
+            found.append((cost, sizes[k], cost / (6 * sizes[k]), losses[k]))
+    return pd.DataFrame(found, columns=["C", "N", "D", "loss"])

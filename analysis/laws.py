@@ -1,0 +1,306 @@
+"""From runs to laws: which laws the runs can speak of, each fitted, with its evidence.
+
+A `Question` is one set of points and the rival laws fitted to it: the loss against one dimension
+over a slice of the runs, or jointly against parameters and tokens.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import pandas as pd
+
+from analysis import evidence as rules
+from analysis.design import (
+    CONVENTIONS,
+    SHAPE,
+    Design,
+    amount,
+    frontier,
+    named,
+    numeric,
+    slices,
+    tuned,
+    varies,
+)
+from analysis.evidence import Finding, Verdict, evidence, may_claim
+from analysis.fits import (
+    Chinchilla,
+    DataConstrained,
+    Fit,
+    FitOptions,
+    Form,
+    Kaplan,
+    LogPower,
+    Points,
+    PowerLaw,
+    PowerLawNoOffset,
+    compare,
+    fit,
+    fit_isoflop,
+    points,
+)
+from analysis.fits.compare import Rival
+
+LEVELS = 3  # values of a dimension below which no law of it is tried
+RIVAL_STARTS = 512  # enough for the laws beside Chinchilla's, which have easier minima
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Law:
+    """One law fitted to a question's points.
+
+    Attributes:
+        form: the law; None for isoFLOP optima, which are no law of the loss.
+        fit: what came of it.
+        findings: the evidence rules' answers.
+        claim: what may be claimed, in words.
+    """
+
+    form: Form | None
+    fit: Fit
+    findings: list[Finding]
+    claim: str
+
+    @property
+    def name(self) -> str:
+        """Form and approach."""
+        return f"{self.fit.form.replace('_', ' ')} ({self.fit.approach.replace('_', ' ')})"
+
+
+@dataclass(frozen=True)
+class Question:
+    """One set of points and the laws fitted to it.
+
+    Attributes:
+        key: names its files: series, axis and convention.
+        series: the variant, empty where there is only one.
+        axis: a column, or "joint" or "isoflop".
+        size: the convention that N is counted in, where the law has N.
+        held: what the runs agree in.
+        runs: the runs fitted, a row each.
+        around: all runs of the series, other slices and untuned ones too.
+        points: the same as a fit sees them.
+        laws: the laws, the headline first.
+        rivals: their ranking.
+        note: what a reader should know of the choice of runs.
+    """
+
+    key: str
+    series: str
+    axis: str
+    size: str
+    held: Mapping[str, float]
+    runs: pd.DataFrame
+    around: pd.DataFrame
+    points: Points
+    laws: list[Law]
+    rivals: list[Rival] = field(default_factory=list)
+    note: str = ""
+
+    @property
+    def headline(self) -> Law | None:
+        """The first law that converged."""
+        return next((law for law in self.laws if law.fit.converged), None)
+
+    @property
+    def title(self) -> str:
+        """In words."""
+        if self.axis == "joint":
+            said = f"Loss against {named(self.size)} and tokens"
+        elif self.axis == "isoflop":
+            said = f"Best {named(self.size)} at each compute"
+        else:
+            said = f"Loss against {named(self.axis)}"
+        held = ", ".join(amount(c, value) for c, value in self.held.items())
+        said += f" at {held}" if held else ""
+        return f"{said} ({self.series})" if self.series else said
+
+
+def questions(
+    name: str, runs: pd.DataFrame, design: Design, options: FitOptions, say: Say
+) -> list[Question]:
+    """Every law that one series of runs can be asked for."""
+    best = tuned(runs, design)
+    found = []
+    for axis in _axes(best, design):
+        found += _one_axis(name, axis, best, runs, design, options, say)
+    if _joint(best):
+        found += _of_n_and_d(name, best, runs, design, options, say)
+    return found
+
+
+def _axes(runs: pd.DataFrame, design: Design) -> list[str]:
+    """What there are laws of: sizes first and compute last."""
+    found = _sizes(runs)
+    found += [c for c in design.dimensions if c not in found and numeric(runs, c)]
+    if numeric(runs, "C") and varies(runs, "C"):
+        found.append("C")
+    return found
+
+
+def _sizes(runs: pd.DataFrame) -> list[str]:
+    """The conventions that count differently; with tied embeddings the head is in N already."""
+    found = [c for c in CONVENTIONS if numeric(runs, c) and varies(runs, c)]
+    return [c for c in found if c == "N" or "N" not in found or (runs[c] != runs["N"]).any()]
+
+
+def _one_axis(
+    name: str,
+    axis: str,
+    best: pd.DataFrame,
+    around: pd.DataFrame,
+    design: Design,
+    options: FitOptions,
+    say: Say,
+) -> list[Question]:
+    held: Mapping[str, float] = {}
+    note = ""
+    if axis == "C":
+        runs = frontier(best) if varies(best, "D") and varies(best, "N") else best
+        if len(runs) < len(best):
+            note = (
+                f"the {runs['group'].nunique()} configurations of {best['group'].nunique()} that"
+                " no cheaper one undercuts: their choice favours lucky runs"
+            )
+    else:
+        cut = slices(best, axis, design)
+        held, runs = cut[0]
+        if len(cut) > 1:
+            note = f"one slice of {len(cut)}, the widest and largest; the figure shows the others"
+    levels = runs[axis].nunique()
+    if levels < LEVELS:
+        return []
+    say(f"fitting {named(axis)}{f' of {name}' if name else ''}: {len(runs)} runs")
+    data = _points(runs, axis, {axis: axis})
+    forms: tuple[Form, ...] = (PowerLaw(axis), PowerLawNoOffset(axis), LogPower(axis))
+    if axis == "context_length" or axis in SHAPE:
+        forms = forms[:2]  # the logarithm of so small a number is no law's
+    done = [(form, fit(form, data, replace(options, starts=RIVAL_STARTS))) for form in forms]
+    stated = design.kind if axis == "C" and design.kind in {"isoflop", "grid"} else None
+    stated = "grid" if axis == "D" else stated
+    spent = rules.equal_budgets(best if axis == "C" else runs, stated)
+    laws = [_law(form, one, runs, around, spent, axis) for form, one in done]
+    size = axis if axis in CONVENTIONS else "N"
+    return [
+        Question(
+            _key(name, axis), name, axis, size, held, runs, around, data, laws, _rank(laws), note
+        )
+    ]
+
+
+def _joint(runs: pd.DataFrame) -> bool:
+    """Whether N and D vary, neither with the other."""
+    if not all(numeric(runs, c) and varies(runs, c) for c in ("N", "D")):
+        return False
+    places = runs[["N", "D"]].drop_duplicates()
+    return len(places) > max(places["N"].nunique(), 4) and places["D"].nunique() > 1
+
+
+def _of_n_and_d(
+    name: str,
+    best: pd.DataFrame,
+    around: pd.DataFrame,
+    design: Design,
+    options: FitOptions,
+    say: Say,
+) -> list[Question]:
+    """Joint laws and, where the design is one, isoFLOP optima: in each convention of size."""
+    stated = design.kind if design.kind in {"isoflop", "grid"} else None
+    spent = rules.equal_budgets(best, stated)
+    rival = replace(options, starts=RIVAL_STARTS)
+    found = []
+    for size in _sizes(best):
+        say(f"fitting {named(size)} and tokens{f' of {name}' if name else ''}: {len(best)} runs")
+        data = _points(best, "C", {"N": size, "D": "D"})
+        asked: list[tuple[Form, str, FitOptions]] = [
+            (Chinchilla(), "huber", options if size == "N" else rival),
+            (Chinchilla(), "variable_projection", rival),
+        ]
+        if size == "N":
+            asked.append((Kaplan(), "huber", rival))
+            if numeric(best, "unique_tokens") and (best["D"] > best["unique_tokens"]).any():
+                seen = best.assign(U=best[["D", "unique_tokens"]].min(axis=1))
+                data = _points(seen, "C", {"N": size, "D": "D", "U": "U"})
+                asked.append((DataConstrained(), "huber", rival))
+        laws = [
+            _law(form, fit(form, data, how, approach), best, around, spent, "N")
+            for form, approach, how in asked
+        ]
+        found.append(
+            Question(
+                _key(name, f"joint-{size}"),
+                name,
+                "joint",
+                size,
+                {},
+                best,
+                around,
+                data,
+                laws,
+                _rank(laws),
+            )
+        )
+        if design.kind == "isoflop" and "C" in data.axes:
+            optima = [fit_isoflop(data, way, options) for way in ("parabola", "akima")]
+            laws = [_law(None, one, best, around, spent, "N") for one in optima]
+            found.append(
+                Question(
+                    _key(name, f"isoflop-{size}"),
+                    name,
+                    "isoflop",
+                    size,
+                    {},
+                    best,
+                    around,
+                    data,
+                    laws,
+                )
+            )
+    return found
+
+
+def _points(runs: pd.DataFrame, cost: str, roles: Mapping[str, str]) -> Points:
+    """Points of runs; the cost (C) goes along where every run has it, to order them by."""
+    axes = {role: runs[column].to_numpy(dtype=float) for role, column in roles.items()}
+    if cost == "C" and numeric(runs, "C") and "C" not in axes:
+        axes["C"] = runs["C"].to_numpy(dtype=float)
+    made = points(runs["loss"].to_numpy(dtype=float), **axes)
+    return replace(made, columns={"loss": "loss"} | dict(roles))
+
+
+def _law(
+    form: Form | None,
+    one: Fit,
+    runs: pd.DataFrame,
+    around: pd.DataFrame,
+    spent: Finding,
+    axis: str,
+) -> Law:
+    """A fit with its evidence; rates are judged over the untuned runs, budgets over the design."""
+    whole = around[around["N"].isin(runs["N"])]
+    swaps = {"learning_rate": rules.learning_rate(whole), "equal_budgets": spent}
+    if axis not in CONVENTIONS:
+        swaps["sizes_span"] = _spans(runs, axis)
+    findings = [swaps.get(found.rule, found) for found in evidence(runs, one)]
+    return Law(form, one, findings, may_claim(findings))
+
+
+def _spans(runs: pd.DataFrame, axis: str) -> Finding:
+    """The axis of the law spans an order of magnitude, where that is not size."""
+    ratio = float(runs[axis].max() / runs[axis].min())
+    verdict = Verdict.PASS if ratio >= rules.SPAN else Verdict.FAIL
+    said = f"the largest {named(axis)} is {ratio:.3g} times the smallest"
+    return Finding("sizes_span", verdict, ratio, said)
+
+
+def _rank(laws: Sequence[Law]) -> list[Rival]:
+    scored = [law.fit for law in laws if law.fit.quality]
+    return compare(scored) if len(scored) > 1 else []
+
+
+def _key(series: str, axis: str) -> str:
+    plain = "".join(c if c.isalnum() else "-" for c in f"{series} {axis}".strip().lower())
+    return "-".join(part for part in plain.split("-") if part)

@@ -1,0 +1,92 @@
+"""One model asked a prompt set: rows, a row a completion."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from analysis.prompts import record
+from analysis.prompts.record import Rows
+from scaling.config import RuntimeConfig
+from scaling.prompts.answer import Answer, AskSettings, ask
+from scaling.prompts.item import PromptSet
+from scaling.runtime import resolve
+from scaling.trained import Trained
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What a set of models answered."""
+
+    prompts: PromptSet
+    settings: AskSettings
+    models: list[Trained]
+    results: pd.DataFrame  # a row a completion
+    keys: list[str]  # the models' records
+    fresh: int  # how many models had to be asked
+
+
+def evaluate(
+    models: Sequence[Trained],
+    prompts: PromptSet,
+    settings: AskSettings,
+    *,
+    again: bool = False,
+    say: Say = lambda _: None,
+) -> Evaluation:
+    """Ask each model, or read its answers from the record where nothing has changed.
+
+    In fp32 everywhere, so that scores do not depend on the machine.
+    """
+    frames, keys, fresh = [], [], 0
+    runtime = resolve(RuntimeConfig(precision="fp32", compile=False))
+    for number, trained in enumerate(models, start=1):
+        key = record.key_of(trained, prompts, settings)
+        rows = None if again else record.read(trained, key)
+        start = time.perf_counter()
+        if rows is None:
+            model, tokenizer = trained.load(runtime)
+            rows = [_row(answer) for answer in ask(model, tokenizer, prompts, settings)]
+            record.write(trained, key, rows)
+            fresh += 1
+            took = f"{time.perf_counter() - start:.1f} s"
+        else:
+            took = "from the record"
+        passed = sum(bool(row["passed"]) for row in rows) / len(rows)
+        say(f"{number}/{len(models)} {trained.label}: {passed:.1%} pass, {took}")
+        frames.append(_frame(trained, rows))
+        keys.append(key)
+    results = pd.concat(frames, ignore_index=True)
+    return Evaluation(prompts, settings, list(models), results, keys, fresh)
+
+
+def _row(answer: Answer) -> dict[str, object]:
+    item = answer.item
+    return {
+        "id": item.id,
+        "category": item.category,
+        "difficulty": item.difficulty,
+        "kind": "choices" if item.by_probability else item.match or "contains",
+        "sample": answer.sample,
+        "prompt": item.prompt,
+        "answer": " | ".join(item.answers),
+        "completion": answer.text,
+        "passed": answer.passed,
+        "points": answer.points,
+        "score": item.score,
+        "chance": item.chance,
+        "p_right": answer.p_right,
+        "log_p_right": answer.log_p,
+        "remark": answer.remark,
+    }
+
+
+def _frame(trained: Trained, rows: Rows) -> pd.DataFrame:
+    frame = pd.DataFrame(rows)
+    frame.insert(0, "run", trained.label)
+    frame.insert(1, "run_id", trained.run_id or "")
+    frame.insert(2, "step", trained.step)
+    return frame

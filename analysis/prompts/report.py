@@ -1,0 +1,187 @@
+"""The folder that a prompt eval leaves, and its artifacts in the store."""
+
+import hashlib
+import json
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from analysis.prompts.evaluate import Evaluation
+from analysis.prompts.figures import draw
+from analysis.prompts.tables import breakdown, correlations, summary
+from scaling.tracking.reports import log_finding, log_report
+from scaling.tracking.store import tracking_uri
+from scaling.trained import Trained
+
+MEASURES = ("accuracy", "weighted_score", "p_right")
+
+
+@dataclass(frozen=True)
+class Report:
+    """The tables of an evaluation."""
+
+    evaluation: Evaluation
+    summary: pd.DataFrame
+    categories: pd.DataFrame
+    difficulties: pd.DataFrame
+    correlations: dict[str, dict[str, float | None]]
+
+    @classmethod
+    def of(cls, evaluation: Evaluation) -> "Report":
+        """Make them."""
+        table = summary(evaluation)
+        return cls(
+            evaluation,
+            table,
+            breakdown(evaluation, "category"),
+            breakdown(evaluation, "difficulty"),
+            correlations(table),
+        )
+
+    @property
+    def key(self) -> str:
+        """Hash of the answers of all models, in any order."""
+        return hashlib.sha256(" ".join(sorted(self.evaluation.keys)).encode()).hexdigest()[:24]
+
+    def write(self, folder: Path) -> None:
+        """All tables and figures, with their numbers beside them."""
+        folder.mkdir(parents=True, exist_ok=True)
+        self._write_tables(folder)
+        draw(self.summary, self.categories, self.difficulties, folder / "figures")
+
+    def _write_tables(self, folder: Path) -> None:
+        self.evaluation.results.to_csv(folder / "eval_results.csv", index=False)
+        self.summary.to_csv(folder / "summary_table.csv", index=False)
+        self.categories.to_csv(folder / "category_breakdown.csv", index=False)
+        self.difficulties.to_csv(folder / "difficulty_breakdown.csv", index=False)
+        (folder / "summary_table.md").write_text(self.markdown(), encoding="utf-8")
+        about = {
+            "prompts": self.evaluation.prompts.name,
+            "prompts_hash": self.evaluation.prompts.hash,
+            "items": len(self.evaluation.prompts.items),
+            "settings": self.evaluation.settings.as_dict(),
+            "rank_correlations": self.correlations,
+        }
+        (folder / "evaluation.json").write_text(json.dumps(about, indent=1), encoding="utf-8")
+
+    def one(self, trained: Trained) -> "Report":
+        """The same of one model alone."""
+        evaluation, label = self.evaluation, trained.label
+        place = evaluation.models.index(trained)
+        alone = Evaluation(
+            evaluation.prompts,
+            evaluation.settings,
+            [trained],
+            evaluation.results[evaluation.results["run"] == label],
+            [evaluation.keys[place]],
+            evaluation.fresh,
+        )
+        return Report.of(alone)
+
+    def markdown(self) -> str:
+        """The summary for people."""
+        prompts = self.evaluation.prompts
+        lines = [
+            f"# {prompts.name}: {len(prompts.items)} prompts, {len(self.summary)} models",
+            "",
+            "| run | parameters | step | val loss | accuracy | weighted score | p(right) |",
+            "|---|---:|---:|---:|---:|---:|---:|",
+        ]
+        for row in self.summary.to_dict("records"):
+            cells = [
+                str(row["run"]),
+                _count(row["parameters"]),
+                f"{row['step']:,}",
+                "" if pd.isna(row["val_loss"]) else f"{row['val_loss']:.4f}",
+                *(_interval(row, measure) for measure in MEASURES),
+            ]
+            lines.append("| " + " | ".join(cells) + " |")
+        chance = self.summary["chance"].iloc[0]
+        lines += [
+            "",
+            f"Intervals are of 95 percent, over items. Blind choice passes {chance:.1%}; the"
+            " weighted score counts each item's points; p(right) is the mean probability of the"
+            " right answer among the choices.",
+        ]
+        ranks = self._ranks()
+        return "\n".join([*lines, "", ranks, ""] if ranks else [*lines, ""])
+
+    def _ranks(self) -> str:
+        known = [
+            f"{measure} with {axis} {value:+.2f}"
+            for measure, axes in self.correlations.items()
+            for axis, value in axes.items()
+            if value is not None and axis in ("val_loss", "parameters")
+        ]
+        return f"Rank correlation over models: {', '.join(known)}." if known else ""
+
+    def publish(self, folder: Path, say: Callable[[str], None]) -> str | None:
+        """Log each model's part to its run, and the whole to a run of its own; returns its id."""
+        models = self.evaluation.models
+        runs = [t for t in models if t.run is not None and t.run_id is not None]
+        for trained in runs:
+            self._publish_one(trained)
+        first = runs[0].run.read_record() if runs and runs[0].run else None
+        uri = first.uri if first else tracking_uri()
+        settings = {key: str(value) for key, value in self.evaluation.settings.as_dict().items()}
+        run_id = log_report(
+            uri,
+            experiment=first.experiment if first else "tinyscale",
+            name=f"eval-{self.evaluation.prompts.name}",
+            kind="eval",
+            key=self.key,
+            folder=folder,
+            params={
+                "prompts": self.evaluation.prompts.name,
+                "prompts_hash": self.evaluation.prompts.hash[:16],
+                "items": str(len(self.evaluation.prompts.items)),
+                "models": ", ".join(t.label for t in models)[:6000],
+                **settings,
+            },
+            metrics=self._rank_metrics(),
+            table=("eval_results.json", self.evaluation.results),
+        )
+        say(f"logged to the store as run {run_id}, and to {len(runs)} runs")
+        return run_id
+
+    def _rank_metrics(self) -> dict[str, float]:
+        return {
+            f"rank/{measure}/{axis}": value
+            for measure, axes in self.correlations.items()
+            for axis, value in axes.items()
+            if value is not None
+        }
+
+    def _publish_one(self, trained: Trained) -> None:
+        assert trained.run is not None and trained.run_id is not None
+        own, name = self.one(trained), f"evals/{self.evaluation.prompts.name}"
+        row: dict[Any, Any] = own.summary.iloc[0].to_dict()
+        with tempfile.TemporaryDirectory() as beside:
+            own.write(Path(beside))
+            log_finding(
+                trained.run.read_record().uri,
+                trained.run_id,
+                name=name,
+                key=own.evaluation.keys[0],
+                folder=Path(beside),
+                metrics={
+                    f"eval/{self.evaluation.prompts.name}/{m}": float(row[m])
+                    for m in MEASURES
+                    if row[m] is not None and not pd.isna(row[m])
+                },
+                step=trained.step,
+            )
+
+
+def _interval(row: dict[Any, Any], measure: str) -> str:
+    if pd.isna(row[measure]):
+        return ""
+    return f"{row[measure]:.3f} [{row[measure + '_low']:.3f}, {row[measure + '_high']:.3f}]"
+
+
+def _count(value: Any) -> str:
+    return "" if pd.isna(value) else f"{int(value):,}"

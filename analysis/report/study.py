@@ -1,0 +1,321 @@
+"""The report of an analysis: what was run, which laws it speaks for, and how firmly."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from analysis.design import CONVENTIONS, named, numeric
+from analysis.figures.isoflop import basins_figure, valleys_figure
+from analysis.figures.joint import (
+    Estimate,
+    contours_figure,
+    forest,
+    residuals_figure,
+    slices_figure,
+)
+from analysis.figures.law import conventions_figure, law_figure
+from analysis.laws import LEVELS, Law, Question
+from analysis.report.document import (
+    Block,
+    Bullets,
+    Card,
+    Code,
+    Document,
+    Picture,
+    Section,
+    Table,
+    Text,
+    between,
+    figure,
+)
+from analysis.report.runs import apart_table, groups_table
+from analysis.report.writing import prepare
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from analysis.study import Request, Study
+
+_FORMULAS = {
+    "power_law": "L = E + A x^-α",
+    "power_law_no_offset": "L = A x^-α",
+    "log_power": "L = A (ln x)^-α",
+    "chinchilla": "L = E + A N^-α + B D^-β",
+    "kaplan": "L = ((N_c/N)^(α_N/α_D) + D_c/D)^α_D",
+    "data_constrained": "L = E + A N'^-α + B D'^-β, repeated tokens counting for less",
+    "isoflop": "N* ∝ C^a, D* ∝ C^b",
+}
+
+_GREEK = {"alpha": "α", "beta": "β", "alpha_N": "α_N", "alpha_D": "α_D"}
+
+
+def document(found: Study, request: Request) -> Document:
+    """The report; its figures are drawn into the folder on the way."""
+    folder = prepare(request.out)
+    sections = [Section("In short", _short(found)), Section("What was run", _what(found))]
+    for name, _ in found.series:
+        mine = [one for one in found.questions if one.series == name]
+        sections += [_law_section(one, found, folder) for one in _shown(mine)]
+        sections += _sizes_sections(mine, found, folder, name)
+    sections += _floor_section(found, folder)
+    sections += _rates_section(found, folder)
+    if len(found.apart):
+        sections.append(Section("Runs apart", [apart_table(found.apart)]))
+    sections.append(Section("All configurations", [groups_table(found.runs, found.unit)]))
+    sections.append(Section("To make this again", _again(found, request)))
+    about = f"{found.table.selection.describe()}, from {found.table.uri}"
+    return Document(f"Scaling of {found.table.experiment}", about, sections)
+
+
+def _short(found: Study) -> list[Block]:
+    """What a hurried reader should know."""
+    lines = []
+    for question in found.questions:
+        law = question.headline
+        if question.axis not in {"joint", "isoflop", "N", "D"} or question.size != "N":
+            continue
+        if law is None:
+            lines.append(f"{question.title}: no law; {question.laws[0].fit.message}.")
+        else:
+            formula = _FORMULAS[law.fit.form]
+            lines.append(f"{question.title}: {formula} with {parameters(law)}. {law.claim}")
+    joint = [one for one in found.held if "against parameters and tokens" in one.law]
+    lines += [joint[0].sentence] if joint else []
+    if found.floor is not None and not joint:
+        lines.append(
+            f"The corpus's entropy is {found.floor:.4g} {found.unit.name}; no joint law gave an E"
+            " to hold against it."
+        )
+    if not found.questions:
+        lines.append(f"No dimension takes {LEVELS} values or more, so no law can be asked after.")
+    best = found.runs.sort_values("loss").iloc[0]
+    lines.append(
+        f"The lowest final loss is {best['loss']:.4f} {found.unit.name}, of {best['name']}."
+    )
+    return [Bullets(lines)]
+
+
+def _what(found: Study) -> list[Block]:
+    runs = found.runs
+    seeds = runs.groupby("group")["seed"].nunique()
+    counts = [
+        f"{len(runs)} finished runs of {runs['group'].nunique()} configurations,"
+        f" {seeds.min()} to {seeds.max()} seeds each.",
+        f"What varies: {found.design.describe()}.",
+        f"Losses are final ones on the validation split, in {found.unit.name}, {found.unit.why}.",
+    ]
+    if len(found.apart):
+        said = ", ".join(f"{n} {why}" for why, n in found.apart["why"].value_counts().items())
+        counts.append(f"Not counted, and listed below: {said}.")
+    if "validation_bytes" in runs and runs["validation_bytes"].nunique() > 1:
+        counts.append("The validation texts differ in length between runs: compare with care.")
+    for name, part in found.series:
+        if part["group"].nunique() < LEVELS:
+            few = part["group"].nunique()
+            counts.append(f"{name or 'The runs'}: {few} configurations only, no law of them.")
+    for column in found.design.dimensions:
+        values = runs[column].nunique()
+        if values < LEVELS:
+            counts.append(f"{named(column)} takes {values} values: no law of it.")
+    rows = [
+        [named(c), figure(runs[c].min()), figure(runs[c].max()), figure(runs[c].nunique())]
+        for c in (
+            *CONVENTIONS,
+            "width",
+            "depth",
+            "D",
+            "unique_tokens",
+            "epochs",
+            "C",
+            "lr",
+            "loss",
+        )
+        if c in runs and pd.to_numeric(runs[c], errors="coerce").notna().all()
+    ]
+    return [Bullets(counts), Table(["", "from", "to", "values"], rows)]
+
+
+def _shown(mine: list[Question]) -> Iterator[Question]:
+    """Questions with a section of their own: joint first; other conventions share one."""
+    order = {"joint": 0, "isoflop": 1, "N": 2, "D": 3}
+    for question in sorted(mine, key=lambda one: order.get(one.axis, 4)):
+        if question.size == "N" or question.axis not in {"joint", "isoflop", *CONVENTIONS}:
+            yield question
+
+
+def _law_section(question: Question, found: Study, folder: Path) -> Section:
+    law = question.headline
+    blocks: list[Block] = []
+    if question.note:
+        blocks.append(Text(f"{len(question.runs)} runs: {question.note}."))
+    drawn = next((one for one in question.laws if _is_surface(one)), None)
+    if question.axis == "isoflop":
+        blocks.append(Picture(valleys_figure(question, found.unit, folder)))
+    elif question.axis != "joint":
+        saved = law_figure(question, found.unit, found.floor, found.options, folder)
+        blocks.append(Picture(saved))
+    elif drawn is not None:
+        blocks += [
+            Picture(slices_figure(question, drawn, found.unit, found.floor, folder)),
+            Picture(contours_figure(question, drawn, found.unit, folder)),
+            Picture(residuals_figure(question, drawn, folder)),
+        ]
+    blocks.append(_laws_table(question))
+    blocks += [
+        Text(f"{one.name}: {one.fit.message}.") for one in question.laws if not one.fit.converged
+    ]
+    notes = {note for one in question.laws for note in one.fit.notes}
+    blocks += [Bullets(sorted(notes))] if notes else []
+    shown = law or question.laws[0]
+    blocks.append(Card(shown.name, shown.findings, shown.claim))
+    return Section(question.title, blocks)
+
+
+def _is_surface(law: Law) -> bool:
+    """Whether a law of N and D can be drawn."""
+    return law.fit.converged and law.form is not None and law.form.axes == ("N", "D")
+
+
+def _laws_table(question: Question) -> Table:
+    rivals = {(one.form, one.approach): one for one in question.rivals}
+    rows = []
+    for law in question.laws:
+        fit = law.fit
+        rival = rivals.get((fit.form, fit.approach))
+        error = fit.held_out.get("mean_error")
+        rows.append(
+            [
+                f"{_FORMULAS[fit.form]} ({fit.approach.replace('_', ' ')})",
+                fit.status.replace("_", " "),
+                parameters(law),
+                figure(fit.quality.get("r_squared")),
+                "–" if rival is None or rival.delta_aic is None else f"{rival.delta_aic:.1f}",
+                "–" if error is None else f"{error:+.2%}",
+            ]
+        )
+    level = question.laws[0].fit.settings.get("level", 0.95)
+    caption = f"Laws of {question.laws[0].fit.n_points} runs; brackets hold {level:.0%} intervals."
+    head = ["law", "status", "parameters", "R²", "ΔAIC", "held-out error"]
+    return Table(head, rows, caption, left=3)
+
+
+def parameters(law: Law) -> str:
+    """A law's numbers with their intervals, in a line; a dash where it has none."""
+    found = [
+        f"{_GREEK.get(name, name)} = {between(value, law.fit.ci[name])}"
+        for name, value in law.fit.params.items()
+        if value is not None
+    ]
+    return ", ".join(found) or "–"
+
+
+def _sizes_sections(
+    mine: list[Question], found: Study, folder: Path, series: str
+) -> list[Section]:
+    """The laws of size in each convention side by side, and the exponents of the best split."""
+    blocks: list[Block] = []
+    counted = [one for one in mine if one.axis in CONVENTIONS]
+    if len(counted) > 1:
+        key = counted[0].key if series else ""
+        blocks.append(Picture(conventions_figure(counted, found.unit, folder, key)))
+    rows, estimates = [], []
+    for question in mine:
+        if question.axis not in {"joint", "isoflop"}:
+            continue
+        for law in question.laws:
+            fit = law.fit
+            a, b = fit.derived.get("a"), fit.derived.get("b")
+            if question.axis == "isoflop" and fit.converged:
+                pair = [(fit.params[n], fit.ci[n]) for n in ("a", "b")]
+            elif a is not None and b is not None:
+                pair = [(a.value, a.ci), (b.value, b.ci)]
+            else:
+                continue
+            ratio = fit.derived.get("tokens_per_parameter")
+            rows.append(
+                [
+                    law.name,
+                    named(question.size),
+                    *[between(*one) for one in pair],
+                    "–" if ratio is None else between(ratio.value, ratio.ci),
+                    "–"
+                    if ratio is None
+                    else ", ".join(
+                        f"{role} = {figure(place, 3)}" for role, place in ratio.at.items()
+                    ),
+                ]
+            )
+            if pair[0][0] is not None:
+                label = f"{law.name}, {question.size.replace('_', ' ')}"
+                estimates.append(Estimate(label, pair[0][0], pair[0][1]))
+    if rows:
+        head = [
+            "approach",
+            "counting",
+            "a (N* ∝ C^a)",
+            "b (D* ∝ C^b)",
+            "tokens per parameter",
+            "at",
+        ]
+        blocks.append(Table(head, rows, "How compute is best split, by each approach.", left=2))
+    if len(estimates) > 1:
+        name = f"exponents-{counted[0].key}" if series and counted else "exponents"
+        saved = forest(estimates, "exponent a of the best size in compute", folder, name,
+                       "The same exponent by every approach and way of counting.")  # fmt: skip
+        blocks.append(Picture(saved))
+    title = "Ways of counting and of fitting" + (f" ({series})" if series else "")
+    return [Section(title, blocks)] if blocks else []
+
+
+def _floor_section(found: Study, folder: Path) -> list[Section]:
+    if found.floor is None:
+        return []
+    title = "Fitted E against the known entropy"
+    if not found.held:
+        said = (
+            f"The corpus's entropy is {found.floor:.4g} {found.unit.name}. No law with a floor E"
+            " converged, so nothing can be held against it; the tables above say why of each."
+        )
+        return [Section(title, [Text(said)])]
+    rows = [
+        Estimate(one.law.removeprefix("Loss against "), one.value, one.ci) for one in found.held
+    ]
+    saved = forest(
+        rows, f"E ({found.unit.name})", folder, "floor",
+        "Each law's fitted E with its interval; dashed, the entropy of the validation text.",
+        (found.floor, f"entropy {found.floor:.4g}"),
+    )  # fmt: skip
+    lines = [f"{one.law}: {one.sentence}" for one in found.held]
+    return [Section(title, [Picture(saved), Bullets(lines)])]
+
+
+def _rates_section(found: Study, folder: Path) -> list[Section]:
+    blocks: list[Block] = []
+    for name, part in found.series:
+        if not (numeric(part, "lr") and numeric(part, "N")):
+            continue
+        if part.groupby("N")["lr"].nunique().max() < LEVELS:
+            continue
+        top = part[part["D"] == part["D"].max()] if numeric(part, "D") else part
+        key = f"basins-{len(blocks)}" if name else "basins"
+        blocks.append(Picture(basins_figure(top, found.unit, folder, key)))
+    return [Section("Learning rates", blocks)] if blocks else []
+
+
+def _again(found: Study, request: Request) -> list[Block]:
+    options = found.options
+    how = (
+        f"Huber's threshold {options.delta:g}, {options.starts} starts at most,"
+        f" {options.bootstrap} resamples of runs with seed {options.seed},"
+        f" {options.holdout:.0%} of the runs held out."
+    )
+    return [
+        Text(
+            "All of this is made from the store alone; fits.json and figures/*.csv hold the data."
+        ),
+        Code(request.command or "tinyscale analyze"),
+        Text(how),
+    ]

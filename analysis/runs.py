@@ -1,0 +1,287 @@
+"""The runs of a store as one table: the only place that reads runs from MLflow.
+
+``read_runs(Selection(experiment="width"))`` pages through the store once; no metric history is
+asked for. What cannot count as a finished run is listed apart, with the reason, and never dropped.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from analysis.columns import row_of
+from scaling.errors import UserError
+from scaling.schema import nearest
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+
+PAGE = 1000  # runs a request
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which runs are meant.
+
+    Attributes:
+        store: the MLflow URI; else MLFLOW_TRACKING_URI, else sqlite:///mlflow.db here.
+        experiment: its name; all experiments where None and there are runs or a sweep to find.
+        sweep: a sweep's name.
+        filter: a condition in MLflow's language, as ``params.`model.d_model` = '64'``.
+        runs: names, ids (ours or MLflow's, or their beginning) or groups.
+        columns: the parameter or metric to take N, D, C or loss from, by role.
+    """
+
+    store: str | None = None
+    experiment: str | None = None
+    sweep: str | None = None
+    filter: str | None = None
+    runs: tuple[str, ...] = ()
+    columns: Mapping[str, str] = field(default_factory=dict)
+
+    def describe(self) -> str:
+        """In words."""
+        parts = [f"experiment {self.experiment}"] if self.experiment else []
+        parts += [f"sweep {self.sweep}"] if self.sweep else []
+        parts += [f"runs where {self.filter}"] if self.filter else []
+        parts += [f"runs {', '.join(self.runs)}"] if self.runs else []
+        return ", ".join(parts) or "all runs"
+
+
+@dataclass(frozen=True)
+class RunTable:
+    """Runs as tables; columns in `analysis.columns`.
+
+    Attributes:
+        runs: one row a finished run that has a loss.
+        apart: the others, with the reason in column ``why``.
+        uri: the store.
+        experiment: the experiment's name, or that of the first run.
+        selection: what was asked for.
+    """
+
+    runs: pd.DataFrame
+    apart: pd.DataFrame
+    uri: str
+    experiment: str
+    selection: Selection
+
+
+def read_runs(selection: Selection) -> RunTable:
+    """The table of the selected runs.
+
+    Raises:
+        UserError: there is no such store, experiment, sweep or run, the filter is wrong, or no
+            finished run is among them.
+    """
+    from mlflow.entities import ViewType
+
+    from scaling.tracking.store import client, tracking_uri
+
+    uri = tracking_uri(selection.store)
+    _exists(uri)
+    with _answers(uri):
+        store = client(uri)
+        experiments = {
+            one.experiment_id: one.name
+            for one in store.search_experiments(view_type=ViewType.ACTIVE_ONLY)
+        }
+    chosen = _experiments(selection, experiments, uri)
+    with _no_collection(), _answers(uri, selection.filter):
+        rows = [
+            row_of(run, selection.columns) for run in _pages(store, chosen, selection.filter or "")
+        ]
+    frame = _selected(pd.DataFrame(rows), selection, uri)
+    frame["experiment"] = frame["experiment_id"].map(experiments)
+    runs, apart = split(frame)
+    if runs.empty:
+        said = "; ".join(f"{n} {why}" for why, n in apart["why"].value_counts().items())
+        raise UserError(
+            f"No finished run is among {selection.describe()} in {uri}"
+            + (f": {said}." if said else ".")
+        )
+    for role, key in selection.columns.items():
+        if runs[role].isna().all():
+            raise UserError(f"No run has a parameter or metric {key!r} for {role}.")
+    name = selection.experiment or str(runs["experiment"].iloc[0])
+    return RunTable(runs, apart, uri, name, selection)
+
+
+def history(uri: str, run_id: str, keys: Sequence[str]) -> pd.DataFrame:
+    """Curves of a run that left no table, from the store's metric history: a row a step.
+
+    Columns are ``step``, the keys that the run has, and ``seconds`` since its first point. Of
+    points logged twice at one step the latest counts.
+    """
+    from scaling.tracking.store import client
+
+    store = client(uri)
+    found: dict[int, dict[str, float]] = {}
+    with _answers(uri):
+        for key in keys:
+            points = store.get_metric_history(run_id, key)
+            for point in sorted(points, key=lambda one: one.timestamp):
+                row = found.setdefault(point.step, {"step": point.step})
+                row[key] = point.value
+                row["seconds"] = point.timestamp / 1000
+    frame = pd.DataFrame([found[step] for step in sorted(found)])
+    if not frame.empty:
+        frame["seconds"] -= frame["seconds"].min()
+    return frame
+
+
+def download(uri: str, run_id: str, name: str) -> Path | None:
+    """An artifact of a run of a remote store, fetched; None where it has none of this name."""
+    from mlflow.exceptions import MlflowException
+
+    from scaling.tracking.store import client
+
+    try:
+        return Path(client(uri).download_artifacts(run_id, name))
+    except (MlflowException, OSError):
+        return None
+
+
+def split(frame: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """Finished runs with a loss, and the others with the reason in ``why``."""
+    if frame.empty:
+        return frame, frame.assign(why=[])
+    why = [_why(row) for row in frame.to_dict("records")]
+    frame = frame.assign(why=why).sort_values("started", kind="stable")
+    whole = frame[frame["why"] == ""]
+    # Two runs of one identity and seed are one measurement made twice, not two.
+    known = whole["identity"].notna() & whole["seed"].notna()
+    again = known & whole.duplicated(["identity", "seed"], keep="last")
+    frame.loc[whole.index[again], "why"] = "repeated later with the same config and seed"
+    apart = frame["why"] != ""
+    return (
+        frame[~apart].drop(columns="why").reset_index(drop=True),
+        frame[apart].reset_index(drop=True),
+    )
+
+
+def _why(row: Mapping[Any, Any]) -> str:
+    """Why a run does not count; empty where it does."""
+    if row["diverged"]:
+        return "diverged"
+    if row["pruned"]:
+        return "pruned"
+    if row["status"] == "FAILED":
+        return "failed"
+    if row["status"] == "KILLED":
+        return "stopped before its end"
+    if row["status"] != "FINISHED":
+        return "unfinished"
+    loss = row["loss"]
+    if not isinstance(loss, int | float) or loss != loss or loss <= 0:
+        return "finished without a validation loss"
+    return ""
+
+
+def _selected(frame: pd.DataFrame, selection: Selection, uri: str) -> pd.DataFrame:
+    """The training runs that were asked for; a sweep's own run and analyses are none."""
+    if frame.empty:
+        raise UserError(f"{uri} has no runs in {selection.describe()}.")
+    parents = frame[frame["run_id"].isin(frame["parent"].dropna())]
+    names = dict(zip(parents["run_id"], parents["name"], strict=True))
+    frame["sweep"] = frame["sweep"].fillna(frame["parent"].map(names))
+    frame = frame[~frame["run_id"].isin(names) & frame["kind"].isna()]
+    if selection.sweep is not None:
+        sweeps = sorted(frame["sweep"].dropna().unique())
+        if selection.sweep not in sweeps:
+            hint = _hint(selection.sweep, sweeps, "sweeps")
+            raise UserError(f"There is no sweep {selection.sweep!r} in {uri}; {hint}")
+        frame = frame[frame["sweep"] == selection.sweep]
+    if selection.runs:
+        found = [_find(frame, text, uri).assign(asked=k) for k, text in enumerate(selection.runs)]
+        frame = pd.concat(found).drop_duplicates("run_id")
+    return frame.reset_index(drop=True)
+
+
+def _find(frame: pd.DataFrame, text: str, uri: str) -> pd.DataFrame:
+    """The runs that a name, a group, a folder's name or the beginning of an id means."""
+    last = frame["folder"].fillna("").str.rsplit("/", n=1).str[-1]
+    means = (frame["name"] == text) | (frame["group"] == text) | (frame["id"] == text)
+    means |= last == text.rstrip("/").rsplit("/", 1)[-1]
+    if len(text) >= 6:
+        means |= frame["run_id"].str.startswith(text)
+    if not means.any():
+        names = sorted({*frame["name"].dropna(), *frame["group"].dropna()})
+        raise UserError(f"There is no run {text!r} in {uri}; {_hint(text, names, 'runs')}")
+    return frame[means]
+
+
+def _experiments(selection: Selection, known: Mapping[str, str], uri: str) -> list[str]:
+    if selection.experiment is None:
+        if not (selection.sweep or selection.runs or selection.filter):
+            names = [name for name in known.values() if name != "Default"]
+            if len(names) != 1:
+                said = _listed(names) or "none"
+                raise UserError(f"Name one with --experiment: {uri} has {said}.")
+        return list(known)
+    found = [key for key, name in known.items() if name == selection.experiment]
+    if not found:
+        hint = _hint(selection.experiment, list(known.values()), "experiments")
+        raise UserError(f"There is no experiment {selection.experiment!r} in {uri}; {hint}")
+    return found
+
+
+def _hint(text: str, names: Sequence[str], what: str) -> str:
+    close = nearest(text, names)
+    return f"did you mean {close!r}?" if close else f"its {what} are {_listed(names) or 'none'}."
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:12]) + (" and others" if len(names) > 12 else "")
+
+
+def _pages(store: MlflowClient, experiments: list[str], condition: str) -> Iterator[Run]:
+    token = None
+    while True:
+        page = store.search_runs(
+            experiments, filter_string=condition, max_results=PAGE, page_token=token
+        )
+        yield from page
+        token = page.token
+        if not token:
+            return
+
+
+def _exists(uri: str) -> None:
+    """MLflow would make an sqlite file that is not there; a reader must not."""
+    path = uri.removeprefix("sqlite:///")
+    if path != uri and not Path(path).exists():
+        raise UserError(f"There is no store at {uri}; name one with --store.")
+
+
+@contextmanager
+def _answers(uri: str, condition: str | None = None) -> Iterator[None]:
+    """Whatever the store says against it, as one sentence."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        yield
+    except MlflowException as error:
+        first = str(error.message).splitlines()[0][:200]
+        if condition:
+            raise UserError(f"The store does not take --filter {condition!r}: {first}") from None
+        raise UserError(f"The store {uri} does not answer: {first}") from None
+
+
+@contextmanager
+def _no_collection() -> Iterator[None]:
+    """Without the garbage collector, which walks all of the store's objects again and again."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()

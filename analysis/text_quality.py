@@ -1,0 +1,213 @@
+"""What generated texts are like: varied or repetitive, like the reference or copied from it."""
+
+import math
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scaling.data import stories
+
+_WORD = re.compile(r"[\w'-]+")
+COPIED = 8  # tokens in a row that count as copied
+SCAN = 2**22  # training tokens looked through at a time
+PARSED = 24  # texts at most that the embedded corpus's grammar reads: seconds each, some
+
+Words = list[str]
+Gram = tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Quality:
+    """Figures of a set of texts. Shares are from 0 to 1; divergences are in nats."""
+
+    texts: int
+    words: float  # a text, on average
+    ended: float  # share that came to an end of their own
+    distinct_1: float  # different words over words, all texts together
+    distinct_2: float
+    distinct_3: float
+    repetition: float  # share of a text's 4-grams that it has had before
+    self_bleu: float | None  # how alike the texts are; of one text there is none
+    kl_1: float | None  # divergence of its words from the reference's
+    kl_2: float | None  # of its pairs of words
+    copied: float | None  # share of its 8-grams of tokens that the training text has
+    accepted: float | None = None  # share that the embedded corpus's grammar accepts
+    understood: float | None = None  # share of a text up to where no story goes on so
+    contradictions: float | None = None  # facts contradicted, a text that can be read at all
+
+    def as_dict(self) -> dict[str, float | int | None]:
+        """For a table."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Reference:
+    """What texts are held against."""
+
+    unigrams: Counter[Gram]
+    bigrams: Counter[Gram]
+
+    @classmethod
+    def of(cls, texts: Sequence[str]) -> "Reference":
+        """Counted from the texts of a split."""
+        split = [words(text) for text in texts]
+        return cls(count(split, 1), count(split, 2))
+
+
+def words(text: str) -> Words:
+    """In small letters, without punctuation."""
+    return _WORD.findall(text.lower())
+
+
+def count(texts: Sequence[Words], n: int) -> Counter[Gram]:
+    """n-grams within texts."""
+    return Counter(gram for text in texts for gram in grams(text, n))
+
+
+def grams(text: Words, n: int) -> list[Gram]:
+    """A text's n-grams in their order."""
+    return list(zip(*(text[i:] for i in range(n)), strict=False))
+
+
+def distinct(texts: Sequence[Words], n: int) -> float:
+    """Different n-grams over n-grams (Li et al., arXiv:1510.03055); falls with more text."""
+    counted = count(texts, n)
+    return len(counted) / max(1, counted.total())
+
+
+def repetition(texts: Sequence[Words], n: int = 4) -> float:
+    """Mean share of a text's n-grams that stood in it before."""
+    shares = [1 - len(set(g)) / len(g) for text in texts if (g := grams(text, n))]
+    return sum(shares) / len(shares) if shares else 0.0
+
+
+def self_bleu(texts: Sequence[Words]) -> float | None:
+    """Mean BLEU-4 of each text against all others (Zhu et al., arXiv:1802.01886)."""
+    kept = [text for text in texts if text]
+    if len(kept) < 2:
+        return None
+    return sum(_bleu(text, kept[:i] + kept[i + 1 :]) for i, text in enumerate(kept)) / len(kept)
+
+
+def _bleu(text: Words, others: Sequence[Words]) -> float:
+    logs = []
+    for n in range(1, 5):
+        own = Counter(grams(text, n))
+        most: Counter[Gram] = Counter()
+        for other in others:
+            most |= Counter(grams(other, n))
+        hits = sum(min(times, most[gram]) for gram, times in own.items())
+        logs.append(math.log(max(hits, 0.1) / max(1, own.total())))  # smoothed as NLTK's method 1
+    nearest = min((abs(len(other) - len(text)), len(other)) for other in others)[1]
+    brevity = min(0.0, 1 - nearest / len(text))
+    return math.exp(brevity + sum(logs) / 4)
+
+
+def divergence(texts: Sequence[Words], reference: Counter[Gram], n: int) -> float | None:
+    """KL(texts || reference) of n-grams in nats, half a count added to every one of either.
+
+    Few texts diverge more than many, of one source alike: hold it against held-out text of the
+    same amount.
+    """
+    own = count(texts, n)
+    if not own or not reference:
+        return None
+    kinds = len(own.keys() | reference.keys())
+    own_total, total = own.total() + 0.5 * kinds, reference.total() + 0.5 * kinds
+    seen = sum(
+        (times + 0.5)
+        / own_total
+        * math.log((times + 0.5) / own_total / ((reference[gram] + 0.5) / total))
+        for gram, times in own.items()
+    )
+    # What only the reference has, of which the texts have half a count each.
+    unseen = sum(
+        0.5 / own_total * math.log(0.5 / own_total / ((times + 0.5) / total))
+        for gram, times in reference.items()
+        if gram not in own
+    )
+    return seen + unseen
+
+
+def copied(texts: Sequence[Sequence[int]], training: NDArray[np.generic]) -> float | None:
+    """Share of the texts' runs of 8 tokens that stand in the training text.
+
+    By a hash of 64 bits; the training text is read once, in stretches.
+    """
+    hashes = [_hashes(np.asarray(ids, np.uint64)) for ids in texts if len(ids) >= COPIED]
+    if not hashes:
+        return None
+    wanted = np.unique(np.concatenate(hashes))
+    found = np.zeros(len(wanted), bool)
+    for start in range(0, len(training), SCAN):
+        stretch = training[start : start + SCAN + COPIED - 1].astype(np.uint64)
+        if len(stretch) >= COPIED:
+            found |= np.isin(wanted, _hashes(stretch))
+    there = wanted[found]
+    return float(np.mean(np.isin(np.concatenate(hashes), there)))
+
+
+def _hashes(ids: NDArray[np.uint64]) -> NDArray[np.uint64]:
+    """A number for each run of 8 tokens (a polynomial modulo 2^64, then mixed)."""
+    out = np.zeros(len(ids) - COPIED + 1, np.uint64)
+    for i in range(COPIED):
+        out = out * np.uint64(0x9E3779B97F4A7C15) + ids[i : i + len(out)] + np.uint64(1)
+    return out ^ (out >> np.uint64(29))
+
+
+@dataclass(frozen=True)
+class Sample:
+    """A text that a model wrote, whole with its prompt, and the tokens that are its own."""
+
+    text: str
+    ids: Sequence[int]
+    ended: bool
+
+
+def measure(
+    samples: Sequence[Sample],
+    reference: Reference | None = None,
+    training: NDArray[np.generic] | None = None,
+    *,
+    grammar: bool = False,
+) -> Quality:
+    """All figures of a set of texts; `grammar` is for models of the embedded corpus."""
+    split = [words(sample.text) for sample in samples]
+    accepted = understood = contradictions = None
+    if grammar:
+        accepted, understood, contradictions = _read([sample.text for sample in samples])
+    return Quality(
+        texts=len(samples),
+        words=sum(map(len, split)) / len(samples),
+        ended=sum(sample.ended for sample in samples) / len(samples),
+        distinct_1=distinct(split, 1),
+        distinct_2=distinct(split, 2),
+        distinct_3=distinct(split, 3),
+        repetition=repetition(split),
+        self_bleu=self_bleu(split),
+        kl_1=divergence(split, reference.unigrams, 1) if reference else None,
+        kl_2=divergence(split, reference.bigrams, 2) if reference else None,
+        copied=None if training is None else copied([s.ids for s in samples], training),
+        accepted=accepted,
+        understood=understood,
+        contradictions=contradictions,
+    )
+
+
+def _read(texts: Sequence[str]) -> tuple[float, float, float | None]:
+    """What the embedded corpus's reader makes of the first texts."""
+    readings = [stories.parse(text.strip()) for text in texts[:PARSED]]
+    readable = [reading for reading in readings if reading.path]
+    return (
+        sum(reading.accepted for reading in readings) / len(readings),
+        sum(
+            reading.reach / max(1, len(text.strip()))
+            for reading, text in zip(readings, texts, strict=False)
+        )
+        / len(readings),
+        sum(len(r.contradictions) for r in readable) / len(readable) if readable else None,
+    )

@@ -1,0 +1,78 @@
+"""Branches of a warmup-stable-decay run: decayed ends at smaller budgets, on the way to its own.
+
+Where a branch's decay begins, the run stands where the run of that smaller budget would stand: the
+same weights after the same batches at the same rates. The decay is then trained from a copy, and
+recorded as that smaller run; the run itself goes on as if nothing had been (arXiv:2405.18392).
+"""
+
+from dataclasses import dataclass
+
+from scaling.cohort import Cohort
+from scaling.config import RunConfig, WarmupStableDecay
+from scaling.errors import UserError
+from scaling.optim import decay_steps
+from scaling.tracking.folder import RunFolder, run_folders
+
+
+@dataclass(frozen=True)
+class Branch:
+    """A decayed end of every member of a cohort."""
+
+    share: float  # of the whole budget
+    start: int  # the step at which the decay begins
+    cohort: Cohort  # the same models, with the configs of the smaller runs
+
+
+def branch_config(config: RunConfig, share: float) -> RunConfig:
+    """The config of the run that a branch at a share of the budget equals."""
+    assert isinstance(config.schedule, WarmupStableDecay)
+    schedule = config.schedule.model_copy(update={"branches": ()})
+    changes = {
+        "name": f"{config.name}-{share:g}",
+        "budget": config.budget.scaled(share),
+        "schedule": schedule,
+    }
+    return config.model_copy(update=changes)
+
+
+def branches_of(cohort: Cohort) -> list[Branch]:
+    """The branches that a cohort's config asks for, in the order of their starts.
+
+    Raises UserError where one would begin before the run does.
+    """
+    schedule = cohort.config.schedule
+    if not isinstance(schedule, WarmupStableDecay):
+        return []
+    found = []
+    for share in schedule.branches:
+        smaller = cohort.with_configs([branch_config(config, share) for config in cohort.configs])
+        total = smaller.budget.steps
+        if schedule.decay >= total:
+            raise UserError(
+                f"A branch at {share:g} of the budget has {total} steps, too few for"
+                f" schedule.decay {schedule.decay:g}."
+            )
+        found.append(Branch(share, total - decay_steps(schedule.decay, total), smaller))
+    return sorted(found, key=lambda branch: branch.start)
+
+
+def is_recorded(stem: RunFolder, share: float) -> bool:
+    """Whether a run's branch has been trained to its end, by this process or one before it."""
+    wanted = branch_tags(stem, share)
+    for folder in run_folders(stem.path.parent):
+        record = folder.read_record()
+        if record.status == "FINISHED" and wanted.items() <= record.tags.items():
+            return True
+    return False
+
+
+def branch_tags(stem: RunFolder, share: float) -> dict[str, str]:
+    """What marks a run as a branch of another."""
+    return {"tinyscale.branch_of": stem.read_record().id, "tinyscale.branch_at": f"{share:g}"}
+
+
+def copy_curves(stem: RunFolder, branch: RunFolder, until: int) -> None:
+    """Give a branch the metrics of the steps that it shares with its stem."""
+    for row in stem.rows():
+        if row.step <= until:
+            branch.append(row.step, row.metrics)

@@ -1,0 +1,214 @@
+"""The decoder's shape, and the parts that are too small for a file of their own."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from scaling.budget import Count, Positive
+from scaling.config.attention import (
+    AttentionConfig,
+    DifferentialAttention,
+    LatentAttention,
+    MultiHeadAttention,
+)
+from scaling.config.feedforward import FeedforwardConfig, SwiGLU
+from scaling.config.part import Part, mistake, nearest_divisor
+
+
+class Rope(Part):
+    """Rotary positions (Su et al., arXiv:2104.09864)."""
+
+    kind: Literal["rope"] = "rope"
+    theta: Positive = Field(10_000.0, description="base of the wavelengths")
+
+
+class LearnedPosition(Part):
+    """A learned vector for each position, added to the token's (GPT-2)."""
+
+    kind: Literal["learned"] = "learned"
+    max_length: Count | None = Field(
+        None, description="positions that there are; else the context length"
+    )
+
+
+class Alibi(Part):
+    """Scores fall linearly with distance (Press et al., arXiv:2108.12409)."""
+
+    kind: Literal["alibi"] = "alibi"
+
+
+class NoPosition(Part):
+    """Nothing but causality tells the order (Haviv et al., arXiv:2203.16634)."""
+
+    kind: Literal["none"] = "none"
+
+
+PositionConfig = Annotated[
+    Rope | LearnedPosition | Alibi | NoPosition, Field(discriminator="kind")
+]
+
+
+class PlainResidual(Part):
+    """Branches are added as they are."""
+
+    kind: Literal["plain"] = "plain"
+
+
+class LearnedResidual(Part):
+    """Each channel of each branch has a learned gain (LayerScale, arXiv:2103.17239)."""
+
+    kind: Literal["learned"] = "learned"
+    start: float = Field(1.0, ge=0, description="the gains' first value")
+
+
+class DepthResidual(Part):
+    """Branches are scaled by a power of the depth (Depth-muP, arXiv:2310.02244)."""
+
+    kind: Literal["depth"] = "depth"
+    power: float = Field(
+        0.5, ge=0, le=1, description="a branch counts blocks^-power; 1 is CompleteP's"
+    )
+
+
+ResidualConfig = Annotated[
+    PlainResidual | LearnedResidual | DepthResidual, Field(discriminator="kind")
+]
+
+
+class StandardParametrization(Part):
+    """Initial weights and rates do not know of the width."""
+
+    kind: Literal["standard"] = "standard"
+
+
+class MaximalUpdate(Part):
+    """muP: what is tuned at one width holds at others (Yang et al., arXiv:2203.03466)."""
+
+    kind: Literal["mup"] = "mup"
+    base_width: Count = Field(128, description="the d_model at which nothing is scaled")
+    base_head_dim: Count = Field(
+        32, description="the head_dim at which scores are scaled by its root; muP scales by it"
+    )
+
+
+ParametrizationConfig = Annotated[
+    StandardParametrization | MaximalUpdate, Field(discriminator="kind")
+]
+
+
+class ModelConfig(Part):
+    """The decoder's shape."""
+
+    d_model: Count = Field(128, description="width of the residual stream")
+    n_layers: Count = Field(4, description="blocks")
+    n_heads: Count | None = Field(None, description="heads of queries; else d_model / head_dim")
+    head_dim: Count | None = Field(None, description="width of a head; else d_model / n_heads")
+    attention: AttentionConfig = MultiHeadAttention()
+    feedforward: FeedforwardConfig = SwiGLU()
+    position: PositionConfig = Rope()
+    norm: Literal["rmsnorm", "layernorm"] = Field(
+        "rmsnorm", description="what normalises (arXiv:1910.07467, arXiv:1607.06450)"
+    )
+    norm_placement: Literal["pre", "post"] = Field(
+        "pre", description="normalise a branch's input, or the sum it has been added to"
+    )
+    parallel: bool = Field(
+        False, description="attention and feedforward read one input (arXiv:2204.02311)"
+    )
+    bias: bool = Field(False, description="products and LayerNorms have biases")
+    dropout: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="share of the embeddings' and the branches' channels zeroed in training",
+    )
+    residual: ResidualConfig = PlainResidual()
+    tie_embeddings: bool = Field(True, description="the output head is the token embedding")
+    logit_softcap: Positive | None = Field(
+        None, description="logits l become cap tanh(l / cap) (Gemma 2, arXiv:2408.00118)"
+    )
+    parametrization: ParametrizationConfig = StandardParametrization()
+    init_std: Positive = Field(0.02, description="standard deviation of the initial weights")
+    residual_init: Literal["scaled", "same", "zero"] = Field(
+        "scaled",
+        description="of the products that write to the residual stream: init_std over the root of"
+        " the branches (GPT-2), init_std, or nothing",
+    )
+
+    @property
+    def n_kv_heads(self) -> int:
+        """Heads of keys and values."""
+        assert self.n_heads is not None
+        return self.attention.kv_heads(self.n_heads)
+
+    @property
+    def d_ff(self) -> int:
+        """The feedforward's hidden width."""
+        return self.feedforward.width(self.d_model)
+
+    @property
+    def width_ratio(self) -> float:
+        """The width over muP's base width; 1 in the standard parametrization."""
+        match self.parametrization:
+            case MaximalUpdate(base_width=base):
+                return self.d_model / base
+        return 1.0
+
+    @model_validator(mode="after")
+    def _heads(self) -> Self:
+        width, heads, dim = self.d_model, self.n_heads, self.head_dim
+        if heads is None and dim is None:
+            dim = 32
+        if heads is None:
+            assert dim is not None
+            if width % dim:
+                raise mistake(
+                    f"model.head_dim {dim} does not divide model.d_model {width};"
+                    f" the nearest that does is {nearest_divisor(width, dim)}",
+                )
+            heads = width // dim
+        elif dim is None:
+            if width % heads:
+                raise mistake(
+                    f"model.n_heads {heads} does not divide model.d_model {width};"
+                    f" the nearest that does is {nearest_divisor(width, heads)}",
+                )
+            dim = width // heads
+        elif heads * dim != width:
+            raise mistake(
+                f"model.n_heads {heads} x model.head_dim {dim} is {heads * dim}, not"
+                f" model.d_model {width}; leave one of the two out and it follows",
+            )
+        self._derive(n_heads=heads, head_dim=dim)
+        self._derive(feedforward=self.feedforward.model_copy(update={"d_ff": self.d_ff}))
+        self._check_attention(heads, dim)
+        return self
+
+    def _check_attention(self, heads: int, dim: int) -> None:
+        attention = self.attention
+        rotary = isinstance(self.position, Rope)
+        if heads % self.n_kv_heads:
+            raise mistake(
+                f"model.attention.n_kv_heads {self.n_kv_heads} does not divide the {heads} heads;"
+                f" the nearest that does is {nearest_divisor(heads, self.n_kv_heads)}",
+            )
+        if isinstance(attention, DifferentialAttention) and heads % 2:
+            raise mistake(
+                f"model.attention.kind differential pairs the heads, and {heads} is odd;"
+                " give an even model.n_heads",
+            )
+        if isinstance(attention, LatentAttention):
+            rope_dim = (attention.rope_dim or max(2, dim // 4 * 2)) if rotary else None
+            if rope_dim is not None and rope_dim % 2:
+                raise mistake(
+                    f"rotary positions turn pairs, and model.attention.rope_dim {rope_dim} is odd;"
+                    f" use an even one such as {rope_dim + 1}",
+                )
+            rank = attention.kv_rank or max(1, self.d_model // 4)
+            derived = attention.model_copy(update={"kv_rank": rank, "rope_dim": rope_dim})
+            self._derive(attention=derived)
+        elif rotary and dim % 2:
+            raise mistake(
+                f"rotary positions turn pairs, and model.head_dim {dim} (d_model {self.d_model}"
+                f" over {heads} heads) is odd; use an even one such as {dim + 1}",
+            )

@@ -1,0 +1,47 @@
+"""What all parts of a config share: strictness, and how their rules complain."""
+
+from typing import Annotated, Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Interval = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
+def mistake(message: str) -> PydanticCustomError:
+    """The error of a rule that spans fields, as a clause that names them."""
+    return PydanticCustomError("mistake", "{message}", {"message": message})
+
+
+class Part(BaseModel):
+    """A piece of a config: frozen, and strict about unknown keys."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _default_kinds(cls, given: Any) -> Any:
+        """A variant's fields without its `kind` mean the variant that is the default."""
+        if not isinstance(given, dict):
+            return given
+        filled = dict(given)
+        for name, value in given.items():
+            field = cls.model_fields.get(name)
+            kind = getattr(field.default, "kind", None) if field else None
+            if kind is not None and isinstance(value, dict) and "kind" not in value:
+                filled[name] = {"kind": kind, **value}
+        return filled
+
+    # Fields whose good values differ by kind: a new `kind` does not inherit them.
+    own_fields: ClassVar[frozenset[str]] = frozenset()
+
+    def _derive(self, **values: Any) -> None:
+        """Fill in fields that follow from others; only for validators."""
+        for name, value in values.items():
+            object.__setattr__(self, name, value)
+
+
+def nearest_divisor(whole: int, wanted: int) -> int:
+    """The divisor of `whole` that is nearest to `wanted`."""
+    return min((d for d in range(1, whole + 1) if whole % d == 0), key=lambda d: abs(d - wanted))

@@ -1,0 +1,61 @@
+"""Text as one stream of tokens for a model that is trained already."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from scaling.config import DataConfig, FilesCorpus
+from scaling.data.cache import default_cache
+from scaling.data.corpus import open_corpus
+from scaling.data.packed import PackedSplit
+from scaling.data.prepare import prepare
+from scaling.data.tokenizer import Tokenizer
+from scaling.errors import UserError
+
+
+@dataclass(frozen=True)
+class Stream:
+    """Documents with an end-of-text token before each and after the last, in memory."""
+
+    tokens: NDArray[Any]
+
+    def tokens_array(self) -> NDArray[Any]:
+        """All of it."""
+        return self.tokens
+
+
+def encoded_files(pattern: str, tokenizer: Tokenizer, cache: Path | None = None) -> Stream:
+    """The documents of a glob of files, with a model's own tokenizer.
+
+    Raises:
+        UserError: there are none.
+    """
+    source = open_corpus(FilesCorpus(files=pattern), cache or default_cache())
+    texts = [document.text for part in source.parts.values() for document in part()]
+    if not any(texts):
+        raise UserError(f"There is no text in {pattern}.")
+    end = np.array([tokenizer.eot], dtype=tokenizer.dtype)
+    parts = [part for ids in tokenizer.encode_batch(texts) for part in (end, ids)]
+    return Stream(np.concatenate([*parts, end]))
+
+
+def split_of(
+    config: DataConfig, split: str, tokenizer: Tokenizer, *, say: Callable[[str], None]
+) -> PackedSplit:
+    """The split (train, validation, test) of the data that a model was trained on.
+
+    Raises:
+        UserError: there is none, or the data has another tokenizer now.
+    """
+    data = prepare(config, say=say)
+    chosen = {"train": data.train, "validation": data.validation, "test": data.test}[split]
+    if chosen is None:
+        raise UserError(f"The data of this model has no {split} split.")
+    probe = "Once upon a time, a small fox said: 42!"
+    if data.tokenizer.encode(probe) != tokenizer.encode(probe):
+        raise UserError("The data has changed: its tokenizer is not this model's.")
+    return chosen

@@ -1,0 +1,80 @@
+"""The model card: what the model is, what it was trained on, how it did."""
+
+from typing import Any
+
+from scaling.config import FilesCorpus, RunConfig, StoriesCorpus, TinyStoriesCorpus
+
+_LOADING = {
+    "hf": """\
+```python
+from transformers import AutoModelForCausalLM, AutoTokenizer
+
+model = AutoModelForCausalLM.from_pretrained("{folder}")
+tokenizer = AutoTokenizer.from_pretrained("{folder}")
+ids = tokenizer("Once upon a time", return_tensors="pt")
+print(tokenizer.decode(model.generate(**ids, do_sample=True, max_new_tokens=100)[0]))
+```
+""",
+    "safetensors": """\
+`model.safetensors` holds the weights by the names of tinyscale's own decoder, which transformers
+has no twin of or was not asked for. With tinyscale installed:
+
+```
+python load.py "Once upon a time"
+```
+""",
+}
+
+
+def data_set(config: RunConfig) -> tuple[str, str]:
+    """The data's name and its licence, for people."""
+    match config.data.corpus:
+        case StoriesCorpus(documents=documents, seed=seed):
+            return (
+                f"tinyscale's own generated stories (seed {seed}, {documents:,} documents)",
+                "made by tinyscale's generator and under the licence of tinyscale",
+            )
+        case TinyStoriesCorpus(version=version):
+            return (
+                f"TinyStories {version} (Eldan and Li, arXiv:2305.07759)",
+                "CDLA-Sharing-1.0",
+            )
+        case FilesCorpus() as corpus:
+            return f"files {corpus.files or corpus.train}", "not known: name it before you share"
+    raise AssertionError(config.data.corpus)
+
+
+def card(metadata: dict[str, Any], config: RunConfig, folder: str) -> str:
+    """The text of README.md."""
+    model = config.model
+    data, licence = data_set(config)
+    library = "transformers" if metadata["format"] == "hf" else "tinyscale"
+    front = f"---\nlibrary_name: {library}\npipeline_tag: text-generation\nlanguage: en\n"
+    front += f"tags: [tinyscale, {metadata['family'] or model.attention.kind}]\n---\n"
+    rows = {
+        "parameters": f"{metadata['parameters_total']:,}"
+        f" ({metadata['parameters_non_embedding']:,} without embeddings)",
+        "shape": f"{model.n_layers} blocks of width {model.d_model}, {model.n_heads} heads,"
+        f" {model.attention.kind} attention, {model.feedforward.kind} feedforward,"
+        f" {model.position.kind} positions, context {config.data.context_length}",
+        "tokenizer": f"{config.data.tokenizer.kind}, {metadata['vocab_size']:,} entries",
+        "data": data,
+        "licence of the data": licence,
+        "trained on": f"{metadata['tokens']:,} tokens, {metadata['step']:,} steps, seed"
+        f" {metadata['seed']}",
+        **{key.replace("_", " "): _number(value) for key, value in metadata["metrics"].items()},
+    }
+    table = "\n".join(f"| {key} | {value} |" for key, value in rows.items())
+    return (
+        f"{front}\n# {metadata['name']}\n\nA small language model trained with tinyscale, for"
+        " studying how such models scale. It writes simple stories; it knows nothing else, and"
+        f" what it writes may be wrong.\n\n| | |\n|---|---|\n{table}\n\n"
+        f"{_LOADING[metadata['format']].format(folder=folder)}\n"
+        f"Losses are in nats per token, `bpb` in bits per byte of text. Run"
+        f" `{metadata['run'] or ''}`, config identity `{metadata['identity']}`;"
+        " `tinyscale.yaml` is the whole config.\n"
+    )
+
+
+def _number(value: Any) -> str:
+    return f"{value:.4f}" if isinstance(value, float) else str(value)

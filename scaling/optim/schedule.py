@@ -1,0 +1,65 @@
+"""Learning rate schedules: the rate of a step over the peak rate, as plain functions."""
+
+import math
+
+from scaling.config import (
+    Constant,
+    Cosine,
+    InverseSqrt,
+    Linear,
+    ScheduleConfig,
+    WarmupStableDecay,
+)
+
+
+def lr_factor(schedule: ScheduleConfig, step: int, total: int) -> float:
+    """The rate of update `step` (from 0, of `total`) over the peak rate.
+
+    The last update of the warmup is at the peak, the last of the run at `final` times it.
+    """
+    warmup = warmup_steps(schedule.warmup, total)
+    if step < warmup:
+        return (step + 1) / warmup
+    progress = (step + 1 - warmup) / max(1, total - warmup)
+    match schedule:
+        case Cosine(final=final):
+            return _between(final, 0.5 * (1 + math.cos(math.pi * progress)))
+        case Linear(final=final):
+            return _between(final, 1 - progress)
+        case WarmupStableDecay(final=final):
+            decay = decay_steps(schedule.decay, total)
+            start = total - decay
+            return (
+                1.0 if step < start else _between(final, _fall(schedule, step + 1 - start, decay))
+            )
+        case InverseSqrt():
+            return math.sqrt(max(1, warmup) / (step + 1))
+        case Constant():
+            return 1.0
+
+
+def _between(final: float, share: float) -> float:
+    """From 1 where `share` is 1 to `final` where it is 0."""
+    return final + (1 - final) * share
+
+
+def _fall(schedule: WarmupStableDecay, done: int, decay: int) -> float:
+    """What is left of the way from peak to final after `done` of the `decay` steps."""
+    progress = done / decay
+    match schedule.shape:
+        case "linear":
+            return 1 - progress
+        case "sqrt":
+            return 1 - math.sqrt(progress)
+        case "cosine":
+            return 0.5 * (1 + math.cos(math.pi * progress))
+
+
+def warmup_steps(warmup: float, total: int) -> int:
+    """A warmup of a config (a share of the run below 1, else steps) in whole steps."""
+    return round(warmup * total) if warmup < 1 else int(warmup)
+
+
+def decay_steps(decay: float, total: int) -> int:
+    """A decay of a config (a share of the run below 1, else steps) in whole steps, one or more."""
+    return max(1, round(decay * total)) if decay < 1 else min(int(decay), total)

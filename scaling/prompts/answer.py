@@ -1,0 +1,180 @@
+"""A model asked the items of a prompt set."""
+
+import hashlib
+import math
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+
+import torch
+
+from scaling.data.tokenizer import Tokenizer
+from scaling.errors import UserError
+from scaling.model.decoder import Decoder
+from scaling.prompts.item import Item, PromptSet
+from scaling.prompts.match import PatternTimeoutError, passes
+from scaling.sampling import SamplingSettings, continue_ids
+from scaling.scoring import Stretch, log_probabilities
+
+ROWS = 256  # prompts that are written to at a time
+
+
+@dataclass(frozen=True)
+class AskSettings:
+    """How answers are written; what is judged by probability knows of none of it."""
+
+    temperature: float = 0.0
+    top_k: int | None = None
+    top_p: float | None = None
+    num_samples: int = 1
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.num_samples < 1:
+            raise UserError(f"num-samples is {self.num_samples}, but it is at least 1.")
+        self.sampling(1)
+
+    def sampling(self, max_tokens: int) -> SamplingSettings:
+        """The same, for an answer of so many tokens."""
+        return SamplingSettings(
+            max_tokens=max_tokens,
+            temperature=self.temperature,
+            top_k=self.top_k,
+            top_p=self.top_p,
+            seed=self.seed,
+        )
+
+    def as_dict(self) -> dict[str, float | int | None]:
+        """For a record."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """One answer to one item."""
+
+    item: Item
+    sample: int
+    text: str  # what was written, or the likeliest of the options
+    passed: bool
+    p_right: float | None  # of the options, the right ones' share of probability
+    log_p: float | None  # of the right answer after the prompt, in nats
+    remark: str = ""
+
+    @property
+    def points(self) -> float:
+        """The item's score where the answer passes."""
+        return self.item.score if self.passed else 0.0
+
+
+def ask(
+    model: Decoder, tokenizer: Tokenizer, prompts: PromptSet, settings: AskSettings
+) -> list[Answer]:
+    """The answers to every item, in its order (and each item's samples in theirs)."""
+    judged = iter(_choose(model, tokenizer, [i for i in prompts.items if i.by_probability]))
+    written = iter(
+        _write(model, tokenizer, [i for i in prompts.items if not i.by_probability], settings)
+    )
+    answers: list[Answer] = []
+    for item in prompts.items:
+        if item.by_probability:
+            answers.append(next(judged))
+        else:
+            answers += [next(written) for _ in range(settings.num_samples)]
+    return answers
+
+
+def joined(prompt: str, option: str) -> str:
+    """The text of a prompt with an option after it.
+
+    A space comes between, but not where the prompt ends in one, or in an opening quotation mark
+    (the odd ones are), or where the option begins with one or with punctuation.
+    """
+    opening = prompt.endswith('"') and prompt.count('"') % 2 == 1
+    bare = opening or prompt[-1:].isspace() or not option[:1].isalnum()
+    return f"{prompt}{option}" if bare else f"{prompt} {option}"
+
+
+def _choose(model: Decoder, tokenizer: Tokenizer, items: Sequence[Item]) -> list[Answer]:
+    stretches: list[Stretch] = []
+    for item in items:
+        # Ids of the whole texts: where a word would be cut by the prompt's end, it is not.
+        bare = [tokenizer.eot, *tokenizer.encode(item.prompt.rstrip(" "))]
+        wholes = [
+            [tokenizer.eot, *tokenizer.encode(joined(item.prompt, option))]
+            for option in item.options
+        ]
+        start = max(1, min(_shared(bare, whole) for whole in wholes))
+        stretches += [Stretch(whole, start) for whole in wholes]
+    sums = iter([float(p.double().sum()) for p in log_probabilities(model, stretches)])
+    answers = []
+    for item in items:
+        logs = [next(sums) for _ in item.options]
+        total = math.log(sum(math.exp(log - max(logs)) for log in logs)) + max(logs)
+        right = logs[: len(item.answers)]
+        best = logs.index(max(logs))
+        answers.append(
+            Answer(
+                item=item,
+                sample=0,
+                text=item.options[best],
+                passed=best < len(item.answers),
+                p_right=min(1.0, sum(math.exp(log - total) for log in right)),
+                log_p=max(right),
+            )
+        )
+    return answers
+
+
+def _shared(a: Sequence[int], b: Sequence[int]) -> int:
+    """How many ids two texts begin with alike."""
+    return next(
+        (i for i, (x, y) in enumerate(zip(a, b, strict=False)) if x != y), min(len(a), len(b))
+    )
+
+
+def _write(
+    model: Decoder, tokenizer: Tokenizer, items: Sequence[Item], settings: AskSettings
+) -> list[Answer]:
+    together: dict[tuple[int, int], list[tuple[int, int]]] = defaultdict(list)
+    encoded = [[tokenizer.eot, *tokenizer.encode(item.prompt.rstrip(" "))] for item in items]
+    for i, item in enumerate(items):
+        for sample in range(settings.num_samples):
+            together[len(encoded[i]), item.max_tokens].append((i, sample))
+    texts: dict[tuple[int, int], str] = {}
+    device = model.embedding.weight.device
+    for (_, max_tokens), asked in together.items():
+        for first in range(0, len(asked), ROWS):
+            rows = asked[first : first + ROWS]
+            new = continue_ids(
+                model,
+                torch.tensor([encoded[i] for i, _ in rows], device=device),
+                settings.sampling(max_tokens),
+                [_stream(items[i], sample, settings.seed) for i, sample in rows],
+                tokenizer.eot,
+                cached=True,
+            )
+            texts |= {row: tokenizer.decode(ids) for row, ids in zip(rows, new, strict=True)}
+    return [
+        _judged(item, sample, texts[i, sample])
+        for i, item in enumerate(items)
+        for sample in range(settings.num_samples)
+    ]
+
+
+def _stream(item: Item, sample: int, seed: int) -> torch.Generator:
+    """An item's draws, which do not depend on what else is asked."""
+    digest = hashlib.sha256(f"{seed}/{item.id}/{sample}".encode()).digest()
+    return torch.Generator().manual_seed(int.from_bytes(digest[:7]))
+
+
+def _judged(item: Item, sample: int, text: str) -> Answer:
+    for stop in item.stop:
+        text = text.split(stop, 1)[0]
+    answer = Answer(item=item, sample=sample, text=text, passed=False, p_right=None, log_p=None)
+    kind = item.match or "contains"
+    try:
+        passed = any(passes(text, wanted, kind, item.case_sensitive) for wanted in item.answers)
+    except PatternTimeoutError as error:
+        return replace(answer, remark=f"the pattern {error} was given up after its time limit")
+    return replace(answer, passed=passed)

@@ -1,0 +1,125 @@
+"""A trained model that can be asked: a run's checkpoint, or a folder that was exported."""
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from scaling.checkpoint import Checkpoints
+from scaling.config import RunConfig
+from scaling.data.tokenizer import Tokenizer
+from scaling.export.folder import Exported, is_exported
+from scaling.model.decoder import Decoder
+from scaling.runs import find_run, load_model, read_config
+from scaling.runtime import Runtime
+from scaling.tracking.folder import RunFolder
+from scaling.tracking.store import Sent
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What is known of a trained model without loading it."""
+
+    parameters: int | None
+    non_embedding: int | None
+    tokens: int | None  # that it was trained on
+    loss: float | None  # on the validation split, in nats per token, at this checkpoint
+    bpb: float | None
+
+
+@dataclass(frozen=True)
+class Trained:
+    """One model. `label` tells it from others: the name of its folder."""
+
+    label: str
+    config: RunConfig
+    step: int
+    weights: Path
+    facts: Facts
+    run: RunFolder | None = None
+    exported: Exported | None = None
+
+    @property
+    def run_id(self) -> str | None:
+        """The MLflow run it comes from."""
+        return Sent.read(self.run).run_id if self.run else None
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """Hash of all that decides what it answers: weights, shape, tokenizer."""
+        digest = hashlib.sha256(self.weights.read_bytes())
+        root = self.run.path if self.run else self.weights.parent
+        digest.update((root / "tokenizer.json").read_bytes())
+        digest.update(self.config.model.model_dump_json().encode())
+        digest.update(str(self.config.data.context_length).encode())
+        return digest.hexdigest()
+
+    def load(self, runtime: Runtime) -> tuple[Decoder, Tokenizer]:
+        """The model and its tokenizer."""
+        if self.exported is not None:
+            return self.exported.load(runtime)
+        assert self.run is not None
+        return load_model(self.run, self.step, runtime)
+
+
+def find_trained(text: str, which: str | int = "best", runs: Path = Path("runs")) -> Trained:
+    """The model that a run's id, name or folder means, or an exported folder.
+
+    `which` chooses a run's checkpoint: `best`, `last` or a step. Raises `UserError` where there
+    is none.
+    """
+    path = Path(text).expanduser()
+    return of_export(path) if is_exported(path) else of_run(find_run(text, runs), which)
+
+
+def of_run(folder: RunFolder, which: str | int = "best") -> Trained:
+    """A run's model at a checkpoint."""
+    config, record = read_config(folder), folder.read_record()
+    checkpoint = Checkpoints(folder.path / "checkpoints").at(which)
+    return Trained(
+        label=folder.path.name,
+        config=config,
+        step=checkpoint.step,
+        weights=checkpoint.weights,
+        facts=_facts(folder, record.params, checkpoint.step, config.tokens_per_step),
+        run=folder,
+    )
+
+
+def of_export(path: Path) -> Trained:
+    """An exported model."""
+    exported = Exported.read(path)
+    known = exported.metadata
+    return Trained(
+        label=path.resolve().name,
+        config=exported.config,
+        step=exported.step,
+        weights=exported.weights,
+        facts=Facts(
+            parameters=known.get("parameters_total"),
+            non_embedding=known.get("parameters_non_embedding"),
+            tokens=known.get("tokens"),
+            loss=known.get("val_loss"),
+            bpb=known.get("val_bpb"),
+        ),
+        exported=exported,
+    )
+
+
+def _facts(folder: RunFolder, params: dict[str, str], step: int, tokens_per_step: int) -> Facts:
+    at: dict[str, float] = {}
+    for row in folder.rows():
+        if row.step == step:
+            at |= row.metrics
+    return Facts(
+        parameters=_whole(params.get("parameters.total")),
+        non_embedding=_whole(params.get("parameters.non_embedding")),
+        tokens=step * tokens_per_step,
+        loss=at.get("val/loss"),
+        bpb=at.get("val/bpb"),
+    )
+
+
+def _whole(text: Any) -> int | None:
+    return None if text is None else int(text)

@@ -1,0 +1,185 @@
+"""From a grid to its points: axes, fields that change together, combinations left out."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+from scaling.errors import UserError
+from scaling.recipes import field_at
+from sweeps.spec import SweepSpec
+
+Settings = dict[str, Any]  # dotted field to value
+
+
+@dataclass(frozen=True)
+class Point:
+    """One combination: what it sets, and what it is called by each axis."""
+
+    settings: Settings
+    labels: dict[str, str]
+
+    def text(self) -> str:
+        """`d_model=64,lr=0.01`."""
+        return ",".join(f"{axis}={value}" for axis, value in self.labels.items())
+
+
+@dataclass(frozen=True)
+class Axis:
+    """One thing that varies, and the fields that it sets at each of its places."""
+
+    name: str
+    places: tuple[tuple[str, Settings], ...]  # label and settings
+
+    @property
+    def fields(self) -> set[str]:
+        """All fields that some place sets."""
+        return {field for _, settings in self.places for field in settings}
+
+
+def points_of(spec: SweepSpec) -> list[Point]:
+    """Every point of a grid, in the order of the file; one empty point where nothing varies."""
+    axes = axes_of(spec)
+    fields = {field for axis in axes for field in axis.fields}
+    excluded = [_exclusion(item, fields) for item in (spec.where.exclude if spec.where else ())]
+    names = short_names([axis.name for axis in axes])
+    found, used = [], [0] * len(excluded)
+    for places in product(*(axis.places for axis in axes)):
+        settings: Settings = {}
+        for _, some in places:
+            settings.update(some)
+        hits = [i for i, item in enumerate(excluded) if _matches(item, settings)]
+        for i in hits:
+            used[i] += 1
+        if not hits:
+            labels = {name: label for name, (label, _) in zip(names, places, strict=True)}
+            found.append(Point(settings, labels))
+    for count, item in zip(used, excluded, strict=True):
+        if not count:
+            raise UserError(f"where.exclude {item} matches no point of the grid.")
+    if not found:
+        raise UserError("where.exclude leaves no point of the grid.")
+    return found
+
+
+def axes_of(spec: SweepSpec) -> list[Axis]:
+    """The axes: those of the grid, then learning rates, then FLOP budgets."""
+    axes = [_axis(name, values) for name, values in (spec.grid or {}).items()]
+    if spec.lr_per_size:
+        axes.append(_axis(spec.lr_per_size.field, spec.lr_per_size.rates))
+    if spec.budget and spec.budget.isoflop:
+        axes.append(_axis("budget.flops", list(spec.budget.isoflop)))
+    owner: dict[str, str] = {}
+    for axis in axes:
+        for field in axis.fields:
+            if field.split(".")[0] == "budget" and spec.budget and not spec.budget.isoflop:
+                raise UserError(f"the sweep has a budget, and the grid's {field} another.")
+            if field == "seed":
+                raise UserError("seed is no axis: list the seeds under seeds.")
+            if owner.setdefault(field, axis.name) != axis.name:
+                raise UserError(f"{field} is set by two axes, {owner[field]} and {axis.name}.")
+    return axes
+
+
+def _axis(name: str, values: Any) -> Axis:
+    if isinstance(values, Mapping):
+        return Axis(name, tuple(_zipped(name, values)))
+    if not isinstance(values, list):
+        raise UserError(f"grid.{name} is {values!r}, but an axis is a list of values.")
+    if not values:
+        raise UserError(f"grid.{name} is an empty axis.")
+    if are_settings(values):
+        places = [_place(name, value) for value in values]
+    else:
+        check_field(name)
+        places = [(label_of(value), {name: value}) for value in values]
+    labels = [label for label, _ in places]
+    for label in labels:
+        if labels.count(label) > 1:
+            raise UserError(f"grid.{name} has {label} twice.")
+    return Axis(name, tuple(places))
+
+
+def _zipped(name: str, lists: Mapping[str, Any]) -> list[tuple[str, Settings]]:
+    """An axis of several fields that change together."""
+    lengths = {}
+    for field, values in lists.items():
+        check_field(field)
+        if not isinstance(values, list) or not values:
+            raise UserError(f"grid.{name}.{field} is {values!r}, but it is a list of values.")
+        lengths[field] = len(values)
+    if len(set(lengths.values())) != 1:
+        told = ", ".join(f"{field} has {n}" for field, n in lengths.items()) or "it is empty"
+        raise UserError(f"grid.{name}: fields that change together have as many values: {told}.")
+    rows = [dict(zip(lists, row, strict=True)) for row in zip(*lists.values(), strict=True)]
+    return [_place(name, row) for row in rows]
+
+
+def _place(name: str, row: Mapping[str, Any]) -> tuple[str, Settings]:
+    settings = {str(field): value for field, value in row.items() if field != "label"}
+    if not settings:
+        raise UserError(f"grid.{name} has a place that sets no field.")
+    for field in settings:
+        check_field(field)
+    label = row.get("label") or "/".join(label_of(value) for value in settings.values())
+    return str(label), settings
+
+
+def check_field(dotted: str) -> None:
+    """Raise one sentence where a dotted name is no field of a config."""
+    if not is_field(dotted):
+        field_at(dotted.split("."))  # raises, with the nearest name
+        raise UserError(f"{dotted} is not a field of a config.")
+
+
+def are_settings(values: Sequence[Any]) -> bool:
+    """Whether a list is of dotted fields to set together, and not of one field's values."""
+    return all(isinstance(value, Mapping) for value in values) and any(
+        "." in str(field) or field == "label" for value in values for field in value
+    )
+
+
+def is_field(dotted: str) -> bool:
+    """Whether a dotted name is a field of a config, of some variant."""
+    try:
+        field_at(str(dotted).split("."))
+    except UserError:
+        return False
+    return True
+
+
+def _exclusion(item: Mapping[str, Any], fields: set[str]) -> Settings:
+    for field in item:
+        if field not in fields:
+            known = ", ".join(sorted(fields))
+            raise UserError(f"where.exclude names {field}, and the grid varies {known}.")
+    return dict(item)
+
+
+def _matches(item: Settings, settings: Settings) -> bool:
+    return all(
+        settings.get(field) in (values if isinstance(values, list) else [values])
+        for field, values in item.items()
+    )
+
+
+def short_names(names: Sequence[str]) -> list[str]:
+    """Each dotted name's last word, or two words where the last is not enough to tell."""
+    last = [name.rsplit(".", 1)[-1] for name in names]
+    return [
+        ".".join(name.split(".")[-2:]) if last.count(word) > 1 or word == "kind" else word
+        for name, word in zip(names, last, strict=True)
+    ]
+
+
+def label_of(value: Any) -> str:
+    """A value as tables and names show it."""
+    if isinstance(value, bool) or value is None:
+        return str(value).lower() if value is not None else "null"
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    if isinstance(value, Mapping):
+        return str(value.get("kind") or "/".join(label_of(inner) for inner in value.values()))
+    if isinstance(value, list | tuple):
+        return "+".join(label_of(inner) for inner in value)
+    return str(value)

@@ -1,0 +1,94 @@
+"""The end of a sweep: tables, summary, pictures, what the next estimate learns, the record."""
+
+import json
+import time
+from typing import Any
+
+import psutil
+
+from scaling.tracking.folder import write_whole
+from sweeps.driver import Driver
+from sweeps.leaderboard import groups, write_table
+from sweeps.ledger import all_done
+from sweeps.pictures import write_search
+from sweeps.planning import Planned
+from sweeps.record import SweepRecord, digest_of
+from sweeps.result import Result, send_late
+from sweeps.search import SearchSource
+from sweeps.showing import plan_rows
+from sweeps.source import Source
+from sweeps.summary import NAME, conclude, outcome_lines
+
+
+def close_sweep(
+    record: SweepRecord, source: Source, driver: Driver, planned: Planned, owner: bool
+) -> Result:
+    """Write what came of the sweep, end its record, and say what there is to say."""
+    runs = source.runs()
+    known = driver.ledger.scan(run.key for run in runs) | driver.known
+    counts = driver.counts()
+    lines: list[str] = []
+    code = 0
+    if driver.stopped is not None:
+        code = 128 + driver.signal if driver.signal else 1
+        lines.append(f"Stopped: {driver.stopped}. Go on with the same command.")
+    elif counts.failed:
+        code = 1
+        lines.append(f"{counts.failed} runs failed; see --status, and retry with --retry failed.")
+    if not owner:
+        return Result({}, [*lines, f"helped: {len(driver.clock.jobs)} jobs"], code)
+    whole = driver.options.limit is None and driver.stopped is None
+    estimate = planned.plan.wall if whole else None
+    summary = conclude(record, runs, known, driver, estimate)
+    _remember(driver, planned)
+    send_late(known, driver.board)
+    write_table(record.path / "plan.csv", plan_rows(planned.plan))
+    if isinstance(source, SearchSource):
+        write_search(source, record.path / "search")
+    if all_done(runs, known) and driver.stopped is None:
+        record.tag(runs=digest_of(run.key for run in runs))
+    killed = driver.signal is not None
+    record.close("KILLED" if killed else "FAILED" if code else "FINISHED")
+    shown = outcome_lines(record.sweep, summary, groups(runs, known))
+    summary["time"] = _with_overhead(summary["time"], driver)
+    write_whole(record.path / NAME, json.dumps(summary, indent=1))
+    lines = [*shown, *lines, f"{counts.text}; leaderboard and summary in {record.path}"]
+    return Result(summary, lines, code)
+
+
+def _with_overhead(times: dict[str, Any] | None, driver: Driver) -> dict[str, Any] | None:
+    """The share of the command's time in which neither a job ran nor a worker started.
+
+    Before the first job, between the jobs of each worker, and after the last one.
+    """
+    if times is None:
+        return None
+    clock, now = driver.clock, time.time()
+    began = psutil.Process().create_time()
+    first = min(job.began for job, _ in clock.jobs)
+    last = max(job.began + job.seconds for job, _ in clock.jobs)
+    starting = clock.starting / max(1, clock.workers)
+    parts = {
+        "before": max(0.0, first - began - starting),
+        "between": clock.gaps / clock.workers,
+        "after": now - last,
+    }
+    return {
+        **times,
+        "command_seconds": now - began,
+        "overhead_seconds": parts,
+        "overhead_share": sum(parts.values()) / (now - began),
+    }
+
+
+def _remember(driver: Driver, planned: Planned) -> None:
+    """What runs took besides their training, for the next estimate."""
+    endings = []
+    for job, cohort in driver.clock.jobs:
+        config, members = cohort.runs[0].config, len(cohort.runs)
+        costs = planned.calibration.costs(config, members, cohort.threads)
+        if costs is not None and all(outcome.end == "finished" for outcome in job.outcomes):
+            tested = cohort.size.test_tokens * costs.eval_token
+            endings.append(max(0.0, job.seconds - job.training - costs.setup - tested) / members)
+    if endings:
+        planned.calibration.note_endings(endings)

@@ -1,0 +1,265 @@
+"""The whole way of a sweep: check, lock, plan, record, drive, conclude."""
+
+import contextlib
+import errno
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from scaling.errors import UserError
+from sweeps.ledger import Known, Ledger, all_done
+from sweeps.progress import Board
+from sweeps.reading import Sweep
+from sweeps.record import DriverLock, SweepRecord, digest_of, sweep_folder
+from sweeps.result import Result, send_late
+from sweeps.wanted import Key, Wanted, check_space, select, wanted_runs
+
+if TYPE_CHECKING:
+    from sweeps.local import LocalExecutor
+    from sweeps.machine import Machine
+    from sweeps.planning import Planned
+    from sweeps.source import Source
+
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the command asks for, beside the sweep."""
+
+    only: Sequence[str] = ()
+    limit: int | None = None
+    retry_failed: bool = False
+    join: bool = False
+    storage: str | None = None
+    price: float | None = None
+    measure: bool = True
+
+
+def conduct(sweep: Sweep, request: Request, board: Board) -> Result:
+    """Make what the sweep wants and is not there yet; nothing is trained before all is checked."""
+    runs = first_runs(sweep, request)
+    config = runs[0].config
+    record = SweepRecord(sweep, config, board.say)
+    lock = DriverLock(sweep_folder(sweep, config))
+    owner = lock.acquire()
+    if not owner and not request.join:
+        raise UserError(
+            f"another driver works on {sweep.spec.name} now (its record is {record.path});"
+            " see it with --status, or help it with --join."
+        )
+    try:
+        ledger = Ledger(Path(config.tracking.folder), record.uri, record.experiment)
+        asked = _told(sweep, request, record) if sweep.spec.search else runs
+        if asked:
+            known = ledger.scan(run.key for run in asked)
+            if sweep.spec.search or all_done(asked, known):
+                return _as_it_was(record, asked, known, board)
+        return _make(sweep, runs, request, board, record, ledger, owner)
+    except OSError as error:
+        if error.errno in FULL:
+            raise UserError(
+                f"the disk is full ({error}); make room, and the same command goes on."
+            ) from error
+        raise
+    finally:
+        if owner:
+            lock.release()
+
+
+def plan_only(sweep: Sweep, request: Request, board: Board) -> "Planned":
+    """The plan, with times measured, and nothing trained."""
+    from sweeps.machine import this_machine
+    from sweeps.planning import plan_sweep
+
+    runs = first_runs(sweep, request)
+    config = runs[0].config
+    machine = this_machine(config.runtime.device)
+    record = SweepRecord(sweep, config, board.say)
+    ledger = Ledger(Path(config.tracking.folder), record.uri, record.experiment)
+    known = look(ledger, runs)
+    executor = _executor(sweep, machine, sweep_folder(sweep, config)) if request.measure else None
+    try:
+        return plan_sweep(
+            sweep,
+            runs,
+            known,
+            machine,
+            executor,
+            board.say,
+            retry_failed=request.retry_failed,
+            limit=request.limit,
+        )
+    finally:
+        if executor is not None:
+            executor.close()
+
+
+def first_runs(sweep: Sweep, request: Request) -> list[Wanted]:
+    """The grid's runs; of a search, those at the ends of its space."""
+    if not sweep.spec.search:
+        return select(wanted_runs(sweep), request.only)
+    if request.only:
+        raise UserError("--only picks points of a grid; a search has none before it asks.")
+    from sweeps.samplers import make_pruner, make_sampler
+    from sweeps.search import check_search
+    from sweeps.space import Space
+
+    search = sweep.spec.search
+    runs = check_space(sweep, Space(search.space))
+    check_search(search, sweep)
+    make_sampler(search.sampler, search.seed, len(search.objectives))
+    make_pruner(search.pruner)
+    return runs
+
+
+def look(ledger: Ledger, runs: Sequence[Wanted]) -> dict[Key, Known]:
+    """What is there of these runs: in run folders, and for the rest in the store."""
+    keys = [run.key for run in runs]
+    known = ledger.scan(keys)
+    missing = [key for key in keys if key not in known or known[key].state != "done"]
+    if missing and _is_there(ledger.uri):
+        ledger.ask_store(missing)
+        known = ledger.scan(keys)
+    return known
+
+
+def _make(
+    sweep: Sweep,
+    runs: list[Wanted],
+    request: Request,
+    board: Board,
+    record: SweepRecord,
+    ledger: Ledger,
+    owner: bool,
+) -> Result:
+    from sweeps.machine import this_machine
+
+    machine = this_machine(runs[0].config.runtime.device)
+    executor = _executor(sweep, machine, record.path)
+    executor.warm(min(len(runs), request.limit or len(runs)))  # while this process prepares
+    try:
+        return _drive(sweep, runs, request, board, record, ledger, owner, machine, executor)
+    except BaseException as error:
+        if owner:
+            with contextlib.suppress(OSError):  # a full disk: what was wrong goes before
+                record.fail(error)
+        raise
+    finally:
+        executor.close()
+
+
+def _drive(
+    sweep: Sweep,
+    runs: list[Wanted],
+    request: Request,
+    board: Board,
+    record: SweepRecord,
+    ledger: Ledger,
+    owner: bool,
+    machine: "Machine",
+    executor: "LocalExecutor",
+) -> Result:
+    from sweeps.closing import close_sweep
+    from sweeps.driver import Driver, Options
+    from sweeps.planning import plan_sweep
+    from sweeps.showing import plan_lines
+
+    known = look(ledger, runs)
+    source = _source(sweep, runs, request, record, machine)
+    planned = plan_sweep(
+        sweep,
+        runs,
+        known,
+        machine,
+        executor if request.measure and not sweep.smoke else None,
+        board.say,
+        retry_failed=request.retry_failed,
+        limit=request.limit,
+    )
+    for line in plan_lines(planned.plan, request.price):
+        board.say(line)
+    if owner:
+        record.open()
+    else:
+        record.join()
+    driver = Driver(
+        sweep.spec,
+        source,
+        ledger,
+        executor,
+        machine,
+        tags=lambda run: record.child_tags(run.labels, run.trial),
+        folder=record.path,
+        board=board,
+        options=Options(request.retry_failed, request.limit, joined=not owner),
+    )
+    driver.run()
+    driver.clock.starting += planned.starting
+    return close_sweep(record, source, driver, planned, owner)
+
+
+def _executor(sweep: Sweep, machine: "Machine", folder: Path) -> "LocalExecutor":
+    from sweeps.local import LocalExecutor
+
+    workers = sweep.spec.workers
+    count = machine.workers if workers == "auto" else min(workers, machine.workers)
+    return LocalExecutor(machine, count, folder)
+
+
+def _source(
+    sweep: Sweep, runs: list[Wanted], request: Request, record: SweepRecord, machine: "Machine"
+) -> "Source":
+    from sweeps.source import Grid
+
+    if not sweep.spec.search:
+        return Grid(runs)
+    from sweeps.machine import advise
+    from sweeps.search import SearchSource
+    from sweeps.sizes import size_of
+
+    # So many points at a time as fill every worker's program, yet few enough for the sampler to
+    # learn from five batches; a pruned run trains alone.
+    advice = advise(runs[0].config, size_of(runs[0].config).bytes_of(runs[0].config), machine)
+    members = 1 if sweep.spec.search.pruner.kind != "none" else advice.members
+    at_once = max(1, machine.gpus or machine.cores // advice.threads)
+    batch = max(at_once, min(members * at_once, sweep.spec.search.trials // 5))
+    return SearchSource(sweep, request.storage, record.path, batch)
+
+
+def _told(sweep: Sweep, request: Request, record: SweepRecord) -> list[Wanted]:
+    """The runs of a search that has ended; none of one that goes on."""
+    from sweeps.search import SearchSource
+
+    source = SearchSource(sweep, request.storage, record.path, batch=1)
+    return source.runs() if source.ended else []
+
+
+def _as_it_was(
+    record: SweepRecord, runs: Sequence[Wanted], known: dict[Key, Known], board: Board
+) -> Result:
+    """Nothing is to be done: what came of it is told, and recorded if it is not yet."""
+    from sweeps.leaderboard import groups
+    from sweeps.summary import NAME, conclude, outcome_lines
+
+    keys = [run.key for run in runs]
+    if record.finished(keys):
+        summary: dict[str, Any] = json.loads((record.path / NAME).read_text())
+    else:  # other sweeps have made all of it, or the driver died at the very end
+        record.open()
+        summary = conclude(record, runs, known, None, None)
+        send_late(known, board)
+        record.tag(runs=digest_of(keys))
+        record.close("FINISHED")
+    lines = outcome_lines(record.sweep, summary | {"time": None}, groups(runs, known))
+    lines.append(f"all {len(runs)} runs are done; leaderboard and summary in {record.path}")
+    return Result(summary, lines, 0)
+
+
+def _is_there(uri: str) -> bool:
+    """Whether a store can have anything: a sqlite file that is not there yet has not."""
+    prefix = "sqlite:///"
+    return not uri.startswith(prefix) or Path(uri.removeprefix(prefix)).exists()

@@ -1,0 +1,329 @@
+"""The driver: what the sweep wants, less what is there, given to workers until nothing is left."""
+
+import json
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from scaling.signals import Stop
+from scaling.tracking.folder import write_whole
+from sweeps.claims import Claims
+from sweeps.clock import Clock
+from sweeps.cohorts import Cohort, form
+from sweeps.executors import Executor
+from sweeps.job import Begun, Died, Ended, Event, Job, Judged, Member, Moved, Outcome, Ready, Said
+from sweeps.ledger import Known, Ledger, can_go_on, read_known
+from sweeps.machine import Machine
+from sweeps.progress import Board, Counts, job_line
+from sweeps.source import Source
+from sweeps.spec import SweepSpec
+from sweeps.wanted import Key, Wanted
+
+POLL = 0.3  # seconds between looks around where nothing happens
+ENDED = ("done", "pruned")
+ELSEWHERE = 1.0  # seconds between looks at runs that others train
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the command was told beside the spec."""
+
+    retry_failed: bool = False
+    limit: int | None = None
+    joined: bool = False  # another driver answers for the sweep; this one only helps
+
+
+class Driver:
+    """Makes the runs of a source that are not there yet."""
+
+    def __init__(
+        self,
+        spec: SweepSpec,
+        source: Source,
+        ledger: Ledger,
+        executor: Executor,
+        machine: Machine,
+        *,
+        tags: Callable[[Wanted], dict[str, str]],
+        folder: Path,
+        board: Board,
+        options: Options,
+    ) -> None:
+        self.spec, self.source, self.ledger = spec, source, ledger
+        self.executor, self.machine, self.options = executor, machine, options
+        self.folder, self.board, self._tags = folder, board, tags
+        self.claims = Claims(ledger.runs)
+        self.known: dict[Key, Known] = {}  # of all runs that are settled
+        self.clock = Clock()
+        there = self.ledger.scan(run.key for run in self.source.runs())
+        self.known |= {key: known for key, known in there.items() if known.state in ENDED}
+        self.stopped: str | None = None  # why, where it ended early
+        self.signal: int | None = None
+        self._queue: deque[Cohort] = deque()
+        self._asked: dict[Key, list[Wanted]] = {}  # not settled yet
+        self._jobs: dict[int, tuple[Job, Cohort]] = {}
+        self._moved: dict[int, Moved] = {}
+        self._elsewhere: set[Key] = set()
+        self._deaths: dict[Key, int] = {}
+        self._failures = 0  # in a row
+        self._launched = 0  # runs
+        self._numbers = 0
+        self._looked = self._noted = 0.0
+
+    def run(self) -> None:
+        """Go on until every wanted run is settled, or something stops the sweep."""
+        self.clock = Clock()
+        there = self.ledger.scan(run.key for run in self.source.runs())
+        self.known |= {key: known for key, known in there.items() if known.state in ENDED}
+        with Stop() as stop:
+            while True:
+                if stop.requested and self.stopped is None:
+                    self.signal = stop.signal
+                    self._halt("stopped and saved")
+                if self.stopped is None:
+                    self._refill()
+                    self._launch()
+                if not self._jobs and (self.stopped is not None or self._idle()):
+                    break
+                for event in self.executor.events(POLL):
+                    self._take(event)
+                self._look_elsewhere()
+                self._show()
+        self.clock.ended = time.time()
+        self.board.clear()
+
+    def counts(self) -> Counts:
+        """How the runs stand."""
+        states = [self.known[run.key].state for run in self.source.runs() if run.key in self.known]
+        return Counts(
+            self.source.total,
+            sum(state in ENDED for state in states),
+            states.count("failed"),
+            sum(len(job.members) for job, _ in self._jobs.values()),
+            len(self._elsewhere),
+        )
+
+    # ------------------------------------------------------------ giving out
+
+    def _refill(self) -> None:
+        """Ask the source for runs while workers would idle, and settle those that are there."""
+        while not self._queue and self.executor.has_room(1) and self._may_launch():
+            runs = self.source.refill()
+            if not runs:
+                return
+            for run in runs:
+                self._asked.setdefault(run.key, []).append(run)
+            self._enqueue(list(dict.fromkeys(run.key for run in runs)))
+
+    def _enqueue(self, keys: Sequence[Key], again: bool = False) -> None:
+        """Put what is to be done for these runs into the queue; settle what is done."""
+        busy = {member.key for job, _ in self._jobs.values() for member in job.members}
+        queued = {run.key for cohort in self._queue for run in cohort.runs}
+        there = self.ledger.scan(keys)
+        todo: list[tuple[Wanted, Known | None]] = []
+        for key in keys:
+            first = known = there.get(key)
+            runs = self._asked.get(key)
+            if not runs or key in busy or key in queued:
+                continue
+            if known is not None and not can_go_on(known):
+                known = None  # it never really began: a new run takes its place
+            retry = again or self.options.retry_failed
+            if known is None and first is not None and first.state == "failed" and not retry:
+                self._settle(key, first)
+            elif known is None or known.state == "half" or (known.state == "failed" and retry):
+                todo.append((runs[0], known))
+            elif known.state == "pruned" and not self.source.judged:
+                todo.append((runs[0], known))  # a search gave it up, a grid wants it whole
+            elif known.state == "training":
+                self._elsewhere.add(key)
+            else:
+                self._settle(key, known)
+        self._queue.extend(form(todo, self.machine, self.spec, alone=self.source.judged))
+
+    def _may_launch(self) -> bool:
+        limit = self.options.limit
+        return limit is None or self._launched < limit
+
+    def _launch(self) -> None:
+        """Start what there is room for."""
+        while self._queue and self._may_launch():
+            if not self.executor.has_room(self._queue[0].threads):
+                return
+            cohort = self._claimed(self._queue.popleft())
+            if cohort is None:
+                continue
+            job = Job(
+                self._numbers,
+                tuple(
+                    Member(
+                        run.config,
+                        run.key,
+                        self._tags(run),
+                        known.folder.path if known and known.folder else None,
+                        known.step if known else None,
+                    )
+                    for run, known in zip(cohort.runs, cohort.known, strict=True)
+                ),
+                cohort.threads,
+                self.source.judged,
+            )
+            self._numbers += 1
+            self._launched += len(job.members)
+            self._jobs[job.number] = job, cohort
+            self.executor.submit(job)
+        if not self._may_launch():
+            self._queue.clear()
+
+    def _claimed(self, cohort: Cohort) -> Cohort | None:
+        """The part of a cohort that no other driver has, and that is still as it was."""
+        limit = self.options.limit
+        room = len(cohort.runs) if limit is None else limit - self._launched
+        there = self.ledger.scan(run.key for run in cohort.runs)
+        pairs: list[tuple[Wanted, Known | None]] = []
+        for run, known in zip(cohort.runs, cohort.known, strict=True):
+            if len(pairs) == room:
+                break
+            now = there.get(run.key)
+            moved_on = now is not None and now.state in ("done", "training")
+            if moved_on or not self.claims.take(run.key):
+                self._elsewhere.add(run.key)
+                continue
+            pairs.append((run, known))
+        if not pairs:
+            return None
+        runs, known_runs = zip(*pairs, strict=True)
+        return Cohort(runs, known_runs, cohort.size, cohort.threads)
+
+    def _look_elsewhere(self) -> None:
+        """See whether others are done with the runs that they train."""
+        now = time.monotonic()
+        if not self._elsewhere or now - self._looked < ELSEWHERE or self.stopped is not None:
+            return
+        self._looked = now
+        keys = list(self._elsewhere)
+        states = self.ledger.scan(keys)
+        for key in keys:
+            state = states[key].state if key in states else None
+            if state != "training" and (state == "done" or self.claims.take(key)):
+                self._elsewhere.discard(key)
+                self.claims.free(key)
+                self._enqueue([key])
+
+    def _idle(self) -> bool:
+        """Whether nothing is left to do or to wait for."""
+        waiting = self._elsewhere and not self.options.joined and self._may_launch()
+        return not self._queue and not waiting
+
+    # ------------------------------------------------------------ taking in
+
+    def _take(self, event: Event) -> None:
+        match event:
+            case Ready():
+                self.clock.starting += event.seconds
+            case Moved():
+                self._moved[event.job] = event
+            case Judged():
+                job, cohort = self._jobs[event.job]
+                prune = self.source.hopeless(cohort.runs[0], event.percent, event.loss)
+                self.executor.answer(job.number, prune)
+            case Said():
+                self._write(event.text)
+            case Begun():
+                self._write(f"began {', '.join(path.name for path in event.folders)}")
+            case Ended():
+                self._end(event)
+            case Died():
+                self._bury(event)
+
+    def _end(self, event: Ended) -> None:
+        _, cohort = self._jobs.pop(event.job)
+        self._moved.pop(event.job, None)
+        self.clock.jobs.append((event, cohort))
+        for outcome in event.outcomes:
+            self.claims.free(outcome.key)
+            if outcome.end == "stopped":
+                continue  # half done; the next driver goes on
+            if outcome.end == "full":
+                self._halt(f"the disk is full ({outcome.error}); make room")
+                continue
+            self._count_failure(outcome)
+            self._settle(outcome.key, _known_of(outcome))
+
+    def _count_failure(self, outcome: Outcome) -> None:
+        if outcome.end != "failed":
+            self._failures = 0
+            return
+        self._failures += 1
+        name = outcome.folder.name if outcome.folder else outcome.key[0]
+        self.board.say(f"failed: {name}: {outcome.error}")
+        if self._failures >= self.spec.max_consecutive_failures:
+            self._halt(
+                f"{self._failures} runs in a row have failed, the last by {outcome.error};"
+                " mend that and retry with --retry failed"
+            )
+
+    def _bury(self, event: Died) -> None:
+        """A worker died: its runs get one more chance, from their checkpoints."""
+        job, _ = self._jobs.pop(event.job)
+        self._moved.pop(event.job, None)
+        self._write(f"{job.name}: {event.why}\n{event.log}")
+        again = []
+        for member in job.members:
+            self.claims.free(member.key)
+            if self.stopped is not None:
+                continue
+            self._deaths[member.key] = self._deaths.get(member.key, 0) + 1
+            if self._deaths[member.key] == 1:
+                again.append(member.key)
+                continue
+            there = self.ledger.scan([member.key]).get(member.key)
+            from sweeps.training import failed_run
+
+            left = there.folder if there is not None else None
+            folder = failed_run(member, f"{event.log}\n{event.why}\n", left)
+            outcome = Outcome(member.key, "failed", folder.path.resolve(), None, {}, event.why)
+            self._count_failure(outcome)
+            self._settle(member.key, _known_of(outcome))
+        if again:
+            self.board.say(f"{job.name}: {event.why}; trying once more")
+            self._enqueue(again, again=True)
+
+    def _settle(self, key: Key, known: Known) -> None:
+        self.known[key] = known
+        for run in self._asked.pop(key, []):
+            self.source.settled(run, known)
+
+    def _halt(self, why: str) -> None:
+        """Launch nothing more; what trains saves and ends."""
+        if self.stopped is None:
+            self.stopped = why
+            self._queue.clear()
+            self.executor.stop()
+
+    # ------------------------------------------------------------ telling
+
+    def _show(self) -> None:
+        lines = [job_line(job.name, self._moved.get(n)) for n, (job, _) in self._jobs.items()]
+        total = self.counts().text
+        self.board.show(lines, f"{self.spec.name}: {total}")
+        now = time.monotonic()
+        if now - self._noted > 1.0 and not self.options.joined:
+            self._noted = now
+            note = {"time": time.time(), "sweep": total, "workers": [x.strip() for x in lines]}
+            write_whole(self.folder / "progress.json", json.dumps(note, indent=1))
+
+    def _write(self, text: str) -> None:
+        stamp = time.strftime("%Y-%m-%d %H:%M:%S")
+        with (self.folder / "log.txt").open("a", encoding="utf-8") as stream:
+            stream.write(f"{stamp} {text}\n")
+
+
+def _known_of(outcome: Outcome) -> Known:
+    from scaling.tracking.folder import RunFolder
+
+    if outcome.folder is None:
+        return Known(outcome.key, "failed", None, None, {}, error=outcome.error)
+    return read_known(RunFolder(outcome.folder))

@@ -1,0 +1,151 @@
+"""What passes between the driver and the processes that train."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from scaling.config import RunConfig
+from sweeps.wanted import Key
+
+End = Literal["finished", "stopped", "pruned", "failed", "full"]
+
+
+@dataclass(frozen=True)
+class Member:
+    """One run of a job: to be trained, or gone on with in its folder."""
+
+    config: RunConfig
+    key: Key
+    tags: dict[str, str]
+    folder: Path | None = None
+    step: int | None = None  # of the checkpoint it goes on from; None: from the start
+
+
+@dataclass(frozen=True)
+class Job:
+    """Runs of one shape that train as one program; all new, or all at the same step."""
+
+    number: int
+    members: tuple[Member, ...]
+    threads: int
+    judged: bool = False  # whether each evaluation waits for the driver's word (pruning)
+
+    @property
+    def name(self) -> str:
+        """For people."""
+        first = self.members[0].config
+        more = f" and {len(self.members) - 1} more" if len(self.members) > 1 else ""
+        return f"{first.name} seed {first.seed}{more}"
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """A request to time a shape: some steps, an evaluation, a save."""
+
+    number: int
+    config: RunConfig
+    members: int
+    threads: int
+
+
+@dataclass(frozen=True)
+class Costs:
+    """What a shape costs on a machine, in seconds."""
+
+    setup: float  # data, model and optimizer of one cohort
+    step: float
+    eval_token: float  # a token of an evaluation of all members
+    save: float  # one state of all members
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How one run of a job ended."""
+
+    key: Key
+    end: End
+    folder: Path | None
+    run_id: str | None
+    summary: dict[str, Any]
+    error: str | None = None
+
+
+# ---------------------------------------------------------------- events, worker to driver
+
+
+@dataclass(frozen=True)
+class Ready:
+    """A worker has started."""
+
+    worker: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Begun:
+    """A job's run folders are made."""
+
+    job: int
+    folders: tuple[Path, ...]
+
+
+@dataclass(frozen=True)
+class Moved:
+    """Where a job stands."""
+
+    job: int
+    step: int
+    total: int
+    losses: tuple[float, ...]
+    tokens_per_second: float  # of all members together
+    seconds_left: float
+
+
+@dataclass(frozen=True)
+class Judged:
+    """An evaluation of a run that may be pruned; the worker waits for `Executor.answer`."""
+
+    job: int
+    percent: int  # of the budget
+    loss: float
+
+
+@dataclass(frozen=True)
+class Said:
+    """A sentence for the sweep's log."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A job is over."""
+
+    job: int
+    outcomes: tuple[Outcome, ...]
+    began: float  # seconds since 1970, as are all clocks that two processes compare
+    seconds: float  # in all
+    training: float  # of these, in the trainer's loop
+    worker: int  # its process
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A measurement is over; `costs` is None where it failed."""
+
+    number: int
+    costs: Costs | None
+    device: str = ""
+    error: str | None = None
+
+
+@dataclass(frozen=True)
+class Died:
+    """A worker process is gone, and the job with it."""
+
+    job: int
+    why: str
+    log: str = field(default="", repr=False)  # what it wrote last
+
+
+Event = Ready | Begun | Moved | Judged | Said | Ended | Measured | Died

@@ -1,0 +1,173 @@
+"""What came of a sweep: one entry a run, means and deviations over seeds, who is best."""
+
+import csv
+import io
+import math
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from scaling.tracking.folder import write_whole
+from sweeps.ledger import Known
+from sweeps.spec import RatePerSize, SweepSpec
+from sweeps.wanted import Key, Wanted
+
+FIGURES = (
+    *("final_val_loss", "final_val_bpb", "best_val_loss", "final_test_loss", "final_test_bpb"),
+    *("parameters_total", "parameters_non_embedding", "tokens", "flops"),
+    *("final_tokens_per_second", "final_wall_seconds"),
+)
+MEANS = ("final_val_loss", "final_val_bpb", "best_val_loss", "final_test_loss", "final_test_bpb")
+
+
+@dataclass(frozen=True)
+class Group:
+    """The runs of one point over its seeds."""
+
+    identity: str
+    labels: dict[str, str]
+    seeds: list[int]  # of those that ended
+    mean: dict[str, float]
+    deviation: dict[str, float]  # over seeds, n - 1; none of one seed
+    diverged: int
+
+
+def entries(runs: Sequence[Wanted], known: Mapping[Key, Known]) -> list[dict[str, Any]]:
+    """One entry for each config and seed, best first, those without a loss last."""
+    found = []
+    for run in runs:
+        there = known.get(run.key)
+        summary = there.summary if there else {}
+        entry: dict[str, Any] = {
+            "name": run.config.name,
+            **run.point.labels,
+            "seed": run.config.seed,
+            "status": _status(there),
+            **{figure: summary.get(figure) for figure in FIGURES},
+            "trial": run.trial,
+            "identity": run.key[0],
+            "mlflow_run_id": there.run_id if there else None,
+            "folder": there.folder.path.name if there and there.folder else None,
+            "error": there.error if there else None,
+        }
+        found.append(entry)
+    return sorted(found, key=lambda e: _or_worst(e["final_val_loss"]))
+
+
+def groups(runs: Sequence[Wanted], known: Mapping[Key, Known]) -> list[Group]:
+    """Means and standard deviations over the seeds of each point, in the order of the plan."""
+    by_identity: dict[str, list[Wanted]] = {}
+    for run in runs:
+        by_identity.setdefault(run.key[0], []).append(run)
+    found = []
+    for identity, members in by_identity.items():
+        unique = {run.key: run for run in members}.values()
+        there = [(run, known[run.key]) for run in unique if run.key in known]
+        ended = [(run, k) for run, k in there if k.state == "done"]
+        whole = [k.summary for _, k in ended if not k.summary.get("diverged")]
+        mean, deviation = {}, {}
+        for figure in MEANS:
+            values = [s[figure] for s in whole if s.get(figure) is not None]
+            if values:
+                mean[figure] = statistics.fmean(values)
+            if len(values) > 1:
+                deviation[figure] = statistics.stdev(values)
+        found.append(
+            Group(
+                identity,
+                members[0].point.labels,
+                [run.config.seed for run, _ in ended],
+                mean,
+                deviation,
+                len(ended) - len(whole),
+            )
+        )
+    return found
+
+
+def best_rates(rule: RatePerSize, found: Sequence[Group]) -> list[dict[str, Any]]:
+    """For each size the best learning rate, and whether it lies inside the range."""
+    axis = rule.field.rsplit(".", 1)[-1]
+    sizes: dict[tuple[tuple[str, str], ...], list[tuple[float, float]]] = {}
+    for group in found:
+        size = tuple((k, v) for k, v in group.labels.items() if k != axis)
+        rate = float(group.labels[axis])
+        loss = group.mean.get("final_val_loss")
+        if loss is not None:
+            sizes.setdefault(size, []).append((loss, rate))
+    answers = []
+    for size, tried in sizes.items():
+        loss, rate = min(tried)
+        ends = (min(rule.rates), max(rule.rates))
+        inside = not any(math.isclose(rate, end, rel_tol=1e-3) for end in ends)
+        answers.append({**dict(size), axis: rate, "final_val_loss": loss, "inside": inside})
+    return answers
+
+
+def write_leaderboard(
+    folder: Path, rows: Sequence[Mapping[str, Any]], found: Sequence[Group]
+) -> None:
+    """`leaderboard.csv`, a row a run, and `groups.csv`, a row a point."""
+    write_table(folder / "leaderboard.csv", rows)
+    write_table(folder / "groups.csv", [group_row(group) for group in found])
+
+
+def group_row(group: Group) -> dict[str, Any]:
+    """A group as a row of a table."""
+    row: dict[str, Any] = {**group.labels, "seeds": len(group.seeds), "diverged": group.diverged}
+    for figure in MEANS:
+        row[f"{figure}_mean"] = group.mean.get(figure)
+        row[f"{figure}_sd"] = group.deviation.get(figure)
+    return {**row, "identity": group.identity}
+
+
+def group_table(spec: SweepSpec, found: Sequence[Group]) -> list[str]:
+    """The groups as lines for people, best first."""
+    rows = []
+    for group in sorted(found, key=lambda g: _or_worst(g.mean.get("final_val_loss"))):
+        mean, deviation = group.mean.get("final_val_loss"), group.deviation.get("final_val_loss")
+        loss = "diverged" if group.diverged and mean is None else "-"
+        if mean is not None:
+            loss = f"{mean:.4f}" + (f" +- {deviation:.4f}" if deviation is not None else "")
+        bpb = group.mean.get("final_val_bpb")
+        point = ", ".join(f"{k} {v}" for k, v in group.labels.items()) or spec.name
+        seeds = f"{len(group.seeds)} seed{'s' * (len(group.seeds) != 1)}"
+        rows.append((point, loss, f"{bpb:.4f}" if bpb is not None else "-", seeds))
+    return table(["point", "loss (nats per token)", "bits per byte", ""], rows)
+
+
+def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Columns wide enough for what is in them, numbers to the right."""
+    widths = [max(len(row[i]) for row in [header, *rows]) for i in range(len(header))]
+
+    def line(row: Sequence[str]) -> str:
+        cells = [
+            cell.ljust(width) if i == 0 else cell.rjust(width)
+            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ]
+        return "  ".join(cells).rstrip()
+
+    return [line(row) for row in [header, *rows]]
+
+
+def _status(known: Known | None) -> str:
+    if known is None:
+        return "missing"
+    return "diverged" if known.summary.get("diverged") else known.state
+
+
+def _or_worst(loss: float | None) -> float:
+    return math.inf if loss is None else loss
+
+
+def write_table(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Records as CSV, a column for every key that some record has."""
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    stream = io.StringIO()
+    writer = csv.DictWriter(stream, columns, restval="", lineterminator="\n")
+    writer.writeheader()
+    for row in rows:
+        writer.writerow({k: "" if v is None else v for k, v in row.items()})
+    write_whole(path, stream.getvalue())

@@ -1,0 +1,166 @@
+"""What is there already of the runs that a sweep wants: in run folders, then in the store."""
+
+import json
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from scaling.tracking.folder import RunFolder, RunRecord, is_run_folder
+from scaling.tracking.store import Sent
+from sweeps.wanted import Key, Wanted
+
+State = Literal["done", "pruned", "training", "half", "failed"]
+# Where a key has several runs, the first of these states is the key's.
+ORDER: tuple[State, ...] = ("done", "training", "half", "pruned", "failed")
+OUT_OF_ROOM = ("No space left on device", "Disk quota exceeded")
+
+
+@dataclass(frozen=True)
+class Known:
+    """One run that is there."""
+
+    key: Key
+    state: State
+    folder: RunFolder | None  # None: only the store has it
+    run_id: str | None  # MLflow's
+    summary: dict[str, Any]
+    step: int | None = None  # where a half-done run would go on; None: at the start
+    error: str | None = None
+    sent: bool = True  # whether the store has all of it
+
+
+class Ledger:
+    """The runs of a runs folder and of one experiment, by key."""
+
+    def __init__(self, runs: Path, uri: str, experiment: str) -> None:
+        self.runs, self.uri, self.experiment = runs, uri, experiment
+        self._stored: dict[Key, Known] = {}
+
+    def scan(self, keys: Iterable[Key]) -> dict[Key, Known]:
+        """The best that there is of each key."""
+        wanted, found = set(keys), dict[Key, Known]()
+        for folder in self._folders():
+            record = folder.read_record()
+            key = (record.identity, record.seed)
+            if key in wanted and (record.experiment, record.uri) == (self.experiment, self.uri):
+                known = read_known(folder, record)
+                if key not in found or _rank(known) < _rank(found[key]):
+                    found[key] = known
+        for key, known in self._stored.items():
+            if key in wanted and (key not in found or found[key].state != "done"):
+                found[key] = known
+        return found
+
+    def ask_store(self, keys: Iterable[Key]) -> None:
+        """Look up in the store the finished runs of these keys: those that have no folder here."""
+        from scaling.tracking.store import client
+
+        wanted = set(keys)
+        store = client(self.uri)
+        experiment = store.get_experiment_by_name(self.experiment)
+        if experiment is None or not wanted:
+            return
+        token = None
+        while True:
+            page = store.search_runs(
+                [experiment.experiment_id],
+                filter_string="attributes.status = 'FINISHED'",
+                max_results=1000,
+                page_token=token,
+            )
+            for run in page:
+                tags = run.data.tags
+                identity = tags.get("tinyscale.identity", "")
+                key = (identity, int(tags.get("tinyscale.seed", "-1")))
+                if key in wanted:
+                    self._stored[key] = _from_store(key, run)
+            token = page.token
+            if not token:
+                return
+
+    def _folders(self) -> list[RunFolder]:
+        if not self.runs.is_dir():
+            return []
+        return [RunFolder(path) for path in self.runs.iterdir() if is_run_folder(path)]
+
+
+def all_done(runs: Sequence[Wanted], known: Mapping[Key, Known]) -> bool:
+    """Whether every run is there and whole, or was given up by its search."""
+    ends = ("done", "pruned") if any(run.trial is not None for run in runs) else ("done",)
+    return all(run.key in known and known[run.key].state in ends for run in runs)
+
+
+def read_known(folder: RunFolder, record: RunRecord | None = None) -> Known:
+    """What a run folder holds."""
+    record = record or folder.read_record()
+    sent = Sent.read(folder)
+    known = Known(
+        (record.identity, record.seed), "half", folder, sent.run_id, read_summary(folder)
+    )
+    if record.status == "FINISHED":
+        return replace(known, state="done", sent=sent.status == "FINISHED")
+    if record.tags.get("tinyscale.pruned") == "true" and record.status == "KILLED":
+        return replace(known, state="pruned")
+    if record.status == "RUNNING" and record.process_is_alive() is not False:
+        return replace(known, state="training")
+    if record.status == "FAILED":
+        error = last_line(folder)
+        if not any(text in error for text in OUT_OF_ROOM):
+            return replace(known, state="failed", error=error, step=last_step(folder))
+    return replace(known, step=last_step(folder))
+
+
+def can_go_on(known: Known) -> bool:
+    """Whether a run's folder has what going on in it needs; clears away one that has nothing."""
+    if known.folder is None or known.state not in ("half", "failed"):
+        return True
+    if not (known.folder.path / "config.yaml").exists():  # its driver died while making it
+        shutil.rmtree(known.folder.path)
+        return False
+    # One that failed before its model was made has a traceback, and no figures to go on with.
+    return "parameters.total" in known.folder.read_record().params
+
+
+def read_summary(folder: RunFolder) -> dict[str, Any]:
+    """The summary of an ended run; empty where there is none."""
+    path = folder.path / "summary.json"
+    summary: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+    return summary
+
+
+def last_step(folder: RunFolder) -> int | None:
+    """The step of the last checkpoint."""
+    index = folder.path / "checkpoints" / "index.json"
+    step: int | None = json.loads(index.read_text())["last"] if index.exists() else None
+    return step
+
+
+def last_line(folder: RunFolder) -> str:
+    """The last line of a failed run's traceback: what was wrong."""
+    path = folder.path / "traceback.txt"
+    lines = path.read_text(errors="replace").strip().splitlines() if path.exists() else []
+    return lines[-1][:300] if lines else "no traceback"
+
+
+def _rank(known: Known) -> int:
+    return ORDER.index(known.state)
+
+
+def _from_store(key: Key, run: Any) -> Known:
+    """A finished run that the store has; its summary from final metrics and parameters."""
+    summary: dict[str, Any] = {
+        name.replace("/", "_"): value
+        for name, value in run.data.metrics.items()
+        if name.startswith(("final/", "best/"))
+    }
+    params, tags = run.data.params, run.data.tags
+    for name, value in params.items():
+        if name.startswith("parameters."):
+            summary[name.replace(".", "_")] = int(value)
+    for unit in ("tokens", "flops", "steps"):
+        if f"resolved.{unit}" in params:
+            summary[unit] = float(params[f"resolved.{unit}"])
+    summary["diverged"] = tags.get("tinyscale.diverged") == "true"
+    return Known(key, "done", None, run.info.run_id, summary)

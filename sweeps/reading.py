@@ -1,0 +1,162 @@
+"""From a sweep file, its base config and flags to a `Sweep`, or one sentence on what is wrong."""
+
+import copy
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import ValidationError
+
+from scaling.errors import UserError
+from scaling.recipes import Tree, merge, parse_flags, read_tree, read_yaml, recipe_names
+from scaling.schema import Trail, explain, nearest
+from sweeps.axes import check_field
+from sweeps.smoke import smoke_base, smoke_spec
+from sweeps.spec import SweepSpec
+
+SHIPPED = Path(__file__).parent
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A sweep as read: what it says, and the tree of fields that its runs start from."""
+
+    spec: SweepSpec
+    base: Tree
+    trail: Trail
+    source: str  # the file, as a person would type it
+    smoke: bool = False
+
+    def tree(self, settings: Mapping[str, Any], where: str) -> tuple[Tree, Trail]:
+        """The base with settings laid on it; `where` is told in errors."""
+        tree, trail = copy.deepcopy(self.base), dict(self.trail)
+        merge(tree, nest(settings), trail, where)
+        return tree, trail
+
+
+def read_sweep(
+    name: str,
+    flags: Sequence[str] = (),
+    *,
+    seeds: Sequence[int] | None = None,
+    corpus: str | None = None,
+    smoke: bool = False,
+) -> Sweep:
+    """The sweep of a file or a shipped one's name.
+
+    Flags set fields of the sweep where it has one of that name (`--name`, `--budget.tokens`), else
+    of the base config. What changes every run changes the sweep's name too, so that its record is
+    another: `corpus` (`width-tinystories`), `smoke` (`width-smoke`), flags (`width-1a2b3c`).
+    """
+    path = find_sweep(name)
+    tree = read_yaml(path)
+    source = shown(path)
+    for_base: dict[tuple[str, ...], Any] = {}
+    for field, value in parse_flags(flags):
+        if field[0] in SweepSpec.model_fields:
+            _set(tree, field, value)
+        else:
+            check_field(".".join(field))
+            for_base[field] = value
+    if seeds is not None:
+        tree["seeds"] = list(seeds)
+    suffixes = [corpus] if corpus else []
+    if for_base:
+        told = json.dumps([[".".join(f), v] for f, v in sorted(for_base.items())], default=str)
+        suffixes.append(hashlib.sha256(told.encode()).hexdigest()[:6])
+    named = any(field == ("name",) for field, _ in parse_flags(flags))
+    tree.setdefault("name", path.stem)
+    if not named:
+        tree["name"] = "-".join([str(tree["name"]), *suffixes])
+    spec = parse_spec(tree, source)
+    if smoke:
+        spec = smoke_spec(spec)
+    base, trail = _base(spec, path)
+    for dotted in spec.fields:
+        check_field(dotted)
+    if spec.fields:
+        merge(base, nest(spec.fields), trail, f"{source}: fields")
+    if spec.budget and not spec.budget.isoflop:
+        budget = spec.budget.model_dump(exclude={"isoflop"}, exclude_none=True)
+        merge(base, {"budget": budget}, trail, f"{source}: budget")
+    if smoke:
+        smoke_base(spec, base, trail)
+    if corpus:
+        merge(base, {"data": {"corpus": {"kind": corpus}}}, trail, "flag --corpus")
+    for field, value in for_base.items():
+        merge(base, nest({".".join(field): value}), trail, f"flag --{'.'.join(field)}")
+    if spec.experiment:
+        merge(base, {"tracking": {"experiment": spec.experiment}}, trail, f"{source}: experiment")
+    return Sweep(spec, base, trail, source, smoke)
+
+
+def parse_spec(tree: Mapping[str, Any], source: str) -> SweepSpec:
+    """The tree as a spec, or one sentence."""
+    budget = tree.get("budget")
+    given = budget if isinstance(budget, Mapping) else {}
+    if "budget" in tree and not given:
+        raise UserError(f"{source}: budget is a mapping, such as {{tokens: 2_000_000}}.")
+    try:
+        return SweepSpec.model_validate(tree)
+    except ValidationError as error:
+        raise UserError(explain(error, SweepSpec, {(): source})) from None
+
+
+def find_sweep(name: str) -> Path:
+    """A sweep file as given, else a shipped sweep's."""
+    given = Path(name).expanduser()
+    for candidate in (given, given.with_name(given.name + ".yaml")):
+        if candidate.is_file():
+            return candidate.resolve()
+    shipped = SHIPPED / f"{given.stem if given.parent in (Path('sweeps'), Path('.')) else name}"
+    if shipped.with_suffix(".yaml").is_file():
+        return shipped.with_suffix(".yaml")
+    if given.suffix in (".yaml", ".yml") or len(given.parts) > 1:
+        raise UserError(f"there is no file {name}.")
+    close = nearest(name, sweep_names())
+    hint = f"did you mean {close}?" if close else f"there are {', '.join(sweep_names())}."
+    raise UserError(f"there is no sweep called {name}; {hint}")
+
+
+def sweep_names() -> list[str]:
+    """The shipped sweeps."""
+    return sorted(path.stem for path in SHIPPED.glob("*.yaml"))
+
+
+def nest(settings: Mapping[str, Any]) -> Tree:
+    """Dotted fields as one tree, so that a `kind` comes in together with its fields."""
+    tree: Tree = {}
+    for dotted, value in settings.items():
+        _set(tree, tuple(dotted.split(".")), value)
+    return tree
+
+
+def shown(path: Path) -> str:
+    """A path as a person would type it from here."""
+    here = Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
+
+
+def _base(spec: SweepSpec, path: Path) -> tuple[Tree, Trail]:
+    """The base config's tree; a file beside the sweep's goes before a shipped recipe."""
+    beside = path.parent / spec.base
+    for candidate in (beside, beside.with_name(beside.name + ".yaml")):
+        if candidate.is_file() and candidate != path and spec.base not in recipe_names():
+            return read_tree(str(candidate))
+    return read_tree(spec.base)
+
+
+def _set(tree: Tree, path: tuple[str, ...], value: Any) -> None:
+    if path[0] == "budget" and len(path) > 1:  # one budget replaces another whole
+        tree.pop("budget", None)
+    for key in path[:-1]:
+        inner = tree.get(key)
+        tree[key] = dict(inner) if isinstance(inner, Mapping) else {}
+        tree = tree[key]
+    last = tree.get(path[-1])
+    if isinstance(last, dict) and isinstance(value, Mapping):
+        value = {**last, **value}
+    tree[path[-1]] = value

@@ -1,0 +1,180 @@
+"""The sweep's own run: the parent of the others in the store, and a folder with what it knows."""
+
+import hashlib
+import json
+import os
+import socket
+import time
+import traceback
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+import psutil
+import yaml
+from filelock import FileLock, Timeout
+
+from scaling.config import RunConfig
+from scaling.errors import UserError
+from scaling.tracking.folder import RunFolder, RunRecord, Status, is_run_folder, write_whole
+from scaling.tracking.sender import Sender
+from scaling.tracking.store import Sent, client, experiment_id, sync, tracking_uri
+from sweeps.reading import Sweep
+from sweeps.wanted import Key
+
+FOLDER = "sweeps"  # in the runs folder
+
+
+def sweep_folder(sweep: Sweep, config: RunConfig) -> Path:
+    """Where a sweep's record is."""
+    return Path(config.tracking.folder) / FOLDER / sweep.spec.name
+
+
+def digest_of(keys: Iterable[Key]) -> str:
+    """What a set of runs is known by."""
+    return hashlib.sha256(json.dumps(sorted(keys)).encode()).hexdigest()[:16]
+
+
+class DriverLock:
+    """Held by the one driver that answers for a sweep; the system lets go when it dies."""
+
+    def __init__(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self._lock = FileLock(folder / "driver.lock")
+
+    def acquire(self) -> bool:
+        """Whether it was free."""
+        try:
+            self._lock.acquire(timeout=0)
+        except Timeout:
+            return False
+        return True
+
+    def release(self) -> None:
+        """Let go."""
+        self._lock.release()
+
+
+class SweepRecord:
+    """The parent run: opened by the driver that answers for the sweep, closed with its end."""
+
+    def __init__(self, sweep: Sweep, config: RunConfig, say: Callable[[str], None]) -> None:
+        self.sweep, self.config = sweep, config
+        self.path = sweep_folder(sweep, config)
+        self.folder = RunFolder(self.path)
+        self.uri = tracking_uri(config.tracking.uri)
+        self.experiment = config.tracking.experiment
+        self.run_id: str = ""
+        # Made by MLflow's launcher for this process; no worker may take it for its own.
+        self._claimed = os.environ.pop("MLFLOW_RUN_ID", None)
+        self._sender = Sender(self.uri, say)
+
+    def finished(self, keys: Iterable[Key]) -> bool:
+        """Whether this sweep has ended whole with just these runs, and the store knows."""
+        if not is_run_folder(self.path):
+            return False
+        record = self.folder.read_record()
+        return (
+            record.status == "FINISHED"
+            and record.tags.get("tinyscale.runs") == digest_of(keys)
+            and record.uri == self.uri
+            and Sent.read(self.folder).status == "FINISHED"
+        )
+
+    def open(self) -> None:
+        """Make the store, the experiment and the parent before any worker needs them."""
+        try:
+            store = client(self.uri)
+            experiment_id(store, self.experiment)
+        except Exception as error:  # a store can fail in any way
+            line = (str(error).splitlines() or [type(error).__name__])[0]
+            raise UserError(f"the store {self.uri} does not answer: {line[:200]}.") from None
+        again = is_run_folder(self.path) and self.folder.read_record().uri == self.uri
+        if again:
+            self.folder.update(
+                status="RUNNING",
+                ended=None,
+                host=socket.gethostname(),
+                pid=os.getpid(),
+                process_started=psutil.Process().create_time(),
+            )
+        else:
+            (self.path / "sent.json").unlink(missing_ok=True)  # of another store
+            self.folder.write_record(self._new())
+        spec = self.sweep.spec.model_dump(mode="json", exclude_none=True)
+        text = yaml.safe_dump({"spec": spec, "base": self.sweep.base}, sort_keys=False)
+        write_whole(self.path / "spec.yaml", text)
+        sync(self.folder, store)
+        self.run_id = Sent.read(self.folder).run_id or ""
+        if self._claimed and again:
+            store.set_tag(self._claimed, "tinyscale.sweep_run", self.run_id)
+        self._sender.start([self.folder])
+
+    def join(self) -> None:
+        """Help the driver that has it open; runs become children of the same parent."""
+        self.run_id = (is_run_folder(self.path) and Sent.read(self.folder).run_id) or ""
+        if not self.run_id:
+            raise UserError(f"the driver of {self.sweep.spec.name} has hardly begun; try again.")
+
+    def close(self, status: Status) -> None:
+        """End the parent, and send what is there."""
+        self.folder.update(status=status, ended=int(time.time() * 1000))
+        self._sender.close()
+
+    def fail(self, error: BaseException) -> None:
+        """End the parent with a traceback, if it has begun."""
+        if not self.run_id:
+            return
+        text = "".join(traceback.format_exception(error))
+        write_whole(self.path / "traceback.txt", text)
+        self.close("FAILED")
+
+    def tag(self, **tags: str) -> None:
+        """Set tags `tinyscale.<name>` of the parent."""
+        own = {f"tinyscale.{key}": value for key, value in tags.items()}
+        self.folder.update(tags=self.folder.read_record().tags | own)
+
+    def log(self, step: int, metrics: dict[str, float]) -> None:
+        """Log metrics of the parent."""
+        self.folder.append(step, metrics)
+
+    def child_tags(self, labels: dict[str, str], trial: int | None) -> dict[str, str]:
+        """What ties a run to the sweep, and to its trial."""
+        tags = {
+            "mlflow.parentRunId": self.run_id,
+            "tinyscale.sweep": self.sweep.spec.name,
+            "tinyscale.point": json.dumps(labels),
+        }
+        if trial is not None:
+            tags |= {"optuna.study": self.sweep.spec.name, "optuna.trial": str(trial)}
+        return tags
+
+    def _new(self) -> RunRecord:
+        spec = self.sweep.spec
+        params: dict[str, Any] = {"base": spec.base, "source": self.sweep.source}
+        params |= {"seeds": ",".join(map(str, spec.seeds))} if spec.seeds else {}
+        if spec.search:
+            params |= {"sampler": spec.search.sampler.kind, "trials": spec.search.trials}
+        tags = {
+            "mlflow.runName": spec.name,
+            "tinyscale.kind": "sweep",
+            "tinyscale.sweep": spec.name,
+            "tinyscale.folder": str(self.path.resolve()),
+            "mlflow.user": os.environ.get("USER", "unknown"),
+        }
+        if spec.question:
+            tags["mlflow.note.content"] = spec.question
+        return RunRecord(
+            id=RunFolder.new_id(),
+            name=spec.name,
+            seed=0,
+            identity="",
+            experiment=self.experiment,
+            uri=self.uri,
+            started=int(time.time() * 1000),
+            params={key: str(value) for key, value in params.items()},
+            tags=tags,
+            dataset={},
+            cohort=[],
+            claimed=self._claimed,
+        )

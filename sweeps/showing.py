@@ -1,0 +1,101 @@
+"""A plan as people and programs read it."""
+
+from collections.abc import Sequence
+from typing import Any
+
+from sweeps.leaderboard import table
+from sweeps.plan import Plan, Row
+from sweeps.progress import duration
+
+MOST_ROWS = 60  # of a table on a screen; the artifact has all
+
+
+def plan_lines(plan: Plan, price: float | None) -> list[str]:
+    """The table, the totals and the warnings."""
+    axes = list(dict.fromkeys(axis for row in plan.rows for axis in row.run.labels))
+    header = [*axes, "N", "N non-emb", "tokens", "epochs", "FLOPs", "cohort", "MB", "s", "state"]
+    rows = [[*[row.run.labels.get(axis, "") for axis in axes], *_cells(row)] for row in plan.rows]
+    lines = table(header, rows[:MOST_ROWS])
+    if len(rows) > MOST_ROWS:
+        lines.append(f"... and {len(rows) - MOST_ROWS} more")
+    lines += ["", *totals(plan, price), *[f"warning: {text}." for text in plan.warnings]]
+    return lines
+
+
+def totals(plan: Plan, price: float | None) -> list[str]:
+    """Runs, tokens, FLOPs, time, cost."""
+    todo = [row for row in plan.rows if row.cohort is not None]
+    states = [row.state for row in plan.rows]
+    there = ", ".join(
+        f"{states.count(state)} {word}"
+        for state, word in (
+            ("done", "done already"),
+            ("half", "half done"),
+            ("training", "being trained now"),
+            ("failed", "failed"),
+        )
+        if state in states
+    )
+    lines = [f"{len(plan.rows)} runs{f' ({there})' if there else ''}, {len(todo)} to make"]
+    if todo:
+        tokens = sum(row.size.budget.tokens for row in todo)
+        flops = sum(row.size.budget.flops for row in todo)
+        lines[0] += f": {tokens:,} tokens, {flops:.3g} FLOPs, in {len(plan.cohorts)} programs"
+        if plan.wall is None:
+            lines.append("time: not measured for these shapes")
+        else:
+            busy = sum(seconds or 0.0 for seconds in plan.seconds)
+            cost = "" if price is None else f", cost {price * plan.wall / 3600:.2f}"
+            lines.append(
+                f"time: {duration(plan.wall)} on this machine ({duration(busy)} of workers){cost}"
+            )
+    return lines
+
+
+def plan_rows(plan: Plan) -> list[dict[str, Any]]:
+    """The plan as records, for CSV and JSON."""
+    return [
+        {
+            "name": row.run.config.name,
+            **row.run.labels,
+            "identity": row.run.key[0],
+            "state": row.state,
+            **{f"parameters_{name}": count for name, count in row.size.parameters.items()},
+            "steps": row.size.budget.steps,
+            "tokens": row.size.budget.tokens,
+            "epochs": row.size.budget.epochs,
+            "tokens_per_param": row.size.budget.tokens_per_param,
+            "flops": row.size.budget.flops,
+            "cohort": row.cohort,
+            "memory_bytes": row.memory or None,
+            "estimated_seconds": row.seconds,
+        }
+        for row in plan.rows
+    ]
+
+
+def plan_json(plan: Plan, price: float | None) -> dict[str, Any]:
+    """The whole plan for a program."""
+    cost = None if price is None or plan.wall is None else price * plan.wall / 3600
+    return {
+        "runs": plan_rows(plan),
+        "to_make": plan.todo,
+        "wall_seconds": plan.wall,
+        "cost": cost,
+        "warnings": plan.warnings,
+    }
+
+
+def _cells(row: Row) -> Sequence[str]:
+    budget = row.size.budget
+    return (
+        f"{row.size.parameters['total']:,}",
+        f"{row.size.parameters['non_embedding']:,}",
+        f"{budget.tokens:,}",
+        f"{budget.epochs:.2f}",
+        f"{budget.flops:.3g}",
+        "" if row.cohort is None else str(row.cohort),
+        f"{row.memory / 1e6:,.0f}" if row.memory else "",
+        "" if row.seconds is None else f"{row.seconds:.1f}",
+        row.state,
+    )

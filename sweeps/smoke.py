@@ -1,0 +1,93 @@
+"""`--smoke`: any sweep shrunk to under a minute, to see that it runs from end to end."""
+
+from typing import Any
+
+from scaling.recipes import Tree, merge
+from scaling.schema import Trail
+from sweeps.axes import are_settings, axes_of
+from sweeps.spec import SweepSpec
+
+STEPS = 12
+MOST_PLACES = 2  # of an axis of numbers; the settings of a named axis are all tried
+MOST_RUNS = 8
+SMALL: dict[str, Any] = {
+    "data.context_length": 64,
+    "model.n_layers": 2,
+    "batch.size": 4,
+    "evaluation.every": 0.5,
+    "evaluation.tokens": 2000,
+    "evaluation.prompts": ["Once upon a time"],
+    "tracking.log_every": 2,
+    "tracking.norms_every": None,
+}
+
+
+def smoke_spec(spec: SweepSpec) -> SweepSpec:
+    """The same questions with few places on each axis, few seeds and few steps."""
+    grid: dict[str, Any] = {}
+    for name, values in (spec.grid or {}).items():
+        if _is_budget(name):
+            continue
+        if isinstance(values, list):
+            most = MOST_RUNS if are_settings(values) else MOST_PLACES
+            kept = sorted(values) if _are_numbers(values) else _without_budgets(values)
+            if kept:
+                grid[name] = kept[:most]
+        elif isinstance(values, dict):
+            grid[name] = {
+                field: list_[:MOST_PLACES] if isinstance(list_, list) else list_
+                for field, list_ in values.items()
+                if not _is_budget(field)
+            }
+        else:
+            grid[name] = values
+    changes: dict[str, Any] = {
+        "name": f"{spec.name}-smoke",
+        "budget": {"steps": STEPS},
+        "seeds": list(spec.seeds[: 2 if len(grid) < 2 else 1]),
+        "grid": grid or None,
+        "where": None,
+        "experiment": f"{spec.experiment or 'tinyscale'}-smoke",
+    }
+    if spec.lr_per_size:
+        changes["lr_per_size"] = spec.lr_per_size.model_dump() | {"points": 2}
+    if spec.search:
+        changes["search"] = spec.search.model_dump() | {"trials": min(4, spec.search.trials)}
+    return SweepSpec.model_validate(spec.model_dump(exclude_none=True) | changes)
+
+
+def smoke_base(spec: SweepSpec, base: Tree, trail: Trail) -> None:
+    """Small models on little text, but for what the sweep itself varies."""
+    from sweeps.reading import nest
+
+    varied = {field for axis in axes_of(spec) for field in axis.fields}
+    small = {field: value for field, value in SMALL.items() if field not in varied}
+    if "model.d_model" not in varied:
+        small["model.d_model"] = 64
+    corpus = base.get("data", {}).get("corpus", {})
+    if corpus.get("kind", "stories") == "stories":
+        small["data.corpus.documents"] = 600
+    tokenizer = base.get("data", {}).get("tokenizer", {})
+    if tokenizer.get("kind", "bpe") == "bpe" and "data.tokenizer.vocab_size" not in varied:
+        small["data.tokenizer.vocab_size"] = 512
+    merge(base, nest(small), trail, "--smoke")
+
+
+def _is_budget(field: str) -> bool:
+    return field.split(".")[0] == "budget"
+
+
+def _without_budgets(values: list[Any]) -> list[Any]:
+    """An axis's places without the budgets that they set; none that set nothing else."""
+    kept = []
+    for value in values:
+        if isinstance(value, dict):
+            value = {field: inner for field, inner in value.items() if not _is_budget(field)}
+            if not value.keys() - {"label"}:
+                continue
+        kept.append(value)
+    return kept
+
+
+def _are_numbers(values: list[Any]) -> bool:
+    return all(isinstance(value, int | float) for value in values)

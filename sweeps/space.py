@@ -1,0 +1,162 @@
+"""From a search space in a sweep file to Optuna's distributions, and back to fields."""
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Self, get_args
+
+from pydantic import Field, ValidationError, model_validator
+
+from scaling.errors import UserError
+from scaling.recipes import field_at
+from scaling.schema import nearest
+from sweeps.axes import Point, Settings, are_settings, check_field, label_of, short_names
+from sweeps.spec import SpecPart, mistake
+
+if TYPE_CHECKING:
+    from optuna.distributions import BaseDistribution
+
+
+class Parameter(SpecPart):
+    """One dimension of a space: a range, or choices."""
+
+    low: float | None = None
+    high: float | None = None
+    log: bool = False
+    step: float | None = Field(None, gt=0)
+    choices: tuple[Any, ...] | None = Field(None, min_length=1)
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Self:
+        if self.choices is not None:
+            if self.low is not None or self.high is not None or self.log or self.step:
+                raise mistake("choices stand alone, without low, high, log and step")
+            return self
+        if self.low is None or self.high is None:
+            raise mistake("a parameter has low and high, or choices")
+        if self.low >= self.high:
+            raise mistake(f"low {self.low:g} is not below high {self.high:g}")
+        if self.log and self.low <= 0:
+            raise mistake(f"log needs low above 0, not {self.low:g}")
+        if self.log and self.step:
+            raise mistake("log and step exclude each other")
+        return self
+
+
+@dataclass(frozen=True)
+class Dimension:
+    """A named parameter of the space, with what it sets."""
+
+    name: str
+    parameter: Parameter
+    whole: bool  # whether the field holds whole numbers
+
+    def distribution(self) -> "BaseDistribution":
+        """Optuna's distribution. Choices are told to it as canonical JSON, the same for ever."""
+        from optuna import distributions
+
+        p = self.parameter
+        if p.choices is not None:
+            return distributions.CategoricalDistribution([encode(value) for value in p.choices])
+        assert p.low is not None and p.high is not None
+        if self.whole:
+            step = int(p.step or 1)
+            return distributions.IntDistribution(int(p.low), int(p.high), log=p.log, step=step)
+        return distributions.FloatDistribution(p.low, p.high, log=p.log, step=p.step)
+
+    def settings(self, value: Any) -> Settings:
+        """The fields that a suggested value sets."""
+        if self.parameter.choices is None:
+            # Three digits say all that a learning rate can, and repeated points then meet.
+            return {self.name: int(value) if self.whole else float(f"{value:.4g}")}
+        chosen = json.loads(value)
+        if are_settings(self.parameter.choices):
+            return {key: inner for key, inner in chosen.items() if key != "label"}
+        return {self.name: chosen}
+
+    def label(self, value: Any) -> str:
+        """The suggested value as tables show it."""
+        if self.parameter.choices is None:
+            return label_of(self.settings(value)[self.name])
+        chosen = json.loads(value)
+        return str((isinstance(chosen, dict) and chosen.get("label")) or label_of(chosen))
+
+    def ends(self) -> list[Any]:
+        """Suggested values at the ends, or every choice: what is tried before anything runs."""
+        p = self.parameter
+        return [p.low, p.high] if p.choices is None else [encode(value) for value in p.choices]
+
+
+class Space:
+    """All dimensions, in the order of the file."""
+
+    def __init__(self, tree: dict[str, dict[str, Any]]) -> None:
+        self.dimensions = [_dimension(name, item) for name, item in tree.items()]
+        self._short = short_names([dimension.name for dimension in self.dimensions])
+
+    def distributions(self) -> dict[str, "BaseDistribution"]:
+        """What Optuna is asked with."""
+        return {d.name: d.distribution() for d in self.dimensions}
+
+    def point(self, params: dict[str, Any]) -> Point:
+        """The point that suggested values make."""
+        settings: Settings = {}
+        for dimension in self.dimensions:
+            settings.update(dimension.settings(params[dimension.name]))
+        labels = {
+            short: dimension.label(params[dimension.name])
+            for short, dimension in zip(self._short, self.dimensions, strict=True)
+        }
+        return Point(settings, labels)
+
+    def corners(self) -> list[Point]:
+        """The first end of every dimension, and from there each other end alone."""
+        first = {d.name: d.ends()[0] for d in self.dimensions}
+        others = [first | {d.name: end} for d in self.dimensions for end in d.ends()[1:]]
+        return [self.point(params) for params in [first, *others]]
+
+    @property
+    def fields(self) -> set[str]:
+        """All fields that some point sets."""
+        return {field for point in self.corners() for field in point.settings}
+
+
+def encode(value: Any) -> str:
+    """A choice as the string that Optuna knows it by."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"))
+
+
+def _dimension(name: str, tree: dict[str, Any]) -> Dimension:
+    place = f"search.space.{name}"
+    for key in tree:
+        if key not in Parameter.model_fields:
+            close = nearest(key, list(Parameter.model_fields))
+            hint = f"did you mean {close}?" if close else "it has low, high, log, step or choices."
+            raise UserError(f"{place}.{key} is not known; {hint}")
+    try:
+        parameter = Parameter.model_validate(tree)
+    except ValidationError as error:
+        details = error.errors(include_url=False)[0]
+        where = ".".join([place, *map(str, details["loc"])])
+        raise UserError(f"{where}: {details['msg']}.") from None
+    if parameter.choices is not None and are_settings(parameter.choices):
+        for choice in parameter.choices:
+            for field in choice:
+                if field != "label":
+                    check_field(field)
+        return Dimension(name, parameter, whole=False)
+    check_field(name)
+    if name.split(".")[0] == "seed":
+        raise UserError(f"{place}: seeds are listed under seeds, not searched.")
+    part, field = field_at(name.split("."))
+    return Dimension(name, parameter, whole=_is_whole(part.model_fields[field].annotation))
+
+
+def _is_whole(annotation: Any) -> bool:
+    """Whether a field's type admits whole numbers but no others."""
+    kinds = set(_plain_types(annotation))
+    return int in kinds and float not in kinds
+
+
+def _plain_types(annotation: Any) -> list[Any]:
+    arms = get_args(annotation)
+    return [annotation] if not arms else [kind for arm in arms for kind in _plain_types(arm)]

@@ -1,0 +1,115 @@
+"""`sweep_summary.json`: a sweep's outcome whole, for programs and for the next look."""
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from scaling.tracking.folder import write_whole
+from sweeps.driver import Driver
+from sweeps.leaderboard import (
+    Group,
+    best_rates,
+    entries,
+    group_row,
+    group_table,
+    groups,
+    write_leaderboard,
+)
+from sweeps.ledger import Known
+from sweeps.progress import duration
+from sweeps.reading import Sweep
+from sweeps.record import SweepRecord
+from sweeps.wanted import Key, Wanted
+
+NAME = "sweep_summary.json"
+
+
+def conclude(
+    record: SweepRecord,
+    runs: Sequence[Wanted],
+    known: Mapping[Key, Known],
+    driver: Driver | None,
+    estimate: float | None,
+) -> dict[str, Any]:
+    """Write leaderboard, groups and summary into the sweep's folder, and its metrics."""
+    sweep = record.sweep
+    unique = list({run.key: run for run in runs}.values())
+    rows, found = entries(unique, known), groups(runs, known)
+    write_leaderboard(record.path, rows, found)
+    states = [row["status"] for row in rows]
+    summary: dict[str, Any] = {
+        "sweep": sweep.spec.name,
+        "question": sweep.spec.question,
+        "source": sweep.source,
+        "counts": {state: states.count(state) for state in sorted(set(states))},
+        "stopped": driver.stopped if driver else None,
+        "time": _time(driver, estimate),
+        "groups": [group_row(group) for group in found],
+        "runs": rows,
+    }
+    if sweep.spec.lr_per_size:
+        summary["lr_per_size"] = best_rates(sweep.spec.lr_per_size, found)
+    write_whole(record.path / NAME, json.dumps(summary, indent=1))
+    _log(record, found, states)
+    return summary
+
+
+def outcome_lines(sweep: Sweep, summary: Mapping[str, Any], found: Sequence[Group]) -> list[str]:
+    """What came of it, for people."""
+    lines = group_table(sweep.spec, found)
+    for answer in summary.get("lr_per_size", []):
+        told = ", ".join(f"{k} {v}" for k, v in answer.items() if k not in _RATE_ENDS)
+        where = "inside the range" if answer["inside"] else "AT THE END of the range: widen it"
+        lines.append(f"best rate: {told}, {where}")
+    time = summary["time"]
+    if time is not None and time["estimated_seconds"] is not None:
+        share = time["wall_seconds"] / time["estimated_seconds"] - 1
+        lines.append(
+            f"estimated {duration(time['estimated_seconds'])},"
+            f" took {duration(time['wall_seconds'])} ({share:+.0%})"
+        )
+    return lines
+
+
+_RATE_ENDS = ("inside", "final_val_loss")
+
+
+def _time(driver: Driver | None, estimate: float | None) -> dict[str, Any] | None:
+    """Where the time went; `idle` is what no worker spent in starting or in a job."""
+    if driver is None or not driver.clock.jobs:
+        return None
+    clock = driver.clock
+    return {
+        "wall_seconds": clock.wall,
+        "estimated_seconds": estimate,
+        "workers": clock.workers,
+        "worker_seconds_starting": clock.starting,
+        "worker_seconds_in_jobs": clock.busy,
+        "worker_seconds_training": sum(job.training for job, _ in clock.jobs),
+        "worker_seconds_between_jobs": clock.gaps,
+    }
+
+
+def _log(record: SweepRecord, found: Sequence[Group], states: Sequence[str]) -> None:
+    """Group means and deviations as metrics: step i is row i of groups.csv."""
+    before = {
+        (row.step, key): value
+        for row in record.folder.rows()
+        for key, value in row.metrics.items()
+    }
+    for i, group in enumerate(found):
+        metrics = {}
+        for name in ("val_loss", "val_bpb", "test_loss"):
+            if f"final_{name}" in group.mean:
+                metrics[f"group/{name}_mean"] = group.mean[f"final_{name}"]
+            if f"final_{name}" in group.deviation:
+                metrics[f"group/{name}_sd"] = group.deviation[f"final_{name}"]
+        new = {key: value for key, value in metrics.items() if before.get((i, key)) != value}
+        if new:
+            record.log(i, new)
+    losses = [group.mean["final_val_loss"] for group in found if "final_val_loss" in group.mean]
+    figures = {"runs/done": float(states.count("done") + states.count("diverged"))}
+    figures["runs/failed"] = float(states.count("failed"))
+    if losses:
+        figures["best/val_loss_mean"] = min(losses)
+    record.log(0, figures)

@@ -1,0 +1,228 @@
+"""One job in a worker: train or go on, with less memory where it does not fit, and never raise."""
+
+import errno
+import gc
+import os
+import signal
+import time
+import traceback
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+
+from scaling.errors import UserError
+from scaling.tracking.folder import RunFolder, write_whole
+from scaling.tracking.store import Sent, client, sync
+from scaling.tracking.tracker import Tracker, new_run
+from scaling.training import RunResult, resume, train
+from sweeps.job import End, Ended, Job, Member, Outcome
+from sweeps.ledger import last_step
+
+if TYPE_CHECKING:
+    from scaling.trainer import Trainer
+    from sweeps.worker import Channel
+
+FULL = (errno.ENOSPC, errno.EDQUOT)
+
+
+def run_job(job: Job, channel: "Channel") -> Ended:
+    """Train a job's runs; how each ended."""
+    began, started = time.time(), time.perf_counter()
+    attempt = _Attempt(job, channel)
+    outcomes = attempt.run(job.members, None)
+    seconds = time.perf_counter() - started
+    return Ended(job.number, tuple(outcomes), began, seconds, attempt.training, os.getpid())
+
+
+class _Attempt:
+    """The ladder: as asked; out of memory with half the micro-batch; then half the cohort."""
+
+    def __init__(self, job: Job, channel: "Channel") -> None:
+        self.job, self.channel = job, channel
+        self.training = 0.0  # seconds in the trainer's loop
+        self.pruned = False
+        self._judged_at: int | None = None
+        self._spent: float | None = None  # by the trainer of now, as last heard
+
+    def run(self, members: Sequence[Member], micro_size: int | None) -> list[Outcome]:
+        """Train these members as one program; on the ladder's lower steps, some of them."""
+        folders = [member.folder for member in members]
+        try:
+            results = self._train(members, micro_size, folders)
+        except Exception as error:
+            problem, text = _kind_of(error), traceback.format_exc()
+            last = f"{type(error).__name__}: {error}".splitlines()[0][:300]
+        else:
+            self._count()
+            return [self._outcome(m, r) for m, r in zip(members, results, strict=True)]
+        # Outside of `except`, so that nothing holds the dead program's memory.
+        self._count()
+        gc.collect()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        members = [
+            replace(m, folder=f, step=_step(f)) for m, f in zip(members, folders, strict=True)
+        ]
+        if problem == "memory":
+            smaller = _smaller(members[0], micro_size)
+            if smaller is not None:
+                self.channel.say(f"{self.job.name}: out of memory; micro-batch of {smaller}")
+                _tag(members, oom_micro_size=str(smaller))
+                return self._in_turn(_alike(members), smaller)
+        if len(members) > 1 and problem != "full":
+            # One member's mistake is not the others' end, and half a cohort takes half the memory.
+            size = len(members) // 2 if problem == "memory" else 1
+            self.channel.say(f"{self.job.name}: {last}; in parts of {size}")
+            parts = [members[i : i + size] for i in range(0, len(members), size)]
+            return self._in_turn([group for p in parts for group in _alike(p)], micro_size)
+        return [self._failed(m, text, last, problem == "full") for m in members]
+
+    def _in_turn(self, parts: Sequence[Sequence[Member]], micro_size: int | None) -> list[Outcome]:
+        outcomes: list[Outcome] = []
+        for part in parts:
+            if any(outcome.end == "stopped" for outcome in outcomes):  # the rest waits too
+                outcomes += [Outcome(m.key, "stopped", m.folder, None, {}) for m in part]
+            else:
+                outcomes += self.run(part, micro_size)
+        return outcomes
+
+    def _train(
+        self, members: Sequence[Member], micro_size: int | None, folders: list[Path | None]
+    ) -> list[RunResult]:
+        """Train new runs or go on with begun ones; `folders` tells which there are after all."""
+        if members[0].folder is not None:
+            run_folders = [RunFolder(member.folder) for member in members if member.folder]
+            for folder, member in zip(run_folders, members, strict=True):
+                folder.update(tags=folder.read_record().tags | member.tags)
+            self.channel.begun(self.job, [folder.path for folder in run_folders])
+            return resume(
+                run_folders,
+                say=self.channel.say,
+                progress=self._progress,
+                micro_size=micro_size,
+                from_start=members[0].step is None,
+            )
+
+        def begun(made: list[RunFolder]) -> None:
+            folders[:] = [folder.path.resolve() for folder in made]
+            self.channel.begun(self.job, [folder.path for folder in made])
+
+        configs = [member.config for member in members]
+        if micro_size is not None:
+            batch = configs[0].batch.model_copy(update={"micro_size": micro_size})
+            configs = [config.model_copy(update={"batch": batch}) for config in configs]
+        return train(
+            configs,
+            say=self.channel.say,
+            progress=self._progress,
+            tags=[member.tags for member in members],
+            begun=begun,
+        )
+
+    def _progress(self, trainer: "Trainer") -> None:
+        self._spent = trainer.wall_seconds - trainer.seconds
+        self.channel.progress(self.job, trainer)
+        judged = trainer.evaluated_at
+        if self.job.judged and judged == trainer.step and judged != self._judged_at:
+            self._judged_at = judged
+            last = trainer.last[0]
+            if 0 < trainer.step < trainer.total and last is not None:
+                percent = round(100 * trainer.step / trainer.total)
+                if self.channel.hopeless(self.job, percent, last.loss):
+                    self.pruned = True
+                    trainer.trackers[0].tag(pruned="true", pruned_step=str(trainer.step))
+                    os.kill(os.getpid(), signal.SIGTERM)  # saves and ends, as any stop does
+
+    def _count(self) -> None:
+        self.training += self._spent or 0.0
+        self._spent = None
+
+    def _outcome(self, member: Member, result: RunResult) -> Outcome:
+        run_id = Sent.read(result.folder).run_id
+        path = result.folder.path.resolve()
+        if result.status == "FINISHED":
+            return Outcome(member.key, "finished", path, run_id, result.summary)
+        end: End = "pruned" if self.pruned else "stopped"
+        return Outcome(member.key, end, path, run_id, {})
+
+    def _failed(self, member: Member, text: str, last: str, full: bool) -> Outcome:
+        """A failed run keeps its traceback, also one that failed before it had a folder."""
+        folder = RunFolder(member.folder) if member.folder else None
+        try:
+            if folder is None:
+                folder = failed_run(member, text)
+            elif full:  # once there is room the run goes on
+                folder.update(status="KILLED")
+        except OSError as error:  # no room even for that: the driver tells of it
+            last = f"{last}; {error}"
+        path = folder.path.resolve() if folder else None
+        run_id = Sent.read(folder).run_id if folder else None
+        return Outcome(member.key, "full" if full else "failed", path, run_id, {}, last)
+
+
+def failed_run(member: Member, text: str, folder: RunFolder | None = None) -> RunFolder:
+    """The record of a run that failed outside of its tracking: a folder, in the store as well."""
+    if folder is None:
+        run_id = RunFolder.new_id()
+        folder = new_run(
+            member.config,
+            run_id=run_id,
+            cohort=[run_id],
+            facts={},
+            tags=member.tags,
+            dataset={},
+            claimed=None,
+        )
+    write_whole(folder.path / "traceback.txt", text)
+    folder.mend_log()
+    Tracker(folder).finish("FAILED")
+    sync(folder, client(folder.read_record().uri))
+    return folder
+
+
+def _kind_of(error: Exception) -> str:
+    """`memory`, `full` (the disk) or `other`."""
+    text = str(error)
+    if isinstance(error, torch.OutOfMemoryError | MemoryError):
+        return "memory"
+    if isinstance(error, RuntimeError) and ("allocate memory" in text or "out of memory" in text):
+        return "memory"
+    if isinstance(error, OSError) and error.errno in FULL:
+        return "full"
+    if isinstance(error, UserError) and "there is no room" in text:
+        return "full"
+    return "other"
+
+
+def _smaller(member: Member, micro_size: int | None) -> int | None:
+    """The next smaller divisor of the batch, about half; None where one sequence was too much."""
+    size = micro_size
+    batch = member.config.batch
+    if size is None and member.folder is not None:
+        recorded = RunFolder(member.folder).read_record().params.get("micro_size")
+        size = int(recorded) if recorded else None
+    if size is None:
+        size = batch.size if batch.micro_size == "auto" else batch.micro_size
+    fitting = [d for d in range(1, size // 2 + 1) if batch.size % d == 0]
+    return fitting[-1] if fitting else None
+
+
+def _alike(members: Sequence[Member]) -> list[list[Member]]:
+    """Those that stand at one step together, the others apart."""
+    groups: dict[tuple[bool, int | None], list[Member]] = {}
+    for member in members:
+        groups.setdefault((member.folder is None, member.step), []).append(member)
+    return list(groups.values())
+
+
+def _tag(members: Sequence[Member], **tags: str) -> None:
+    for member in members:
+        if member.folder is not None:
+            Tracker(RunFolder(member.folder)).tag(**tags)
+
+
+def _step(folder: Path | None) -> int | None:
+    return None if folder is None else last_step(RunFolder(folder))

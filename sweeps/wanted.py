@@ -1,0 +1,87 @@
+"""The runs that a sweep wants: a config for each point and seed, each with its key."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from scaling.config import RunConfig
+from scaling.errors import UserError
+from scaling.recipes import validate
+from sweeps.axes import Point, points_of
+from sweeps.reading import Sweep
+from sweeps.space import Space
+
+Key = tuple[str, int]  # identity and seed: what makes a run this run, in any sweep
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """One run that the sweep wants."""
+
+    config: RunConfig
+    point: Point
+    trial: int | None = None  # of a search
+    key: Key = field(init=False)
+
+    def __post_init__(self) -> None:
+        # Hashing a config takes a millisecond, and keys are asked for all the time.
+        object.__setattr__(self, "key", (self.config.identity, self.config.seed))
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """What varies, its seed too."""
+        return {**self.point.labels, "seed": str(self.config.seed)}
+
+
+def wanted_runs(sweep: Sweep) -> list[Wanted]:
+    """Every run of a grid, seeds of one point beside each other; each key once."""
+    runs: dict[Key, Wanted] = {}
+    for point in points_of(sweep.spec):
+        for run in runs_of(sweep, point):
+            runs.setdefault(run.key, run)
+    return list(runs.values())
+
+
+def runs_of(sweep: Sweep, point: Point, trial: int | None = None) -> list[Wanted]:
+    """The runs of one point, a seed each; `UserError` where the point makes no valid config."""
+    told = f"{sweep.source}: {point.text()}" if point.labels else sweep.source
+    tree, trail = sweep.tree(point.settings, told)
+    tree["name"] = run_name(sweep.spec.name, point)
+    config = validate(tree, trail)
+    seeds = sweep.spec.seeds or (config.seed,)
+    return [Wanted(config.model_copy(update={"seed": s}), point, trial) for s in seeds]
+
+
+def check_space(sweep: Sweep, space: Space) -> list[Wanted]:
+    """Raise one sentence for a space whose ends make no config; else the runs at its ends.
+
+    A parameter that the base config's variant does not have shows here, before anything runs.
+    """
+    for name in space.fields:
+        if name.split(".")[0] == "budget" and sweep.spec.budget:
+            raise UserError(f"the sweep has a budget, and search.space.{name} another.")
+    return [run for point in space.corners() for run in runs_of(sweep, point)[:1]]
+
+
+def run_name(sweep: str, point: Point) -> str:
+    """`width-d_model=64`, fit for a folder."""
+    text = re.sub(r"[^A-Za-z0-9._+=,-]+", "_", f"{sweep}-{point.text()}").strip("-_")
+    return text if len(text) <= 96 else f"{text[:96]}"
+
+
+def select(runs: Sequence[Wanted], only: Sequence[str]) -> list[Wanted]:
+    """The runs that every `axis=value` of `only` names; several values: `axis=a,b`."""
+    kept = list(runs)
+    for text in only:
+        axis, equals, values = text.partition("=")
+        axes = {name: name for run in runs for name in run.labels}
+        axes |= {name.rsplit(".", 1)[-1]: name for name in axes}
+        name = axes.get(axis) or axes.get(axis.rsplit(".", 1)[-1])
+        if not equals or name is None:
+            known = ", ".join(sorted(set(axes.values())))
+            raise UserError(f"--only {text}: it is axis=value, with an axis of {known}.")
+        chosen = set(values.split(","))
+        kept = [run for run in kept if run.labels.get(name) in chosen]
+    if only and not kept:
+        raise UserError(f"--only {' '.join(only)} leaves no run of the sweep.")
+    return kept

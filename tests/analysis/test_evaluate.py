@@ -1,0 +1,67 @@
+"""`tinyscale evaluate` against the trainer's own figures, and a count by hand."""
+
+import csv
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from click.testing import CliRunner
+from mlflow import MlflowClient
+
+from analysis.cli import evaluate
+from scaling.config import RunConfig
+from scaling.data.prepare import prepare
+from scaling.errors import UserError
+from scaling.runs import load_model
+from scaling.runtime import resolve
+from scaling.tracking.store import Sent
+from scaling.training import train
+
+
+def test_every_checkpoint_on_every_split(tiny: Callable[..., RunConfig], workplace: Path) -> None:
+    flags = ("--evaluation.tokens", "all", "--checkpoint.every", "10", "--checkpoint.keep", "9")
+    config = tiny(*flags)
+    (result,) = train([config], say=lambda _: None, progress=lambda _: None)
+    words = ["tiny", "--split", "all", "--max-samples", "0", "--checkpoints", "all"]
+    answer = CliRunner().invoke(
+        evaluate, [*words, "--output", "out/results.json"], catch_exceptions=False
+    )
+    assert "accuracy" in answer.stdout
+    found = json.loads((workplace / "out/results.json").read_text())["results"]
+    assert {(one["step"], one["split"]) for one in found} == {
+        (step, split) for step in (10, 20, 30) for split in ("train", "validation", "test")
+    }
+    final = next(one for one in found if (one["step"], one["split"]) == (30, "validation"))
+    assert final["loss"] == pytest.approx(result.summary["final_val_loss"], rel=1e-5)
+    assert final["bpb"] == pytest.approx(result.summary["final_val_bpb"], rel=1e-5)
+    test = next(one for one in found if (one["step"], one["split"]) == (30, "test"))
+    assert test["loss"] == pytest.approx(result.summary["final_test_loss"], rel=1e-5)
+    with (workplace / "out/evaluation_results.csv").open() as stream:
+        assert len(list(csv.DictReader(stream))) == 9
+
+    # Accuracy by hand: windows of the context that do not overlap, each guess one of them.
+    model, _ = load_model(result.folder, 30, resolve(config.runtime))
+    stream_ids = torch.from_numpy(prepare(config.data).validation.tokens_array().astype(int))
+    right = 0
+    for start in range(0, len(stream_ids) - 1, 32):
+        window = stream_ids[start : start + 33]
+        guess = model(window[None, None, :-1])[0, 0].float().argmax(-1)
+        right += int((guess == window[1:]).sum())
+    assert final["accuracy"] == pytest.approx(right / (len(stream_ids) - 1), abs=0.002)
+
+    store = MlflowClient(tracking_uri=result.folder.read_record().uri)
+    run_id = Sent.read(result.folder).run_id
+    assert run_id is not None
+    logged = {one.path for one in store.list_artifacts(run_id, "evaluation")}
+    assert logged == {"evaluation/results.json", "evaluation/evaluation_results.csv"}
+
+    few = CliRunner().invoke(
+        evaluate, ["tiny", "--max-samples", "5", "--no-log", "--json"], catch_exceptions=False
+    )
+    assert json.loads(few.stdout)["results"][0]["documents"] == 5
+    with pytest.raises(UserError, match="no checkpoint 7; it has"):
+        CliRunner().invoke(evaluate, ["tiny", "--checkpoints", "7"], catch_exceptions=False)
+    with pytest.raises(UserError, match="no run tinny"):
+        CliRunner().invoke(evaluate, ["tinny"], catch_exceptions=False)

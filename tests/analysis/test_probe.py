@@ -1,0 +1,95 @@
+"""Story probes: what is written, how probable it is, and the gallery of it."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from click.testing import CliRunner
+
+from analysis.eval_cli import probe
+from analysis.probe.prompts import read_texts
+from analysis.probe.write import continue_all
+from scaling.config import RunConfig, RuntimeConfig
+from scaling.data.prepare import prepare
+from scaling.errors import UserError
+from scaling.runtime import resolve
+from scaling.sampling import SamplingSettings
+from scaling.trained import of_run
+from tests.scaling.trained_run import byte_tokenizer, make_run
+from tests.variants import tiny_config
+
+
+def test_log_probability_is_of_the_continuation(tmp_path: Path) -> None:
+    config = tiny_config("--data.context_length 48")
+    run = make_run(tmp_path, config, byte_tokenizer())
+    runtime = resolve(RuntimeConfig(device="cpu", precision="fp32", compile=False))
+    model, tokenizer = of_run(run).load(runtime)
+    settings = SamplingSettings(max_tokens=9, temperature=1.0, top_k=None, top_p=None)
+    found = continue_all(model, tokenizer, ["One day", "A"], settings, 2)
+    assert [(s.prompt, s.sample) for s in found] == [
+        ("One day", 0),
+        ("One day", 1),
+        ("A", 0),
+        ("A", 1),
+    ]
+    for story in found:
+        prompt = [tokenizer.eot, *tokenizer.encode(story.prompt)]
+        ids = torch.tensor([*prompt, *story.ids, *([tokenizer.eot] if story.ended else [])])
+        with torch.no_grad():
+            logs = model(ids[None, None, :-1])[0, 0].log_softmax(-1)
+        expected = logs.gather(-1, ids[1:, None])[len(prompt) - 1 :].sum()
+        assert story.log_p == pytest.approx(float(expected), rel=1e-4)
+    alone = continue_all(model, tokenizer, ["A"], settings, 2)
+    assert [s.text for s in alone] == [s.text for s in found[2:]]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "expected"),
+    [
+        ("a.txt", "One\n\n Two \n", ["One", "Two"]),
+        ("a.yaml", "- |-\n  One\n  more\n- Two", ["One\nmore", "Two"]),
+        ("a.json", '[{"prompt": "One", "category": "x"}, "Two"]', ["One", "Two"]),
+        ("b.json", '{"prompts": ["One"]}', ["One"]),
+    ],
+)
+def test_files_of_prompts(tmp_path: Path, name: str, text: str, expected: list[str]) -> None:
+    (tmp_path / name).write_text(text)
+    assert read_texts(tmp_path / name) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [("[]", "no prompts"), ("7", "a list of texts"), ("[3]", "prompt 1 is 3"), ("[", "parsed")],
+)
+def test_files_that_are_none(tmp_path: Path, text: str, said: str) -> None:
+    (tmp_path / "a.json").write_text(text)
+    with pytest.raises(UserError, match=said):
+        read_texts(tmp_path / "a.json")
+
+
+def test_gallery_of_two_models(tiny: Callable[..., RunConfig], workplace: Path) -> None:
+    one, two = tiny("--name", "one"), tiny("--name", "two", "--model.d_model", "32")
+    tokenizer = prepare(one.data).tokenizer
+    for config in (one, two):
+        make_run(Path("runs"), config, tokenizer)
+    words = ["one", "two", "--prompt", "the <b>cat", "--num-samples", "2", "--max-tokens", "40"]
+    words += ["--out", "out", "--out-json", "f.json", "--judge", "two", "--json"]
+    done = CliRunner().invoke(probe, words)
+    assert done.exit_code == 0, done.output
+    answer = json.loads(done.stdout)
+    assert answer == json.loads(Path("f.json").read_text())
+    assert [len(model["stories"]) for model in answer["models"]] == [2, 2]
+    runs = [row["run"] for row in answer["quality"]]
+    assert runs[-1] == "(held-out text)" and len(runs) == 3
+    assert all(row["judge_bpb"] > 0 and row["copied"] is not None for row in answer["quality"])
+    page = Path("out/gallery.html").read_text()
+    assert "<b>the &lt;b&gt;cat</b>" in page and "http" not in page
+    assert "### one-" in Path("out/gallery.md").read_text()
+    assert CliRunner().invoke(probe, words).exit_code == 0  # once more, into the same places
+
+
+def test_one_of_prompt_and_prompts(workplace: Path) -> None:
+    done = CliRunner().invoke(probe, ["one"])
+    assert isinstance(done.exception, UserError)

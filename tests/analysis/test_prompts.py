@@ -1,0 +1,200 @@
+"""Prompt evals over runs: tables against sums by hand, the record, the store, the command."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+
+from analysis.eval_cli import eval as command
+from analysis.prompts import record
+from analysis.prompts.evaluate import Evaluation, evaluate
+from analysis.prompts.report import Report
+from analysis.prompts.tables import breakdown, figures, rank_correlation, summary, wilson
+from analysis.select import select
+from scaling.errors import UserError
+from scaling.prompts.answer import AskSettings
+from scaling.prompts.item import PromptSet, read_prompts
+from scaling.tracking.folder import RunFolder
+from scaling.tracking.store import Sent, client, sync
+from scaling.trained import Trained, of_run
+from tests.scaling.trained_run import byte_tokenizer, make_run
+from tests.variants import tiny_config
+
+ITEMS = [
+    {"id": "a", "category": "x", "difficulty": 1, "score": 1, "prompt": "A", "answers": ["b"],
+     "choices": ["c", "d"]},
+    {"id": "b", "category": "x", "difficulty": 2, "score": 2, "prompt": "The", "answers": ["e"],
+     "match": "regex", "max_tokens": 4},
+    {"id": "c", "category": "y", "difficulty": 2, "score": 5, "prompt": "B", "answers": ["q"],
+     "choices": ["r"]},
+]  # fmt: skip
+
+
+@pytest.fixture
+def prompts(workplace: Path) -> PromptSet:
+    (workplace / "set.json").write_text(json.dumps(ITEMS))
+    return read_prompts(workplace / "set.json")
+
+
+@pytest.fixture
+def runs(workplace: Path) -> list[RunFolder]:
+    """Three runs, two of one group."""
+    tokenizer = byte_tokenizer()
+    return [
+        make_run(Path("runs"), tiny_config(f"--name {name} --seed {seed} {more}"), tokenizer)
+        for name, seed, more in (
+            ("small", 1, ""),
+            ("small", 2, ""),
+            ("wide", 1, "--model.d_model 32"),
+        )
+    ]
+
+
+def _rows(*passed: bool, p: float | None = None) -> pd.DataFrame:
+    return pd.DataFrame(
+        {
+            "id": [str(i) for i in range(len(passed))],
+            "passed": passed,
+            "points": [2.0 * (i + 1) * value for i, value in enumerate(passed)],
+            "score": [2.0 * (i + 1) for i in range(len(passed))],
+            "chance": 0.5,
+            "p_right": p,
+        }
+    )
+
+
+def test_figures_by_hand() -> None:
+    found = figures(_rows(True, False, True, p=0.25))
+    assert found["accuracy"] == pytest.approx(2 / 3)
+    assert found["points"] == 8 and found["points_possible"] == 12
+    assert found["weighted_score"] == pytest.approx(8 / 12)
+    assert found["p_right"] == pytest.approx(0.25) == found["p_right_low"]
+    assert found["chance"] == 0.5
+    low, high = found["weighted_score_low"], found["weighted_score_high"]
+    assert low is not None and high is not None and low < 8 / 12 < high
+
+
+def test_wilsons_interval_is_the_textbooks() -> None:
+    low, high = wilson(0.5, 10)
+    assert (low, high) == (pytest.approx(0.2366, abs=1e-4), pytest.approx(0.7634, abs=1e-4))
+    assert wilson(0.0, 10)[0] == 0 and wilson(1.0, 10)[1] == pytest.approx(1)
+
+
+def test_rank_correlation_needs_three_that_differ() -> None:
+    assert rank_correlation([1, 2, 3], [9, 4, 1]) == pytest.approx(-1)
+    assert rank_correlation([1, 2], [1, 2]) is None
+    assert rank_correlation([1, 1, 1], [1, 2, 3]) is None
+
+
+def test_tables_have_a_row_a_model_and_part(prompts: PromptSet, runs: list[RunFolder]) -> None:
+    found = evaluate([of_run(run) for run in runs], prompts, AskSettings())
+    table = summary(found)
+    assert list(table["run"]) == [run.path.name for run in runs]
+    assert table["parameters"].iloc[2] > table["parameters"].iloc[0]
+    assert list(table["val_loss"]) == pytest.approx([4.01, 4.02, 4.01])
+    assert set(table["items"]) == {3}
+    parts = breakdown(found, "category")
+    assert list(parts["category"]) == ["x", "y"] * 3 and list(parts["items"]) == [2, 1] * 3
+    assert list(breakdown(found, "difficulty")["difficulty"]) == [1, 2] * 3
+    assert parts["points"].sum() == pytest.approx(table["points"].sum())
+
+
+def test_an_unchanged_model_is_not_asked_again(
+    prompts: PromptSet, runs: list[RunFolder], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    models = [of_run(run) for run in runs]
+    first = evaluate(models, prompts, AskSettings())
+    assert first.fresh == 3
+    with monkeypatch.context() as nothing:
+        nothing.setattr(Trained, "load", _never)
+        again = evaluate(models, prompts, AskSettings())
+    assert again.fresh == 0
+    pd.testing.assert_frame_equal(first.results, again.results)
+    assert evaluate(models, prompts, AskSettings(seed=1)).fresh == 3
+    assert evaluate(models, prompts, AskSettings(), again=True).fresh == 3
+
+
+def test_the_record_knows_what_it_is_of(prompts: PromptSet, runs: list[RunFolder]) -> None:
+    one, two = of_run(runs[0]), of_run(runs[1])
+    key = record.key_of(one, prompts, AskSettings())
+    assert key == record.key_of(of_run(runs[0]), prompts, AskSettings())
+    others = [
+        record.key_of(two, prompts, AskSettings()),
+        record.key_of(one, prompts.first(2), AskSettings()),
+        record.key_of(one, prompts, AskSettings(temperature=0.5)),
+    ]
+    assert len({key, *others}) == 4
+
+
+def test_selection(runs: list[RunFolder]) -> None:
+    group = runs[0].read_record().tags["tinyscale.group"]
+    assert [t.label for t in select(["wide"])] == [runs[2].path.name]
+    assert {t.label for t in select([], group=group)} == {r.path.name for r in runs[:2]}
+    every = select(["wide"], experiment="tinyscale")
+    assert every[0].label == runs[2].path.name and len(every) == 3
+    assert select([str(runs[1].path)], checkpoint=30)[0].step == 30
+    with pytest.raises(UserError, match="No run of sweep"):
+        select([], sweep="nothing")
+    with pytest.raises(UserError, match="Name runs"):
+        select([])
+    with pytest.raises(UserError, match="has no checkpoint 7"):
+        select(["wide"], checkpoint=7)
+
+
+def test_everything_is_on_record_once(prompts: PromptSet, runs: list[RunFolder]) -> None:
+    uri = runs[0].read_record().uri
+    for run in runs:
+        sync(run, client(uri))
+    report = Report.of(evaluate([of_run(run) for run in runs], prompts, AskSettings()))
+    report.write(Path("out"))
+    for name in (
+        "eval_results.csv",
+        "summary_table.csv",
+        "summary_table.md",
+        "category_breakdown.csv",
+        "difficulty_breakdown.csv",
+        "figures/categories.png",
+        "figures/score.png",
+    ):
+        assert (Path("out") / name).stat().st_size > 0
+    said: list[str] = []
+    first = report.publish(Path("out"), said.append)
+    assert report.publish(Path("out"), said.append) == first
+    store = client(uri)
+    assert first is not None
+    logged = store.get_run(first)
+    assert logged.data.tags["tinyscale.kind"] == "eval" and logged.info.status == "FINISHED"
+    assert "eval_results.json" in logged.data.tags["mlflow.loggedArtifacts"]
+    assert {f.path for f in store.list_artifacts(first)} >= {"eval_results.csv", "figures"}
+    run_id = Sent.read(runs[0]).run_id
+    assert run_id is not None
+    there = {f.path for f in store.list_artifacts(run_id, "evals/set")}
+    assert "evals/set/eval_results.csv" in there
+    assert len(store.get_metric_history(run_id, "eval/set/accuracy")) == 1
+    own = pd.read_csv(store.download_artifacts(run_id, "evals/set/eval_results.csv"))
+    assert set(own["run"]) == {runs[0].path.name} and len(own) == 3
+
+
+def test_command(prompts: PromptSet, runs: list[RunFolder]) -> None:
+    words = ["small", "wide", "--prompts", "set.json", "--no-log", "--out", "o", "--json"]
+    done = CliRunner().invoke(command, words)
+    assert done.exit_code == 0, done.output
+    answer: dict[str, Any] = json.loads(done.stdout)
+    assert [m["name"] for m in answer["models"]] == ["small", "wide"]
+    assert Path(answer["folder"], "summary_table.md").exists()
+    limited = CliRunner().invoke(command, [*words, "--limit", "2", "--checkpoint-step", "30"])
+    assert json.loads(limited.stdout)["models"][0]["items"] == 2
+
+
+def test_markdown_says_what_was_found(prompts: PromptSet, runs: list[RunFolder]) -> None:
+    found: Evaluation = evaluate([of_run(run) for run in runs], prompts, AskSettings())
+    text = Report.of(found).markdown()
+    assert "| run | parameters |" in text and runs[2].path.name in text
+    assert "p_right with val_loss" in text and "Blind choice passes" in text
+
+
+def _never(*_: object) -> None:
+    raise AssertionError("the model was loaded")

@@ -1,0 +1,143 @@
+"""The runs table: what counts, what stands apart, and how mistakes are answered."""
+
+import time
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from mlflow import MlflowClient
+
+from analysis.curves import curves
+from analysis.runs import Selection, history, read_runs
+from scaling.errors import UserError
+from tests.analysis.recorded import LAW, Recorder
+
+
+def test_finished_runs_count_and_the_others_stand_apart(studied: Recorder) -> None:
+    table = read_runs(Selection(store=studied.uri, experiment="study"))
+    assert len(table.runs) == 30
+    assert sorted(table.apart["why"]) == [
+        "diverged",
+        "failed",
+        "pruned",
+        "repeated later with the same config and seed",
+        "stopped before its end",
+        "unfinished",
+    ]
+    assert set(table.runs["run_id"]).isdisjoint(table.apart["run_id"])
+    assert table.runs.groupby("group")["seed"].nunique().eq(2).all()
+
+
+def test_columns_say_counts_budget_and_final_loss(studied: Recorder) -> None:
+    runs = read_runs(Selection(store=studied.uri)).runs  # the only experiment
+    row = runs[(runs["width"] == 64) & (runs["D"] > 3e6) & (runs["seed"] == 1)].iloc[0]
+    assert row["N"] == 12 * 2 * 64**2 + 512 * 64
+    assert row["N_non_embedding"] == 12 * 2 * 64**2
+    assert row["D"] == 3125 * 1024 == row["resolved.tokens"]
+    assert row["C"] == pytest.approx(6 * row["N"] * row["D"])
+    assert row["loss"] == row["final/val_loss"] > row["best_loss"] == row["best/val_loss"]
+    assert row["steps"] == row["schedule_steps"] == 3125
+    assert row["warmup_steps"] == pytest.approx(0.05 * 3125)
+    assert row["epochs"] == pytest.approx(row["D"] / 700_000)
+    assert row["floor"] == LAW["E"]
+    assert row["floor_bpb"] == pytest.approx(LAW["E"] * 0.5 / 0.693147, rel=1e-5)
+
+
+def test_a_filter_and_names_select(studied: Recorder) -> None:
+    condition = "params.`model.d_model` = '64'"
+    few = read_runs(Selection(store=studied.uri, experiment="study", filter=condition))
+    assert set(few.runs["width"]) == {64}
+    named = read_runs(Selection(store=studied.uri, runs=("w256", few.runs["run_id"][0][:8])))
+    assert set(named.runs["name"]) == {"w256", "w64"}
+    assert list(named.runs["asked"].unique()) in ([0, 1], [1, 0])
+
+
+def test_a_sweep_is_its_tagged_runs_or_its_parents_children(
+    tmp_path: Path, studied: Recorder
+) -> None:
+    recorder = Recorder(tmp_path)
+    experiment = recorder.store.create_experiment("study")
+    parent = recorder.store.create_run(experiment, run_name="widths").info.run_id
+    recorder.record(seed=1, tags={"mlflow.parentRunId": parent})
+    recorder.record(seed=2, tags={"tinyscale.sweep": "widths"})
+    recorder.record(seed=3)
+    table = read_runs(Selection(store=recorder.uri, sweep="widths"))
+    assert sorted(table.runs["seed"]) == [1, 2]
+    assert table.apart.empty  # the sweep's own run is no training run
+    with pytest.raises(UserError, match="did you mean 'widths'"):
+        read_runs(Selection(store=recorder.uri, sweep="width"))
+
+
+@pytest.mark.parametrize(
+    ("selection", "said"),
+    [
+        ({"experiment": "stody"}, "no experiment 'stody'.*did you mean 'study'"),
+        ({"runs": ("w62",)}, "no run 'w62'.*did you mean"),
+        ({"experiment": "study", "filter": "params.x ="}, "does not take --filter"),
+        ({"experiment": "study", "columns": {"N": "size"}}, "no.* parameter or metric 'size'"),
+        ({"experiment": "Default"}, "no runs"),
+    ],
+)
+def test_mistakes_are_one_sentence(
+    studied: Recorder, selection: dict[str, object], said: str
+) -> None:
+    with pytest.raises(UserError, match=f"(?i){said}") as raised:
+        read_runs(Selection(store=studied.uri, **selection))  # type: ignore[arg-type]
+    assert "\n" not in str(raised.value)
+
+
+def test_no_store_is_made_by_reading(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="no store"):
+        read_runs(Selection(store=f"sqlite:///{tmp_path}/none.db"))
+    assert not list(tmp_path.iterdir())
+
+
+def test_no_finished_run_says_what_there_is(tmp_path: Path) -> None:
+    recorder = Recorder(tmp_path)
+    recorder.record(status="FAILED")
+    with pytest.raises(UserError, match=r"No finished run .*1 failed"):
+        read_runs(Selection(store=recorder.uri, experiment="study"))
+
+
+def test_curves_come_from_the_runs_own_table(studied: Recorder) -> None:
+    table = read_runs(Selection(store=studied.uri, experiment="study"))
+    row = table.runs.iloc[0].to_dict()
+    frame = curves(row, table.uri)
+    assert frame["val/loss"].iloc[0] == pytest.approx(6.238, abs=0.01)
+    last = frame.dropna(subset=["val/loss"]).iloc[-1]
+    assert last["val/loss"] == row["loss"]
+    assert last["flops"] == pytest.approx(row["C"])
+    assert 0 < last["seconds"] == pytest.approx(row["D"] / 50_900, rel=0.05)
+    assert last["weight_norm"] == pytest.approx((4**2 + 4**2) ** 0.5)
+
+
+def test_runs_of_others_are_read_from_metric_history(tmp_path: Path) -> None:
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    store = MlflowClient(tracking_uri=uri)
+    experiment = store.create_experiment("foreign")
+    for size in (100, 1000, 10_000):
+        run = store.create_run(experiment, run_name=f"theirs{size}").info.run_id
+        store.log_param(run, "n_params", size)
+        for step, loss in ((1, 5.0), (2, 4.0), (2, 3.0 + 1 / size)):
+            store.log_metric(run, "val_loss", loss, step=step, timestamp=1000 * step + int(loss))
+            time.sleep(0.002)
+        store.set_terminated(run)
+    table = read_runs(Selection(store=uri, experiment="foreign", columns={"N": "n_params"}))
+    assert list(table.runs["N"]) == [100, 1000, 10_000]
+    assert table.runs["loss"].iloc[0] < 5
+    frame = curves(table.runs.iloc[0].to_dict(), uri)
+    assert list(frame["step"]) == [1, 2]  # one row a step, the latest point of it
+    assert set(history(uri, run, ["nothing"])) == set()
+    assert isinstance(frame, pd.DataFrame)
+
+
+@pytest.mark.slow
+def test_a_thousand_runs_in_five_seconds(tmp_path: Path) -> None:
+    recorder = Recorder(tmp_path)
+    for seed in range(100):
+        for width in (16, 32, 48, 64, 80, 96, 112, 128, 144, 160):
+            recorder.record(width=width, seed=seed)
+    start = time.process_time()
+    table = read_runs(Selection(store=recorder.uri, experiment="study"))
+    assert len(table.runs) == 1000
+    assert time.process_time() - start < 5

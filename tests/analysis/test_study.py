@@ -1,0 +1,164 @@
+"""`tinyscale analyze` over a store: the design found, the law recovered, the report whole."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+
+from analysis.cli import analyze
+from analysis.design import design_of, frontier, series, slices, tuned
+from analysis.figures.isoflop import basins_figure
+from analysis.fits import FitOptions
+from analysis.runs import Selection, read_runs
+from analysis.study import Request, study
+from analysis.units import choose, in_unit
+from scaling.errors import UserError
+from tests.analysis.recorded import LAW, Recorder
+
+FAST = ("--starts", "100", "--bootstrap", "60")
+
+
+def table(recorder: Recorder) -> pd.DataFrame:
+    return read_runs(Selection(store=recorder.uri, experiment=recorder.experiment)).runs
+
+
+def run(*words: str) -> dict[str, Any]:
+    result = CliRunner().invoke(analyze, [*words, *FAST, "--json"], catch_exceptions=False)
+    found: dict[str, Any] = json.loads(result.stdout)
+    return found
+
+
+def test_a_grid_is_found(studied: Recorder) -> None:
+    design = design_of(table(studied))
+    assert design.dimensions == ("width", "D")
+    assert design.kind == "grid"
+    assert design.nuisances == design.variants == ()
+
+
+def test_nuisances_are_tuned_and_variants_are_series(variants: Recorder) -> None:
+    runs = table(variants)
+    design = design_of(runs)
+    assert design.dimensions == ("width",)
+    assert design.nuisances == ("optimizer.lr",)
+    assert design.variants == ("model.attention.kind",)
+    assert design.kind == "equal tokens"
+    parts = dict(series(runs, design))
+    assert set(parts) == {"attention mha", "attention mqa"}
+    best = tuned(parts["attention mha"], design)
+    assert set(best["lr"]) == {3e-3}
+    assert len(best) == 9
+
+
+def test_tokens_that_follow_the_size_go_along_with_it() -> None:
+    ray = pd.DataFrame({"N": [1, 2, 4], "width": [1, 2, 4], "D": [20, 40, 80], "loss": [3, 2, 1]})
+    ray = ray.assign(**{"model.d_model": ray["width"]}) * 1000
+    design = design_of(ray)
+    assert design.dimensions == ("width", "D")
+    assert [held for held, _ in slices(ray, "N", design)] == [{}]
+
+
+def test_each_token_count_of_an_isoflop_design_is_no_law_of_tokens() -> None:
+    rows = [(n, c / n) for c in (1e6, 4e6, 16e6) for n in (100, 210, 440, 900)]
+    runs = pd.DataFrame(rows, columns=["N", "D"]).assign(C=lambda f: 6 * f["N"] * f["D"], loss=2)
+    runs = runs.assign(width=runs["N"], **{"model.d_model": runs["N"]})
+    design = design_of(runs)
+    assert design.kind == "isoflop"
+    assert all(part["N"].nunique() == 1 for _, part in slices(runs, "D", design))
+
+
+def test_the_frontier_keeps_what_nothing_cheaper_undercuts() -> None:
+    runs = pd.DataFrame(
+        {"group": list("abcd"), "C": [1.0, 2.0, 3.0, 4.0], "loss": [4.0, 5.0, 3.0, 3.5]}
+    )
+    assert list(frontier(runs)["group"]) == ["a", "c"]
+
+
+def test_losses_across_tokenizers_are_in_bits_per_byte(studied: Recorder) -> None:
+    runs = table(studied)
+    assert choose(runs).key == "nats"
+    mixed = runs.assign(vocab_size=[512, 1024] * 15)
+    assert choose(mixed).key == "bpb"
+    assert (in_unit(mixed, choose(mixed))["loss"] == runs["bpb"]).all()
+    with pytest.raises(UserError, match="different tokenizers"):
+        choose(mixed, "nats")
+
+
+def test_analyze_recovers_the_law_and_leaves_a_whole_report(
+    studied: Recorder, place: Path
+) -> None:
+    found = run("--store", studied.uri, "--experiment", "study", "--out", "out")
+    fits = json.loads((place / "out" / "fits.json").read_text())["fits"]
+    joint = {
+        one["approach"]: one
+        for one in fits
+        if one["question"] == "joint-n" and one["form"] == "chinchilla"
+    }
+    for one in joint.values():
+        assert one["status"] == "converged"
+        low, high = one["ci"]["E"]
+        assert low < LAW["E"] < high
+        assert one["params"]["alpha"] == pytest.approx(LAW["alpha"], abs=0.05)
+        assert one["unit"] == "nats per token"
+        assert {card["rule"] for card in one["evidence"]} >= {"seeds", "held_out", "schedule"}
+        assert "learning_rate" in one["may_claim"]  # one rate only was run
+    held = {one["law"]: one for one in found["floor_held"]}
+    assert held["Loss against parameters and tokens, chinchilla (huber)"]["agrees"]
+    axes = {one["axis"] for one in fits}
+    assert axes == {"N", "N_non_embedding", "width", "D", "C", "joint"}
+    assert found["runs"] == 30
+    assert sum(found["runs_apart"].values()) == 6
+
+    page = (place / "out" / "report.html").read_text()
+    assert not re.findall(r'(?:src|href)="(?!data:|#)', page)  # nothing from elsewhere
+    assert page.count("data:image/svg+xml;base64,") == len(
+        list((place / "out/figures").glob("*.svg"))
+    )
+    assert "Runs apart" in page and "diverged at step" in page
+    names = {path.stem for path in (place / "out/figures").iterdir()}
+    for name in names:
+        for ending in ("png", "svg", "csv"):
+            assert (place / "out/figures" / f"{name}.{ending}").stat().st_size > 50
+    text = (place / "out" / "report.md").read_text()
+    assert set(re.findall(r"\(figures/(.+?)\.png\)", text)) == names
+    assert len(pd.read_csv(place / "out" / "runs.csv")) == 30
+
+    logged = studied.store.get_run(found["mlflow_run_id"])
+    assert logged.info.status == "FINISHED"
+    assert logged.data.tags["tinyscale.kind"] == "analysis"
+    artifacts = {one.path for one in studied.store.list_artifacts(logged.info.run_id)}
+    assert {"report.html", "report.md", "fits.json", "runs.csv", "figures"} <= artifacts
+    assert len(table(studied)) == 30  # the analysis is not one of the runs
+
+
+def test_variants_have_laws_of_their_own(variants: Recorder, place: Path) -> None:
+    selection = Selection(store=variants.uri, experiment="variants")
+    options = FitOptions(starts=100, bootstrap=60)
+    found = study(Request(selection, place, options=options), lambda _: None)
+    assert {one.series for one in found.questions} == {"attention mha", "attention mqa"}
+    law = next(one for one in found.questions if one.series == "attention mha").laws[0]
+    rate = next(one for one in law.findings if one.rule == "learning_rate")
+    assert rate.verdict == "pass"  # judged over the rates that were tried, not the chosen one
+    assert law.fit.n_points == 9
+    saved = basins_figure(found.runs, found.unit, place, "basins")
+    basins = pd.read_csv(place / f"{saved.name}.csv")
+    assert set(basins["lr"]) == {1e-3, 3e-3, 1e-2}
+    assert basins["count"].sum() == len(found.runs)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--x", "N"], "--x goes with --csv"),
+        (["--csv", "a.csv", "--loss", "l", "--sweep", "w"], "--sweep does not go with --csv"),
+        (["--csv", "a.csv", "--n", "N"], "--loss is missing"),
+        (["--exclude", "loss > 0"], "leaves no run"),
+    ],
+)
+def test_options_that_do_not_go_together(studied: Recorder, words: list[str], said: str) -> None:
+    store = [] if "--csv" in words else ["--store", studied.uri, "--experiment", "study"]
+    with pytest.raises(UserError, match=said):
+        CliRunner().invoke(analyze, [*store, *words], catch_exceptions=False)

@@ -1,0 +1,85 @@
+"""Figures of texts against values by hand."""
+
+import math
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from analysis.text_quality import (
+    Reference,
+    Sample,
+    copied,
+    count,
+    distinct,
+    divergence,
+    measure,
+    repetition,
+    self_bleu,
+    words,
+)
+from scaling.data import stories
+
+
+def test_words_are_small_and_bare() -> None:
+    assert words('"Don\'t go," said Mia!') == ["don't", "go", "said", "mia"]
+
+
+def test_distinct_is_kinds_over_all() -> None:
+    texts = [["a", "b", "a"], ["a"]]
+    assert distinct(texts, 1) == 2 / 4
+    assert distinct(texts, 2) == 2 / 2
+    assert distinct([[]], 1) == 0
+
+
+def test_repetition_is_what_stood_there_before() -> None:
+    assert repetition([list("abcdabcd")]) == pytest.approx(1 / 5)
+    assert repetition([list("abcdefgh")]) == 0
+    assert repetition([list("aaaaaaaa")]) == pytest.approx(4 / 5)
+    assert repetition([["a"]]) == 0
+
+
+def test_self_bleu_is_one_of_equal_texts_and_none_of_one() -> None:
+    text = words("the cat sat on the mat and looked at the dog")
+    assert self_bleu([text, text]) == pytest.approx(1)
+    assert self_bleu([text]) is None
+    other = words("one day a boy found some red shoes under his bed")
+    low = self_bleu([text, other])
+    assert low is not None and low < 0.05
+
+
+def test_divergence_by_hand() -> None:
+    own, reference = [["a", "a", "b"]], Counter({("a",): 1, ("c",): 3})
+    p = np.array([2.5, 1.5, 0.5]) / 4.5  # of a, b, c
+    q = np.array([1.5, 0.5, 3.5]) / 5.5
+    assert divergence(own, reference, 1) == pytest.approx(float((p * np.log(p / q)).sum()))
+    same = count([["a", "b"] * 500], 1)
+    assert divergence([["a", "b"] * 500], same, 1) == pytest.approx(0)
+    assert divergence([[]], same, 1) is None
+
+
+def test_copied_runs_of_eight() -> None:
+    training = np.arange(1000, dtype=np.uint16)
+    assert copied([list(range(40, 60))], training) == 1
+    assert copied([list(range(60, 40, -1))], training) == 0
+    half = [*range(10, 18), *[7] * 8]  # 9 runs, of which the first is there
+    assert copied([half], training) == pytest.approx(1 / 9)
+    assert copied([[1, 2, 3]], training) is None
+
+
+def test_copied_is_found_across_stretches(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("analysis.text_quality.SCAN", 10)
+    training = np.arange(95, dtype=np.uint16)
+    assert copied([list(range(95))], training) == 1
+
+
+def test_the_corpus_is_accepted_and_a_changed_fact_is_not() -> None:
+    good = [stories.story(1, i) for i in range(3)]
+    samples = [Sample(text, list(range(20)), True) for text in good]
+    found = measure(samples, Reference.of(good), grammar=True)
+    assert found.accepted == 1 and found.understood == 1 and found.contradictions == 0
+    assert found.kl_1 is not None and math.isclose(found.kl_1, 0, abs_tol=1e-9)
+    assert found.ended == 1 and found.texts == 3
+    nonsense = measure([Sample("Blue is the wind.", [1], False)], grammar=True)
+    assert nonsense.accepted == 0 and nonsense.contradictions is None
+    assert nonsense.ended == 0

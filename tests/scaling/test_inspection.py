@@ -1,0 +1,96 @@
+"""`tinyscale models`: the list, the checks of a config, and muP's two pictures."""
+
+import json
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+
+from scaling.data.prepare import prepare
+from scaling.inspection import pictures, transfer
+from scaling.inspection.catalog import nominal_vocabulary, size_of
+from scaling.inspection.verify import CHECKS, verify
+from scaling.model.attention import heads
+from scaling.recipes import load_config, recipe_names
+from scaling.runtime import Runtime
+from tests.variants import tiny_config
+
+Call = Callable[..., subprocess.CompletedProcess[str]]
+CPU = Runtime(torch.device("cpu"), torch.float32, compile=False)
+
+
+def test_the_list_has_every_recipe_and_every_kind(tinyscale: Call) -> None:
+    answer = json.loads(tinyscale("models", "--json").stdout)
+    assert [size["name"] for size in answer["recipes"]] == recipe_names()
+    (falcon,) = (size for size in answer["recipes"] if size["name"] == "falcon_moe")
+    assert falcon["active"] < falcon["parameters"]
+    assert {"mha", "mla", "differential"} <= set(answer["parts"]["attention"])
+    assert {"adamw", "muon", "lion"} <= set(answer["parts"]["optimizer"])
+    assert all(about.endswith(".") for part in answer["parts"].values() for about in part.values())
+
+
+def test_a_size_is_what_the_model_has() -> None:
+    size = size_of(load_config("baseline"))
+    assert (size.parameters, size.flops_per_token) == (1_328_256, 9_535_488)
+    assert nominal_vocabulary(load_config("gpt2_33m").data.tokenizer) == 50_257
+
+
+def test_a_users_own_config_is_verified(tinyscale: Call, tiny_yaml: Path) -> None:
+    done = tinyscale("models", "--verify", "tiny.yaml", "--model.attention.kind", "mla")
+    assert done.returncode == 0
+    assert done.stdout.count("holds") == len(CHECKS)
+    done = tinyscale("models", "--verify", "tiny.yaml", "--model.n_heads", "3")
+    assert done.returncode == 2
+    assert "model.n_heads 3 does not divide" in done.stderr
+
+
+def test_a_model_that_looks_ahead_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = heads.Scoring.forward
+
+    def looks_ahead(self, q, k, v):  # type: ignore[no-untyped-def]
+        return whole(self, q, k.roll(-1, 1), v.roll(-1, 1))
+
+    monkeypatch.setattr(heads.Scoring, "forward", looks_ahead)
+    failed = {check.name for check in verify(tiny_config("")) if not check.holds}
+    assert {"causality", "cache"} <= failed
+
+
+def test_mup_keeps_activations_and_the_standard_way_does_not(corpus: Path, tmp_path: Path) -> None:
+    flags = f"--data.corpus.kind files --data.corpus.files {corpus} --data.tokenizer.kind byte"
+    config = tiny_config(flags + " --model.n_layers 1 --optimizer.lr 0.02")
+    rows = transfer.coordinate_check(
+        config, prepare(config.data), CPU, [16, 32, 64, 128, 256], steps=6, say=lambda _: None
+    )
+    powers = transfer.slopes(rows)
+    for place in ("blocks.0.attention", "blocks.0.feedforward", "blocks.0"):
+        assert powers["mup", place] < 0.5 < powers["standard", place] - 0.3, place
+    assert abs(powers["mup", "embedding"]) < 0.1
+    pictures.draw_coordinates(rows, tmp_path / "coordinates.png", "tiny")
+    assert (tmp_path / "coordinates.png").stat().st_size > 10_000
+
+
+def test_at_its_base_width_mup_is_the_standard_model() -> None:
+    config = tiny_config("")
+    base = transfer.at_width(config, 16, "mup")
+    assert base.model.width_ratio == 1
+    wide = transfer.at_width(config, 64, "mup")
+    assert (wide.model.width_ratio, wide.model.head_dim, wide.model.n_heads) == (4, 4, 16)
+    assert wide.model.feedforward.d_ff == 4 * (config.model.feedforward.d_ff or 0)
+
+
+def test_the_pictures_come_with_their_numbers(tinyscale: Call, tiny_yaml: Path) -> None:
+    done = tinyscale(
+        "models", "--lr-transfer", "tiny.yaml", "--widths", "16,32", "--steps", "3",
+        "--lrs", "0.001,0.01", "--out", "pictures", "--json",
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    answer = json.loads(done.stdout)
+    assert set(answer["best"]) == {"standard/16", "standard/32", "mup/16", "mup/32"}
+    lines = Path("pictures/lr_transfer.csv").read_text().splitlines()
+    assert lines[0] == "parametrization,width,lr,loss"
+    assert len(lines) == 1 + 2 * 2 * 2
+    assert Path("pictures/lr_transfer.png").stat().st_size > 10_000
+    done = tinyscale("models", "--lr-transfer", "tiny.yaml", "--widths", "many")
+    assert "--widths is 'many', but it is two or more positive numbers" in done.stderr

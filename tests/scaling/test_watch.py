@@ -1,0 +1,59 @@
+"""Samples and a prompt score as a run goes on, which leave the run as it is."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from scaling.config import RunConfig
+from scaling.errors import UserError
+from scaling.tracking.store import Sent, client
+from scaling.training import RunResult, train
+
+ITEMS = [
+    {"id": "a", "category": "x", "prompt": "the cat", "answers": ["sat"], "choices": ["ran"]},
+    {"id": "b", "category": "x", "prompt": "the", "answers": ["."], "match": "regex"},
+]
+
+
+def _train(config: RunConfig) -> RunResult:
+    (result,) = train([config], say=lambda _: None, progress=lambda _: None)
+    return result
+
+
+def _metrics(result: RunResult, prefix: str) -> dict[int, dict[str, float]]:
+    return {
+        row.step: {key: value for key, value in row.metrics.items() if key.startswith(prefix)}
+        for row in result.folder.rows()
+        if any(key.startswith(prefix) for key in row.metrics)
+    }
+
+
+def test_a_watched_run_learns_the_same(tiny: Callable[..., RunConfig], workplace: Path) -> None:
+    (workplace / "set.json").write_text(json.dumps(ITEMS))
+    flags = ("--evaluation.watch_every", "10", "--evaluation.prompt_set", "set.json")
+    plain, watched = tiny(), tiny(*flags)
+    assert plain.identity == watched.identity
+    one, two = _train(plain), _train(watched)
+    assert _metrics(one, "val/loss") == _metrics(two, "val/loss")
+    assert _metrics(one, "train/loss") == _metrics(two, "train/loss")
+    scores = _metrics(two, "prompts/")
+    assert set(scores) == {0, 10, 20, 30} and not _metrics(one, "prompts/")
+    assert scores[30]["prompts/accuracy"] in (0, 0.5, 1) and 0 < scores[30]["prompts/p_right"] < 1
+    files = sorted(path.name for path in (two.folder.path / "samples").iterdir())
+    assert files == [f"step-{step:07d}.md" for step in (0, 10, 20, 30)]
+    assert "**Once upon a time**" in (two.folder.path / "samples" / files[-1]).read_text()
+    assert not (one.folder.path / "samples").exists()
+    run_id = Sent.read(two.folder).run_id
+    assert run_id is not None
+    store = client(two.folder.read_record().uri)
+    assert len(store.list_artifacts(run_id, "samples")) == 4
+    assert len(store.get_metric_history(run_id, "prompts/accuracy")) == 4
+
+
+def test_a_wrong_set_is_refused_before_training(
+    tiny: Callable[..., RunConfig], workplace: Path
+) -> None:
+    with pytest.raises(UserError, match="There is no prompt file nothing"):
+        _train(tiny("--evaluation.watch_every", "10", "--evaluation.prompt_set", "nothing"))

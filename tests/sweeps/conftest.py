@@ -1,0 +1,70 @@
+"""Fixtures: sweeps of the tiny config, and an executor that trains nothing."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from scaling.tracking.store import tracking_uri
+from sweeps.driver import Driver, Options
+from sweeps.job import Member
+from sweeps.ledger import Ledger
+from sweeps.machine import Machine
+from sweeps.progress import Board
+from sweeps.reading import Sweep, read_sweep
+from sweeps.source import Grid, Source
+from sweeps.wanted import wanted_runs
+from tests.sweeps.fakes import FakeExecutor
+
+Write = Callable[..., Path]
+
+
+@pytest.fixture
+def write_sweep(tiny_yaml: Path) -> Write:
+    """Write `<name>.yaml`, a sweep of the tiny config: `write_sweep(grid={...})`."""
+
+    def write(name: str = "s", **fields: Any) -> Path:
+        path = Path(f"{name}.yaml")
+        path.write_text(yaml.safe_dump({"base": "tiny", **fields}, sort_keys=False))
+        return path
+
+    return write
+
+
+@pytest.fixture
+def sweep_of(write_sweep: Write) -> Callable[..., Sweep]:
+    """A sweep of the tiny config, read."""
+    return lambda **fields: read_sweep(str(write_sweep(**fields)))
+
+
+@pytest.fixture
+def drive() -> Callable[..., Driver]:
+    """Drive a sweep with a fake executor; returns the driver when it has ended."""
+
+    def go(
+        sweep: Sweep,
+        fate: Callable[[Member], str] = lambda run: "finished",
+        source: Source | None = None,
+        **options: Any,
+    ) -> Driver:
+        executor = FakeExecutor(fate)
+        source = source or Grid(wanted_runs(sweep))
+        folder = Path("runs/sweeps") / sweep.spec.name
+        folder.mkdir(parents=True, exist_ok=True)
+        driver = Driver(
+            sweep.spec,
+            source,
+            Ledger(Path("runs"), tracking_uri(), "tinyscale"),
+            executor,
+            Machine(cores=2, gpus=0, gpu_bytes=0),
+            tags=lambda run: {},
+            folder=folder,
+            board=Board(),
+            options=Options(**options),
+        )
+        driver.run()
+        return driver
+
+    return go

@@ -1,0 +1,117 @@
+"""The driver: what is wanted less what is there, and what it does when runs go wrong."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from scaling.tracking.folder import run_folders
+from sweeps.claims import Claims
+from sweeps.driver import Driver
+from sweeps.job import Member
+from sweeps.reading import Sweep
+from sweeps.wanted import wanted_runs
+from tests.sweeps.fakes import finished_run
+
+SweepOf = Callable[..., Sweep]
+Drive = Callable[..., Driver]
+GRID = {"optimizer.lr": [0.01, 0.02, 0.03]}
+
+
+def trained(driver: Driver) -> int:
+    return sum(len(job.members) for job in driver.executor.jobs)  # type: ignore[attr-defined]
+
+
+def test_what_is_there_is_not_made_again(sweep_of: SweepOf, drive: Drive) -> None:
+    sweep = sweep_of(seeds=[1, 2], grid=GRID)
+    finished_run(wanted_runs(sweep)[3])
+    assert trained(drive(sweep)) == 5
+    assert trained(drive(sweep)) == 0
+    assert len(run_folders(Path("runs"))) == 6
+
+
+def test_another_sweep_finds_the_runs_they_share(sweep_of: SweepOf, drive: Drive) -> None:
+    drive(sweep_of(name="first", grid=GRID))
+    assert trained(drive(sweep_of(name="second", grid={"optimizer.lr": [0.02, 0.05]}))) == 1
+
+
+def test_limit_counts_runs(sweep_of: SweepOf, drive: Drive) -> None:
+    sweep = sweep_of(seeds=[1, 2], grid=GRID)
+    assert trained(drive(sweep, limit=4)) == 4
+    assert trained(drive(sweep, limit=4)) == 2
+
+
+def test_a_failed_run_stays_and_is_retried_when_asked(sweep_of: SweepOf, drive: Drive) -> None:
+    sweep = sweep_of(grid=GRID)
+
+    def fate(run: Member) -> str:
+        return "failed" if run.config.optimizer.lr == 0.02 else "finished"
+
+    driver = drive(sweep, fate)
+    assert (driver.counts().done, driver.counts().failed) == (2, 1)
+    again = drive(sweep)
+    assert trained(again) == 0
+    assert again.counts().failed == 1
+    assert trained(drive(sweep, retry_failed=True)) == 1
+    statuses = sorted(folder.read_record().status for folder in run_folders(Path("runs")))
+    assert statuses == ["FAILED", "FINISHED", "FINISHED", "FINISHED"]
+
+
+def test_failures_in_a_row_stop_the_sweep(sweep_of: SweepOf, drive: Drive) -> None:
+    rates = [0.01, 0.02, 0.03, 0.04, 0.05, 0.06]
+    sweep = sweep_of(grid={"optimizer.lr": rates}, max_consecutive_failures=2, cohort=1)
+    driver = drive(sweep, lambda run: "failed")
+    assert driver.stopped is not None
+    assert "2 runs in a row have failed, the last by RuntimeError: boom" in driver.stopped
+    assert trained(driver) < 6
+
+
+def test_a_dead_worker_costs_its_runs_one_retry(sweep_of: SweepOf, drive: Drive) -> None:
+    deaths: list[Member] = []
+
+    def fate(run: Member) -> str:
+        deaths.append(run)
+        return "died" if len(deaths) == 1 else "finished"
+
+    driver = drive(sweep_of(grid=GRID, cohort=1), fate)
+    assert (driver.counts().done, trained(driver)) == (3, 4)
+
+
+def test_runs_of_one_shape_train_together(sweep_of: SweepOf, drive: Drive) -> None:
+    sweep = sweep_of(seeds=[1, 2, 3, 4], grid={"model.d_model": [16, 32]}, cohort=2)
+    driver = drive(sweep)
+    jobs = driver.executor.jobs  # type: ignore[attr-defined]
+    assert [len(job.members) for job in jobs] == [2, 2, 2, 2]
+    assert all(len({m.config.cohort_key for m in job.members}) == 1 for job in jobs)
+
+
+def test_a_run_that_another_driver_has_is_waited_for(
+    sweep_of: SweepOf, drive: Drive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sweep = sweep_of(grid=GRID, cohort=1)
+    runs = wanted_runs(sweep)
+    other = Claims(Path("runs"))
+    assert other.take(runs[0].key)
+    looks = []
+
+    def look(self: Driver) -> None:
+        looks.append(1)
+        if len(looks) == 5:  # the other driver ends its run
+            finished_run(runs[0])
+            other.free(runs[0].key)
+        original(self)
+
+    original = Driver._look_elsewhere
+    monkeypatch.setattr(Driver, "_look_elsewhere", look)
+    monkeypatch.setattr("sweeps.driver.ELSEWHERE", 0.01)
+    monkeypatch.setattr("sweeps.driver.POLL", 0.01)
+    driver = drive(sweep)
+    assert (driver.counts().done, trained(driver)) == (3, 2)
+
+
+def test_half_done_runs_come_first(sweep_of: SweepOf, drive: Drive) -> None:
+    sweep = sweep_of(grid=GRID, cohort=1)
+    half = finished_run(wanted_runs(sweep)[2], "KILLED")
+    driver = drive(sweep)
+    first = driver.executor.jobs[0].members[0]  # type: ignore[attr-defined]
+    assert first.folder == half.path

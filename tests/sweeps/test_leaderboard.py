@@ -1,0 +1,57 @@
+"""What came of a sweep: entries, groups over seeds, best learning rates."""
+
+import csv
+import statistics
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from sweeps.leaderboard import best_rates, entries, group_table, groups, write_leaderboard
+from sweeps.ledger import Known
+from sweeps.reading import Sweep
+from sweeps.wanted import Wanted, wanted_runs
+
+SweepOf = Callable[..., Sweep]
+
+
+def done(run: Wanted, loss: float | None) -> Known:
+    summary = {"diverged": True} if loss is None else {"final_val_loss": loss}
+    return Known(run.key, "done", None, f"id-{run.config.seed}", summary)
+
+
+def test_means_and_deviations_are_over_the_seeds_of_a_point(sweep_of: SweepOf) -> None:
+    runs = wanted_runs(sweep_of(seeds=[1, 2, 3], grid={"model.d_model": [16, 32]}))
+    losses = [1.0, 2.0, 4.0, 3.0, None, 3.5]
+    known = {run.key: done(run, loss) for run, loss in zip(runs, losses, strict=True)}
+    narrow, wide = groups(runs, known)
+    assert narrow.mean["final_val_loss"] == pytest.approx(7 / 3)
+    assert narrow.deviation["final_val_loss"] == pytest.approx(statistics.stdev([1, 2, 4]))
+    assert (wide.mean["final_val_loss"], wide.diverged) == (3.25, 1)
+
+
+def test_entries_are_one_for_each_run_best_first(sweep_of: SweepOf, workplace: Path) -> None:
+    sweep = sweep_of(seeds=[1, 2], grid={"model.d_model": [16, 32]})
+    runs = wanted_runs(sweep)
+    known = {run.key: done(run, loss) for run, loss in zip(runs, [3.0, None, 1.0], strict=False)}
+    rows = entries(runs, known)
+    assert [row["status"] for row in rows] == ["done", "done", "diverged", "missing"]
+    assert rows[0]["d_model"] == "32"
+    write_leaderboard(workplace, rows, groups(runs, known))
+    with Path("leaderboard.csv").open() as stream:
+        table = list(csv.DictReader(stream))
+    assert [row["final_val_loss"] for row in table] == ["1.0", "3.0", "", ""]
+    lines = group_table(sweep.spec, groups(runs, known))
+    assert lines[1].startswith("d_model 32")
+
+
+def test_a_best_rate_at_an_end_is_told(sweep_of: SweepOf) -> None:
+    rule = {"low": 1e-3, "high": 1e-1, "points": 3}
+    sweep = sweep_of(grid={"model.d_model": [16, 32]}, lr_per_size=rule)
+    runs = wanted_runs(sweep)
+    losses = [3.0, 1.0, 2.0, 3.0, 2.0, 1.0]
+    known = {run.key: done(run, loss) for run, loss in zip(runs, losses, strict=True)}
+    assert sweep.spec.lr_per_size is not None
+    narrow, wide = best_rates(sweep.spec.lr_per_size, groups(runs, known))
+    assert (narrow["d_model"], narrow["lr"], narrow["inside"]) == ("16", 0.01, True)
+    assert (wide["d_model"], wide["lr"], wide["inside"]) == ("32", 0.1, False)

@@ -1,0 +1,182 @@
+"""Searches: Optuna's study over batches, resumes, repeats, divergence, seeds and pruning."""
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scaling.errors import UserError
+from sweeps.conduct import Request, first_runs
+from sweeps.driver import Driver
+from sweeps.ledger import Known
+from sweeps.reading import Sweep
+from sweeps.search import SearchSource
+from sweeps.space import Space
+from sweeps.wanted import Wanted
+
+SweepOf = Callable[..., Sweep]
+SPACE: dict[str, Any] = {
+    "optimizer.lr": {"low": 1e-4, "high": 1e-1, "log": True},
+    "model.attention.kind": {"choices": ["mha", "mqa"]},
+}
+
+
+def search(**fields: Any) -> dict[str, Any]:
+    return {"trials": 6, "space": SPACE, "sampler": "random", **fields}
+
+
+def source_of(sweep: Sweep, batch: int = 2) -> SearchSource:
+    folder = Path("study")
+    folder.mkdir(exist_ok=True)
+    return SearchSource(sweep, None, folder, batch)
+
+
+def ended(run: Wanted, **summary: Any) -> Known:
+    loss = abs(math.log(run.config.optimizer.peak_lr / 1e-2))
+    return Known(run.key, "done", None, "id", {"final_val_loss": loss} | summary)
+
+
+def exhaust(source: SearchSource) -> list[Wanted]:
+    runs = []
+    while batch := source.refill():
+        runs += batch
+        for run in batch:
+            source.settled(run, ended(run))
+    return runs
+
+
+def test_batches_until_all_trials_are_told(sweep_of: SweepOf) -> None:
+    source = source_of(sweep_of(search=search()))
+    first = source.refill()
+    assert [run.trial for run in first] == [0, 1]
+    for run in first:
+        source.settled(run, ended(run))
+    assert len(exhaust(source)) == 4
+    assert source.study.best_trial.user_attrs["run_ids"] == ["id"]
+    assert {trial.state.name for trial in source.study.trials} == {"COMPLETE"}
+
+
+def test_a_trial_is_the_mean_over_its_seeds(sweep_of: SweepOf) -> None:
+    source = source_of(sweep_of(seeds=[1, 2], search=search()), batch=1)
+    one, two = source.refill()
+    assert (one.trial, two.trial) == (0, 0)
+    source.settled(one, ended(one, final_val_loss=1.0))
+    assert source.study.trials[0].state.name == "RUNNING"
+    source.settled(two, ended(two, final_val_loss=3.0))
+    assert source.study.trials[0].value == 2.0
+
+
+def test_another_driver_goes_on_with_what_was_asked(sweep_of: SweepOf) -> None:
+    sweep = sweep_of(search=search())
+    source = source_of(sweep)
+    left = source.refill()
+    source.settled(left[0], ended(left[0]))
+    for trial in source.study.get_trials():  # as if its driver had died
+        source._attribute(trial.number, "driver", None) if trial.state.name == "RUNNING" else None
+    again = source_of(sweep)
+    adopted = again.refill()
+    assert [run.key for run in adopted] == [left[1].key]
+    again.settled(adopted[0], ended(adopted[0]))
+    rest = exhaust(again)
+    assert sorted({run.trial for run in [*left, *rest]}) == [0, 1, 2, 3, 4, 5]
+    # A sampler with the first one's seed would have asked for the first points again.
+    assert not {run.key for run in left} & {run.key for run in rest}
+
+
+def test_a_changed_space_is_refused(sweep_of: SweepOf) -> None:
+    source_of(sweep_of(search=search()))
+    other = SPACE | {"optimizer.lr": {"low": 1e-3, "high": 1e-1, "log": True}}
+    with pytest.raises(UserError, match="was begun with another space"):
+        source_of(sweep_of(search=search(space=other)))
+
+
+def test_choices_stay_the_same_to_optuna(sweep_of: SweepOf) -> None:
+    space = Space({"kinds": {"choices": [{"model.n_layers": 2, "model.d_model": 32}]}})
+    distribution = space.distributions()["kinds"]
+    assert distribution.choices == ('{"model.d_model":32,"model.n_layers":2}',)  # type: ignore[attr-defined]
+    point = space.point({"kinds": distribution.choices[0]})  # type: ignore[attr-defined]
+    assert point.settings == {"model.d_model": 32, "model.n_layers": 2}
+
+
+def test_whole_numbers_follow_from_the_field() -> None:
+    space = Space(
+        {
+            "model.n_layers": {"low": 1, "high": 4},
+            "optimizer.weight_decay": {"low": 0, "high": 1},
+        }
+    )
+    kinds = [type(d).__name__ for d in space.distributions().values()]
+    assert kinds == ["IntDistribution", "FloatDistribution"]
+
+
+def test_a_repeated_point_is_one_run(sweep_of: SweepOf, drive: Callable[..., Driver]) -> None:
+    space = {"model.n_layers": {"low": 1, "high": 2}}
+    sweep = sweep_of(search=search(space=space, trials=8))
+    source = source_of(sweep, batch=3)
+    driver = drive(sweep, source=source)
+    assert sum(len(job.members) for job in driver.executor.jobs) == 2  # type: ignore[attr-defined]
+    assert [trial.state.name for trial in source.study.trials] == ["COMPLETE"] * 8
+
+
+def test_a_diverged_run_is_the_worst_result(sweep_of: SweepOf) -> None:
+    source = source_of(sweep_of(search=search()), batch=1)
+    (run,) = source.refill()
+    source.settled(run, Known(run.key, "done", None, None, {"diverged": True}))
+    assert source.study.trials[0].value == math.inf
+    exhaust(source)  # the sampler can live with it
+
+
+def test_a_point_that_makes_no_config_is_a_failed_trial(sweep_of: SweepOf) -> None:
+    space = {"model.d_model": {"low": 16, "high": 20, "step": 1}}  # two heads want 4 to divide
+    with pytest.raises(UserError, match="d_model=17"):  # where an end makes none, it is told
+        source_of(sweep_of(search=search(space={"model.d_model": {"low": 16, "high": 17}})))
+    source = source_of(sweep_of(name="other", search=search(space=space, trials=20)), batch=20)
+    source.refill()
+    states = {trial.params["model.d_model"]: trial.state.name for trial in source.study.trials}
+    assert states[17] == "FAIL"
+    assert states[16] == "RUNNING"
+
+
+def test_a_hopeless_run_is_pruned(sweep_of: SweepOf) -> None:
+    pruner = {"kind": "median", "options": {"n_startup_trials": 1}}
+    sweep = sweep_of(budget={"tokens": 4000}, search=search(pruner=pruner))
+    source = source_of(sweep, batch=1)
+    (good,) = source.refill()
+    assert not source.hopeless(good, 50, 1.0)
+    source.settled(good, ended(good))
+    (bad,) = source.refill()
+    assert source.hopeless(bad, 50, 9.0)
+    source.settled(bad, Known(bad.key, "pruned", None, None, {}))
+    assert source.study.trials[1].state.name == "PRUNED"
+
+
+@pytest.mark.parametrize("kind", ["tpe", "gp", "qmc", "nsgaii", "nsgaiii", "random"])
+def test_every_sampler_proposes(sweep_of: SweepOf, kind: str) -> None:
+    options = {"n_startup_trials": 2} if kind in ("tpe", "gp") else {}
+    sampler = {"kind": kind, "options": options}
+    source = source_of(sweep_of(search=search(sampler=sampler, trials=4)))
+    assert len(exhaust(source)) == 4
+
+
+@pytest.mark.parametrize(
+    ("fields", "sentence"),
+    [
+        ({"sampler": "cmaes"}, "needs the package cmaes"),
+        ({"sampler": "grid"}, "sampler.kind"),
+        ({"sampler": {"kind": "tpe", "options": {"n_startup": 3}}}, "did you mean n_startup_t"),
+        ({"objectives": [{"metric": "val_loss"}]}, "did you mean"),
+        ({"pruner": "median", "space": {"model.n_layers": {"low": 1, "high": 2}}}, "equal shares"),
+        ({"space": {"optimizer.lr": {"low": 1, "hgih": 2}}}, "did you mean high"),
+        ({"space": {"optimizer.lr": {"low": 1, "high": 0}}}, "is not below high"),
+        ({"space": {"optimizer.momentum": {"low": 0, "high": 0.9}}}, "momentum"),
+        ({"space": {"model.d_modle": {"choices": [1]}}}, "did you mean model.d_model"),
+    ],
+)
+def test_a_mistake_is_one_sentence(
+    sweep_of: SweepOf, fields: dict[str, Any], sentence: str
+) -> None:
+    with pytest.raises(UserError, match=sentence) as error:
+        first_runs(sweep_of(search=search(**fields)), Request())
+    assert "\n" not in str(error.value)

@@ -1,0 +1,78 @@
+"""Every shipped sweep: its header, its runs, its smoke form."""
+
+import re
+from collections.abc import Callable
+from subprocess import CompletedProcess
+
+import pytest
+
+from sweeps.reading import SHIPPED, read_sweep, sweep_names
+from sweeps.sizes import _counts
+from sweeps.wanted import wanted_runs
+
+NAMES = [
+    "attention",
+    "batch_size",
+    "context_length",
+    "data_fraction",
+    "depth",
+    "isoflop",
+    "lr_transfer",
+    "moe",
+    "optimizer",
+    "schedule",
+    "seed_noise",
+    "tokenizer",
+    "vocab_size",
+    "weight_decay_and_clip",
+    "width",
+]
+
+
+def test_all_are_there() -> None:
+    assert sweep_names() == NAMES
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_it_wants_what_its_header_says(name: str) -> None:
+    text = (SHIPPED / f"{name}.yaml").read_text()
+    header = text.split("\n\n")[0]
+    said = re.search(r"(\d+) runs", header)
+    assert said is not None
+    assert "two CPU cores" in header
+    assert "one GPU" in header
+    sweep = read_sweep(name)
+    assert sweep.spec.question
+    assert len(wanted_runs(sweep)) == int(said.group(1))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_its_smoke_form_is_small(name: str) -> None:
+    sweep = read_sweep(name, smoke=True)
+    runs = wanted_runs(sweep)
+    assert 1 < len(runs) <= 32
+    assert sweep.spec.name == f"{name}-smoke"
+    assert all(run.config.budget.steps == 12 for run in runs)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_one_flag_changes_the_corpus(name: str) -> None:
+    sweep = read_sweep(name, corpus="tinystories")
+    assert sweep.spec.name == f"{name}-tinystories"
+    assert wanted_runs(sweep)[0].config.data.corpus.kind == "tinystories"
+
+
+def test_attention_variants_have_equal_parameters() -> None:
+    models = {run.config.model for run in wanted_runs(read_sweep("attention"))}
+    totals = [_counts(model, 4096, 256)[0]["total"] for model in models]
+    assert len(totals) == 7
+    assert max(totals) / min(totals) < 1.002
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", NAMES)
+def test_it_runs_as_a_smoke(
+    name: str, workplace: object, tinyscale: Callable[..., CompletedProcess[str]]
+) -> None:
+    done = tinyscale("sweep", name, "--smoke")
+    assert done.returncode == 0, done.stderr

@@ -1,0 +1,81 @@
+"""A sweep from the command line: two by two runs, their parent, and the second time."""
+
+import csv
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from subprocess import CompletedProcess
+
+from scaling.tracking.folder import run_folders
+from scaling.tracking.store import client, tracking_uri
+
+Tinyscale = Callable[..., CompletedProcess[str]]
+
+
+def test_two_by_two(write_sweep: Callable[..., Path], tinyscale: Tinyscale) -> None:
+    grid = {"optimizer.lr": [0.001, 0.01]}
+    write_sweep(seeds=[1, 2], budget={"steps": 12}, grid=grid, question="Which rate?")
+    done = tinyscale("sweep", "s.yaml", "--no-timing")
+    assert done.returncode == 0, done.stderr
+    assert "4 of 4 runs done" in done.stdout
+
+    store = client(tracking_uri())
+    experiment = store.get_experiment_by_name("tinyscale")
+    assert experiment is not None
+    runs = store.search_runs([experiment.experiment_id])
+    (parent,) = [run for run in runs if run.data.tags.get("tinyscale.kind") == "sweep"]
+    children = [run for run in runs if run is not parent]
+    assert len(children) == 4
+    assert {run.info.status for run in runs} == {"FINISHED"}
+    assert {run.data.tags["mlflow.parentRunId"] for run in children} == {parent.info.run_id}
+    assert json.loads(children[0].data.tags["tinyscale.point"]).keys() == {"lr", "seed"}
+    assert {"group/val_loss_mean", "group/val_loss_sd"} <= parent.data.metrics.keys()
+    names = {item.path for item in store.list_artifacts(parent.info.run_id)}
+    assert {"spec.yaml", "plan.csv", "leaderboard.csv", "sweep_summary.json"} <= names
+
+    folder = Path("runs/sweeps/s")
+    board = list(csv.DictReader((folder / "leaderboard.csv").open()))
+    losses = [float(row["final_val_loss"]) for row in board]
+    assert losses == sorted(losses)
+    summary = json.loads((folder / "sweep_summary.json").read_text())
+    assert [(run["lr"], run["seed"]) for run in summary["runs"]] == [
+        (row["lr"], int(row["seed"])) for row in board
+    ]
+    mean = sum(float(row["final_val_loss"]) for row in board if row["lr"] == "0.01") / 2
+    group = next(group for group in summary["groups"] if group["lr"] == "0.01")
+    assert abs(group["final_val_loss_mean"] - mean) < 1e-9
+
+    start = time.monotonic()
+    again = tinyscale("sweep", "s.yaml")
+    assert again.returncode == 0
+    assert "all 4 runs are done" in again.stdout
+    assert time.monotonic() - start < 5
+    assert len(run_folders(Path("runs"))) == 4
+    status = tinyscale("sweep", "s.yaml", "--status")
+    assert "4 runs, 4 done" in status.stdout
+    assert "no driver works on it" in status.stdout
+
+
+def test_the_plan_trains_nothing(write_sweep: Callable[..., Path], tinyscale: Tinyscale) -> None:
+    write_sweep(budget={"epochs": 6}, grid={"model.d_model": [16, 32]})
+    done = tinyscale("plan", "s.yaml", "--no-timing", "--json")
+    assert done.returncode == 0, done.stderr
+    plan = json.loads(done.stdout)
+    assert [run["state"] for run in plan["runs"]] == ["missing", "missing"]
+    assert {"parameters_total", "tokens", "flops", "memory_bytes"} <= plan["runs"][0].keys()
+    told = " ".join(plan["warnings"])
+    for part in ("order of magnitude", "one seed", "one learning rate", "6.0 epochs"):
+        assert part in told
+    assert not Path("mlflow.db").exists()
+
+
+def test_a_mistake_ends_it_before_anything_is_trained(
+    write_sweep: Callable[..., Path], tinyscale: Tinyscale
+) -> None:
+    write_sweep(grid={"model.d_modle": [16]})
+    done = tinyscale("sweep", "s.yaml")
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert "did you mean model.d_model" in done.stderr
+    assert not Path("runs").exists()
