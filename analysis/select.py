@@ -3,10 +3,11 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from analysis.runs import Selection, read_runs
 from scaling.checkpoint import Checkpoints
 from scaling.errors import UserError
 from scaling.tracking.folder import RunFolder, is_run_folder, run_folders
-from scaling.tracking.store import client, tracking_uri
+from scaling.tracking.store import tracking_uri
 from scaling.trained import Trained, find_trained, of_run
 
 
@@ -53,20 +54,14 @@ def _belongs(folder: RunFolder, kind: str, wanted: str) -> bool:
 
 
 def _in_store(kind: str, wanted: str) -> list[RunFolder]:
-    """Run folders that the store's runs name, wherever they lie on this machine."""
+    """Folders of the finished runs that the store knows, wherever they lie on this machine."""
+    chosen = {
+        "experiment": Selection(experiment=wanted),
+        "sweep": Selection(sweep=wanted),
+        "group": Selection(runs=(wanted,)),
+    }[kind]
     uri = tracking_uri()
     if uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///")).exists():
         return []
-    store = client(uri)
-    if kind == "experiment":
-        named = store.get_experiment_by_name(wanted)
-        experiments = [named.experiment_id] if named else []
-        condition = ""
-    else:
-        experiments = [e.experiment_id for e in store.search_experiments()]
-        condition = f"tags.`tinyscale.{kind}` = '{wanted}'"
-    if not experiments:
-        return []
-    runs = store.search_runs(experiments, filter_string=condition, max_results=10_000)
-    paths = [Path(run.data.tags.get("tinyscale.folder", "/nowhere")) for run in runs]
+    paths = [Path(str(path)) for path in read_runs(chosen).runs["folder"].dropna()]
     return [RunFolder(path) for path in paths if is_run_folder(path)]

@@ -2,12 +2,11 @@
 
 import math
 from dataclasses import dataclass
-from typing import Any, Protocol
 
 import torch
-from numpy.typing import NDArray
 
 from scaling.data.batches import evaluation_batches
+from scaling.data.packed import PackedSplit
 from scaling.model.decoder import Decoder
 
 
@@ -33,14 +32,6 @@ class Evaluation:
         }
 
 
-class TokenStream(Protocol):
-    """Text as tokens, an end-of-text token before each document and after the last."""
-
-    def tokens_array(self) -> NDArray[Any]:
-        """All of it."""
-        ...
-
-
 class Evaluator:
     """Evaluates a model of any number of members on one split, or a fixed prefix of it.
 
@@ -49,7 +40,7 @@ class Evaluator:
     """
 
     def __init__(
-        self, split: TokenStream, token_bytes: torch.Tensor, batch_size: int, limit: int | None
+        self, split: PackedSplit, token_bytes: torch.Tensor, batch_size: int, limit: int | None
     ) -> None:
         self.split, self.batch_size, self.limit = split, batch_size, limit
         self.token_bytes = token_bytes

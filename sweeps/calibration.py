@@ -19,6 +19,7 @@ SECONDS = 0.6  # of steps that are timed
 EVALUATING = 0.2  # seconds of an evaluation that is timed
 ENDING = 2.0  # seconds a run takes at its end (samples, figures, store), until one was measured
 STARTING = 4.0  # seconds until a worker is ready, until one was measured
+BUSY = 0.75  # processes that want a core, a core, in the last minute
 KEPT = 20  # endings that are remembered
 
 
@@ -83,9 +84,14 @@ def _measure(request: Measurement) -> Measured:
 
 
 class Calibration:
-    """What has been measured, by shape and machine; a file of the cache."""
+    """What has been measured, by shape and machine; a file of the cache.
+
+    On a machine that is busy with something else measurements hold for now, and are not kept.
+    """
 
     def __init__(self, cache: Path, machine: str) -> None:
+        self.load = os.getloadavg()[0] / (os.cpu_count() or 1)
+        self.busy = self.load > BUSY
         self._file = cache / "calibration.json"
         self._machine = machine
         self._known: dict[str, Any] = (
@@ -134,7 +140,8 @@ class Calibration:
         return hashlib.sha256(json.dumps(shape, sort_keys=True).encode()).hexdigest()[:24]
 
     def _write(self) -> None:
-        write_whole(self._file, json.dumps(self._known, indent=1))
+        if not self.busy:
+            write_whole(self._file, json.dumps(self._known, indent=1))
 
 
 def machine_name() -> str:

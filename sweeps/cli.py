@@ -11,7 +11,6 @@ from scaling.errors import UserError
 from sweeps.conduct import Request, conduct, plan_only
 from sweeps.progress import Board
 from sweeps.reading import Sweep, read_sweep, sweep_names
-from sweeps.showing import plan_json, plan_lines
 from sweeps.spec import SweepSpec
 from sweeps.status import status_lines
 
@@ -111,6 +110,8 @@ def plan(spec: str, fields: tuple[str, ...], **given: Any) -> None:
 
 
 def _show_plan(read: Sweep, request: Request, board: Board, as_json: bool) -> None:
+    from sweeps.showing import plan_json, plan_lines  # knows of data, and so of numpy
+
     planned = plan_only(read, request, board)
     board.clear()
     if as_json:

@@ -12,7 +12,7 @@ from scaling.errors import UserError
 from sweeps.ledger import Known, Ledger, all_done
 from sweeps.progress import Board
 from sweeps.reading import Sweep
-from sweeps.record import DriverLock, SweepRecord, digest_of, sweep_folder
+from sweeps.record import DriverLock, SweepRecord, digest_of, no_answer, sweep_folder
 from sweeps.result import Result, send_late
 from sweeps.wanted import Key, Wanted, check_space, select, wanted_runs
 
@@ -122,7 +122,10 @@ def look(ledger: Ledger, runs: Sequence[Wanted]) -> dict[Key, Known]:
     known = ledger.scan(keys)
     missing = [key for key in keys if key not in known or known[key].state != "done"]
     if missing and _is_there(ledger.uri):
-        ledger.ask_store(missing)
+        try:
+            ledger.ask_store(missing)
+        except Exception as error:  # a store can fail in any way
+            raise no_answer(ledger.uri, error) from None
         known = ledger.scan(keys)
     return known
 

@@ -57,8 +57,6 @@ class Driver:
         self.claims = Claims(ledger.runs)
         self.known: dict[Key, Known] = {}  # of all runs that are settled
         self.clock = Clock()
-        there = self.ledger.scan(run.key for run in self.source.runs())
-        self.known |= {key: known for key, known in there.items() if known.state in ENDED}
         self.stopped: str | None = None  # why, where it ended early
         self.signal: int | None = None
         self._queue: deque[Cohort] = deque()
@@ -76,7 +74,8 @@ class Driver:
         """Go on until every wanted run is settled, or something stops the sweep."""
         self.clock = Clock()
         there = self.ledger.scan(run.key for run in self.source.runs())
-        self.known |= {key: known for key, known in there.items() if known.state in ENDED}
+        ends = ENDED if self.source.judged else ("done",)  # a grid makes pruned runs whole
+        self.known |= {key: known for key, known in there.items() if known.state in ends}
         with Stop() as stop:
             while True:
                 if stop.requested and self.stopped is None:

@@ -50,6 +50,12 @@ def plan_sweep(
         say(f"timing {len(missing)} shape{'s' * (len(missing) > 1)} for the estimate")
         starting = measure_shapes(missing, executor, calibration, say)
     plan = make_plan(runs, known, sizes, cohorts, sweep.spec, machine, calibration)
+    if starting and calibration.busy:
+        note = (
+            f"the machine is busy ({calibration.load:.1f} processes a core): the time is what it"
+            " takes like this"
+        )
+        plan = replace(plan, warnings=[*plan.warnings, note])
     if repeats := _repeats(sweep):
         note = f"{repeats} runs of the grid equal others of it and are made once"
         plan = replace(plan, warnings=[note, *plan.warnings])

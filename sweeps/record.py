@@ -35,6 +35,12 @@ def digest_of(keys: Iterable[Key]) -> str:
     return hashlib.sha256(json.dumps(sorted(keys)).encode()).hexdigest()[:16]
 
 
+def no_answer(uri: str, error: Exception) -> UserError:
+    """What to tell of a store that fails."""
+    line = (str(error).splitlines() or [type(error).__name__])[0]
+    return UserError(f"the store {uri} does not answer: {line[:200]}")
+
+
 class DriverLock:
     """Held by the one driver that answers for a sweep; the system lets go when it dies."""
 
@@ -87,8 +93,7 @@ class SweepRecord:
             store = client(self.uri)
             experiment_id(store, self.experiment)
         except Exception as error:  # a store can fail in any way
-            line = (str(error).splitlines() or [type(error).__name__])[0]
-            raise UserError(f"the store {self.uri} does not answer: {line[:200]}.") from None
+            raise no_answer(self.uri, error) from None
         again = is_run_folder(self.path) and self.folder.read_record().uri == self.uri
         if again:
             self.folder.update(

@@ -103,7 +103,7 @@ def _cache(subject: Subject) -> tuple[bool, str]:
     caches = subject.model.new_caches(2)
     pieces = [subject.length // 2, 1, subject.length - subject.length // 2 - 1]
     with torch.no_grad():
-        steps = [subject.model(part, caches) for part in subject.ids.split(pieces, dim=-1)]
+        steps = [subject.model(part, caches) for part in torch.split(subject.ids, pieces, dim=-1)]
         full = subject.model(subject.ids)
     stored = sum(cache.bytes_per_token for cache in caches)
     return _close(torch.cat(steps, dim=2), full, f"{stored:,} bytes a token of a sequence")

@@ -46,11 +46,12 @@ def attend(
             q, k, v, is_causal=causal, scale=scale, enable_gqa=groups > 1
         )
     else:
+        # Torch's fused kernels take masks of two or four dimensions, and with them no groups.
         mask = _visible(length, keys, window, q.device)
         if slopes is not None:
-            mask = _bias(length, keys, slopes, q.dtype).masked_fill(~mask, float("-inf"))
+            mask = _bias(length, keys, slopes, q.dtype).masked_fill(~mask, float("-inf"))[None]
         out = F.scaled_dot_product_attention(
-            q, k, v, attn_mask=mask, scale=scale, enable_gqa=groups > 1
+            q, repeat(k, groups), repeat(v, groups), attn_mask=mask, scale=scale
         )
     return out.transpose(1, 2)
 
@@ -122,7 +123,7 @@ def _local(q: Tensor, k: Tensor, v: Tensor, scale: float, window: int) -> Tensor
         q.reshape(n, heads * chunks, window, -1),
         pairs(k),
         pairs(v),
-        attn_mask=seen.repeat(heads, 1, 1),
+        attn_mask=seen.repeat(heads, 1, 1)[None],
         scale=scale,
     )
     return out.reshape(n, heads, length, -1)

@@ -9,13 +9,17 @@ from subprocess import CompletedProcess
 
 from scaling.tracking.folder import run_folders
 from scaling.tracking.store import client, tracking_uri
+from sweeps.conduct import Request, plan_only
+from sweeps.progress import Board
+from sweeps.reading import Sweep
+from sweeps.showing import plan_json
 
 Tinyscale = Callable[..., CompletedProcess[str]]
 
 
 def test_two_by_two(write_sweep: Callable[..., Path], tinyscale: Tinyscale) -> None:
     grid = {"optimizer.lr": [0.001, 0.01]}
-    write_sweep(seeds=[1, 2], budget={"steps": 12}, grid=grid, question="Which rate?")
+    write_sweep(seeds=[1, 2], budget={"steps": 12}, grid=grid, workers=1)
     done = tinyscale("sweep", "s.yaml", "--no-timing")
     assert done.returncode == 0, done.stderr
     assert "4 of 4 runs done" in done.stdout
@@ -57,11 +61,9 @@ def test_two_by_two(write_sweep: Callable[..., Path], tinyscale: Tinyscale) -> N
     assert "no driver works on it" in status.stdout
 
 
-def test_the_plan_trains_nothing(write_sweep: Callable[..., Path], tinyscale: Tinyscale) -> None:
-    write_sweep(budget={"epochs": 6}, grid={"model.d_model": [16, 32]})
-    done = tinyscale("plan", "s.yaml", "--no-timing", "--json")
-    assert done.returncode == 0, done.stderr
-    plan = json.loads(done.stdout)
+def test_the_plan_trains_nothing(sweep_of: Callable[..., Sweep]) -> None:
+    sweep = sweep_of(budget={"epochs": 6}, grid={"model.d_model": [16, 32]})
+    plan = plan_json(plan_only(sweep, Request(measure=False), Board()).plan, price=None)
     assert [run["state"] for run in plan["runs"]] == ["missing", "missing"]
     assert {"parameters_total", "tokens", "flops", "memory_bytes"} <= plan["runs"][0].keys()
     told = " ".join(plan["warnings"])

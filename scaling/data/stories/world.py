@@ -240,8 +240,8 @@ PET_NAMES = tuple(
     Person(name, i % 2 == 0, "girl" if i % 2 == 0 else "boy")
     for i, name in enumerate(
         _words(
-            "Luna Spot Fluffy Rex Snowy Buddy Ginger Patch Princess Rocky Honey Scout Cookie Bingo "
-            "Pearl Biscuit Peaches Pepper Misty Smoky Sugar Sandy Goldie Ziggy Velvet Pickles "
+            "Luna Spot Fluffy Rex Snowy Buddy Ginger Patch Princess Rocky Honey Scout Cookie "
+            "Bingo Pearl Biscuit Peaches Pepper Misty Smoky Sugar Sandy Goldie Ziggy Velvet Pickles "
             "Cinnamon Waffles Bubbles Nibbles Pixie Tiger Muffin Bandit Clover Rusty"
         )
     )
