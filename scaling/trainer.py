@@ -283,7 +283,7 @@ class Trainer:
     def mean_tokens_per_second(self) -> float:
         """Tokens a second of each member over this session, without evaluation and saving."""
         seconds, tokens = self._measured
-        return tokens / seconds if seconds else math.nan
+        return tokens / seconds if tokens else math.nan
 
     # ------------------------------------------------------------ checkpoints
 

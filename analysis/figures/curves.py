@@ -124,7 +124,7 @@ def pareto_figure(table: pd.DataFrame, unit: Unit, folder: Path) -> Saved:
     names = list(dict.fromkeys(table["group"]))
     several = len(names) < len(table)  # where a group is one configuration its name says it
     for panel, cost in zip(axes, COSTS, strict=True):
-        known = table.dropna(subset=[cost.column])
+        known = table[table[cost.column] > 0]  # on a logarithmic axis; unknown is not above 0
         panel.set_xlabel(cost.label)
         if known.empty:
             panel.text(0.5, 0.5, "not recorded", transform=panel.transAxes, ha="center",

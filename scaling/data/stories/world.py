@@ -241,8 +241,8 @@ PET_NAMES = tuple(
     for i, name in enumerate(
         _words(
             "Luna Spot Fluffy Rex Snowy Buddy Ginger Patch Princess Rocky Honey Scout Cookie "
-            "Bingo Pearl Biscuit Peaches Pepper Misty Smoky Sugar Sandy Goldie Ziggy Velvet Pickles "
-            "Cinnamon Waffles Bubbles Nibbles Pixie Tiger Muffin Bandit Clover Rusty"
+            "Bingo Pearl Biscuit Peaches Pepper Misty Smoky Sugar Sandy Goldie Ziggy Velvet "
+            "Pickles Cinnamon Waffles Bubbles Nibbles Pixie Tiger Muffin Bandit Clover Rusty"
         )
     )
 )
