@@ -73,7 +73,7 @@ def run(place: Path) -> Run:
 
 def test_the_two_lines_are_there_and_ci_runs_them() -> None:
     lines = [line for line in commands() if line.startswith("python3 -m venv")]
-    script = (ROOT / ".ci" / "run").read_text().replace("install -q -e", "install -e")
+    script = (ROOT / ".ci" / "run").read_text()
     assert len(lines) == 2
     for line in lines:
         assert line in script

@@ -165,6 +165,14 @@ def test_accumulation_changes_nothing_but_rounding(tiny: Tiny) -> None:
     )
 
 
+def test_a_trained_models_loss_stays_above_the_corpus_floor(tiny: Tiny) -> None:
+    stories = ("--data.corpus.kind", "stories", "--data.corpus.documents", "200")
+    (result,) = run(tiny(*stories, "--evaluation.tokens", "all", "--budget.steps", "150"))
+    floor = float(result.folder.read_record().params["floor_nats_per_token"])
+    assert 0.15 < floor < 0.35  # of bytes: a third of a bit, times ln 2
+    assert floor < result.summary["best_val_loss"] < 4.5
+
+
 def test_kept_checkpoints(tiny: Tiny) -> None:
     (result,) = run(tiny("--checkpoint.every", "5", "--checkpoint.keep", "2"))
     checkpoints = Checkpoints(result.folder.path / "checkpoints")
