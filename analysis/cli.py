@@ -138,8 +138,9 @@ def _analyze_table(given: dict[str, Any], options: FitOptions) -> None:
 
 
 def _analyze_store(given: dict[str, Any], options: FitOptions) -> None:
+    from analysis.reporting import analyze_store
     from analysis.show import show_store
-    from analysis.study import Request, analyze_store
+    from analysis.study import Request
 
     selection = _selection(given)
     answer = analyze_store(
@@ -179,7 +180,8 @@ def compare(runs: tuple[str, ...], **given: Any) -> None:
     tinyscale compare baseline gqa mqa
     tinyscale compare --experiment width --group-by model.attention.kind
     """
-    from analysis.compare import Request, compare_store
+    from analysis.compare import Request
+    from analysis.reporting import compare_store
 
     selection = _selection(given, tuple(name for text in runs for name in text.split(",")))
     fields = tuple(field for text in given["group_by"] for field in text.split(","))

@@ -1,11 +1,10 @@
-"""What ``tinyscale compare`` does: groups of runs side by side, with tests and fronts."""
+"""Groups of runs side by side, with tests and fronts."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -128,60 +127,6 @@ def compare_runs(request: Request, say: Say) -> Comparison:
         unit,
         floor_of(runs),
     )
-
-
-def compare_store(request: Request, say: Say) -> dict[str, Any]:
-    """The whole: comparison, figures, report, files and the analysis run; answers what was found.
-
-    Raises:
-        UserError: the selection is wrong, or the folder cannot be written.
-    """
-    from analysis.report.compare import document, summary_table
-    from analysis.report.markdown import table as as_markdown
-    from analysis.report.writing import log_report, write_report
-    from analysis.study import plain
-
-    found = compare_runs(request, say)
-    say("drawing")
-    report = document(found, request)
-    answer: dict[str, Any] = {
-        "store": found.table.uri,
-        "selection": found.table.selection.describe(),
-        "unit": found.unit.name,
-        "group_by": list(found.fields),
-        "reference": found.reference,
-        "matched_by": found.matched,
-        "groups": _records(found.summary),
-        "tests": [asdict(one) for one in found.tests],
-        "equal_cost": [asdict(one) for one in found.equals],
-    }
-    tables = {
-        "summary_table.csv": found.summary,
-        "configurations.csv": found.configurations,
-        "runs.csv": plain(found.runs),
-        "runs_apart.csv": plain(found.table.apart),
-    }
-    path = write_report(report, request.out, {"comparison.json": answer}, tables)
-    text = as_markdown(summary_table(found)) + "\n"
-    (request.out / "summary_table.md").write_text(text, encoding="utf-8")
-    answer["report"] = str(path)
-    if request.log:
-        answer["mlflow_run_id"] = log_report(
-            found.table,
-            request.out,
-            kind="comparison",
-            metrics={"runs": len(found.runs), "groups": len(found.groups)},
-            say=say,
-        )
-    return answer
-
-
-def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
-    """Rows as plain data, with None for what is missing."""
-    return [
-        {str(key): None if value != value else value for key, value in row.items()}
-        for row in table.to_dict("records")
-    ]
 
 
 def _fields(runs: pd.DataFrame, design: Design, request: Request) -> tuple[str, ...]:

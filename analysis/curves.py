@@ -1,8 +1,8 @@
 """A run's curves: from the table it left as an artifact, else from the store's metric history.
 
-Columns made here, beside those of the run's own metrics: ``flops`` spent, ``seconds`` of training
-(tokens over tokens a second, so without evaluation and saving; since the first point where only
-the history is known) and ``weight_norm``, the norm of all weights.
+Columns made here, beside those of the run's own metrics: ``flops`` spent, ``seconds`` of wall time
+since the start (where a run has not recorded them, tokens over tokens a second, so without
+evaluation and saving) and ``weight_norm``, the norm of all weights.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ KEYS = (
     "grad_norm",
     "lr",
     "tokens",
+    "seconds",
     "tokens_per_second",
 )
 """What is asked of the history of a run that left no table."""
@@ -68,15 +69,21 @@ def _completed(frame: pd.DataFrame, run: Mapping[Any, Any]) -> pd.DataFrame:
         frame["tokens"] = frame["tokens"].fillna(frame["step"] * each)
     rate = run.get("flops_per_token")
     frame["flops"] = frame["tokens"] * (np.nan if rate is None else float(rate))
-    if "seconds" not in frame:
-        frame["seconds"] = _seconds(frame)
+    frame["seconds"] = _recorded(frame) if "seconds" in frame else _reckoned(frame)
     layers = [c for c in map(str, frame) if c.startswith("weight_norm/")]
     if layers:
         frame["weight_norm"] = np.sqrt((frame[layers] ** 2).sum(axis=1, min_count=1))
     return frame
 
 
-def _seconds(frame: pd.DataFrame) -> pd.Series:
+def _recorded(frame: pd.DataFrame) -> pd.Series:
+    """Wall time at every step, from that of the steps at which the training loss was logged."""
+    known = frame[frame["seconds"].notna()]
+    at, seconds = [0, *known["step"]], [0.0, *known["seconds"]]
+    return pd.Series(np.interp(frame["step"], at, seconds), index=frame.index)
+
+
+def _reckoned(frame: pd.DataFrame) -> pd.Series:
     """Seconds of training: each stretch of tokens at the speed that was measured over it."""
     if "tokens_per_second" not in frame:
         return pd.Series(np.nan, index=frame.index)

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
 PAGE = 1000  # runs a request
+ADAPTATION = "adaptation"  # the kind of run that is no training, but the adaptation of one
 
 
 @dataclass(frozen=True)
@@ -111,6 +112,42 @@ def read_runs(selection: Selection) -> RunTable:
         if runs[role].isna().all():
             raise UserError(f"No run has a parameter or metric {key!r} for {role}.")
     name = selection.experiment or str(runs["experiment"].iloc[0])
+    return RunTable(runs, apart, uri, name, selection)
+
+
+def read_adaptations(selection: Selection) -> RunTable | None:
+    """The finished adaptations of a selection, as `read_runs` has trainings; None without any."""
+    from mlflow.entities import ViewType
+
+    from scaling.tracking.store import client, tracking_uri
+
+    uri = tracking_uri(selection.store)
+    _exists(uri)
+    with _answers(uri):
+        store = client(uri)
+        experiments = {
+            one.experiment_id: one.name
+            for one in store.search_experiments(view_type=ViewType.ACTIVE_ONLY)
+        }
+    chosen = _experiments(selection, experiments, uri)
+    condition = f"tags.`tinyscale.kind` = '{ADAPTATION}'"
+    if selection.sweep is not None:
+        condition += f" AND tags.`tinyscale.sweep` = '{selection.sweep}'"
+    if selection.filter:
+        condition += f" AND {selection.filter}"
+    with _no_collection(), _answers(uri, selection.filter):
+        rows = [row_of(run, selection.columns) for run in _pages(store, chosen, condition)]
+    if not rows:
+        return None
+    frame = pd.DataFrame(rows).sort_values("started", kind="stable")
+    frame["why"] = frame["status"].map(lambda word: "" if word == "FINISHED" else word.lower())
+    again = (frame["why"] == "") & frame.duplicated(["identity", "seed", "why"], keep="last")
+    frame.loc[again, "why"] = "repeated later with the same config and seed"
+    runs = frame[frame["why"] == ""].drop(columns="why").reset_index(drop=True)
+    if runs.empty:
+        return None
+    apart = frame[frame["why"] != ""].reset_index(drop=True)
+    name = experiments[runs["experiment_id"].iloc[0]]
     return RunTable(runs, apart, uri, name, selection)
 
 

@@ -20,7 +20,7 @@ def show_store(answer: Mapping[str, Any]) -> str:
     """What ``analyze`` prints of a store: each law in a line or two, and what may be claimed."""
     lines = []
     question = None
-    for one in answer["fits"]:
+    for one in answer.get("fits", []):
         if one["question"] != question:
             question = one["question"]
             lines.append(f"\n{question.replace('-', ' ')}, {one['n_points']} runs")
@@ -33,8 +33,26 @@ def show_store(answer: Mapping[str, Any]) -> str:
         lines.append(f"  {one['form']} ({one['approach']}): {said}")
         if found:
             lines.append(f"    {one['may_claim']}")
-    lines += [""] + [f"{one['law']}: {one['sentence']}" for one in answer["floor_held"]]
+    held = answer.get("floor_held", [])
+    lines += [""] + [f"{one['law']}: {one['sentence']}" for one in held]
+    if "adaptation" in answer:
+        lines += ["", *_adaptation(answer["adaptation"])]
     return "\n".join(lines).strip()
+
+
+def _adaptation(found: Mapping[str, Any]) -> list[str]:
+    """The laws of adaptation that converged, and what self-edits bring."""
+    lines = [f"{found['adaptations']} adaptations"]
+    for law in found["laws"]:
+        signs = {"A": "B", "alpha": "b"} if law["outcome"] == "forgetting" else {"alpha": "a"}
+        said = ",  ".join(
+            f"{signs.get(name, name)} = {_number(value)}{_ends(law['ci'].get(name))}"
+            for name, value in law["params"].items()
+            if value is not None
+        )
+        who = f"{law['baseline']}, {law['method']}: {law['formula']}"
+        lines.append(f"  {who}: {said or law['status']}")
+    return [*lines, found["self_edits"]]
 
 
 def _fit(one: Mapping[str, Any]) -> str:

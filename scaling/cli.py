@@ -28,6 +28,7 @@ COMMANDS = {
     "ui": _Entry("scaling.commands.ui", "Open MLflow's UI on the store in use."),
     "sweep": _Entry("sweeps.cli", "Make every run a sweep wants and does not have."),
     "plan": _Entry("sweeps.cli", "Show every run a sweep wants, its size and time."),
+    "adapt": _Entry("sweeps.adapting.cli", "Adapt trained models to texts they have not seen."),
     "analyze": _Entry("analysis.cli", "Fit laws to runs or to a table."),
     "compare": _Entry("analysis.cli", "Hold groups of runs against each other."),
     "evaluate": _Entry("analysis.cli", "Judge a trained model on any split or text."),

@@ -15,15 +15,17 @@ from torch import Tensor
 from scaling.budget import ResolvedBudget
 from scaling.checkpoint import Checkpoints
 from scaling.config import RunConfig
-from scaling.data.batches import Batches
+from scaling.data.batches import Batches, placed
+from scaling.data.packed import PackedSplit
 from scaling.data.prepare import PreparedData
+from scaling.data.windows import Windows
 from scaling.errors import UserError
 from scaling.evaluation import Evaluation, Evaluator
 from scaling.model.decoder import Decoder
-from scaling.model.dropout import noise
 from scaling.model.memory import activation_bytes, weight_bytes
 from scaling.optim import Average, MemberOptimizers
 from scaling.runtime import Runtime, peak_flops
+from scaling.step import TrainingStep
 from scaling.tracking.folder import RunFolder
 
 TRAINING_PASSES = 3  # forward, and twice as much backward
@@ -66,12 +68,17 @@ class Cohort:
         if runtime.compile:
             for block in self.model.blocks:
                 block.compile(dynamic=False)
-        self.optimizers = MemberOptimizers(self.model, [config.optimizer for config in configs])
+        self.optimizers = MemberOptimizers(
+            self.model,
+            [config.optimizer for config in configs],
+            on_device=self.device.type == "cuda",
+        )
         memory = self.config.evaluation.ema
         self.average = None if memory is None else Average(self.optimizers.stacked, memory)
+        streams = {id(d): placed(d.train.tokens_array(), self.device) for d in self.data}
         self.batches = [
             Batches(
-                d.train.tokens_array(),
+                streams[id(d)],
                 c.data.context_length,
                 c.batch.size,
                 c.seed,
@@ -81,9 +88,18 @@ class Cohort:
         ]
         self.tokens_per_step = self.config.tokens_per_step
         self.training_flops_per_token = TRAINING_PASSES * self.model.flops_per_token()
+        self._evaluators: dict[str, Evaluator] = {}
         self._resolve_budgets()
         size = self.config.batch.micro_size
         self.micro_size = self._fitting_micro_size() if size == "auto" else size
+        self.step = TrainingStep(
+            self.model,
+            self.optimizers,
+            self.average,
+            Windows(self.batches, self.device),
+            seeds=[config.seed for config in configs],
+            micro_size=self.micro_size,
+        )
 
     def with_configs(self, configs: Sequence[RunConfig]) -> "Cohort":
         """The same models, data and optimizers, as runs of other schedules and budgets."""
@@ -121,29 +137,17 @@ class Cohort:
             d for d in range(1, size + 1) if size % d == 0 and (d == 1 or d * each < free / 2)
         )
 
-    # ------------------------------------------------------------ the step
-
-    def batch(self, step: int) -> tuple[Tensor, Tensor]:
-        """Inputs and targets of a step, `[M, B, T]`: a function of each member's seed and step."""
-        parts = [batches.batch(step) for batches in self.batches]
-        inputs, targets = zip(*parts, strict=True)
-        return torch.stack(inputs), torch.stack(targets)
-
-    def dropout_keys(self, step: int, first_row: int, rows: int) -> Tensor | None:
-        """What decides which channels fall in a micro-batch of a step; None without dropout."""
-        if not self.config.model.dropout:
-            return None
-        seeds = [config.seed for config in self.configs]
-        return noise(seeds, step, first_row, rows, self.device)
-
     # ------------------------------------------------------------ judgement
 
     @cached_property
     def _token_bytes(self) -> Tensor:
         return torch.from_numpy(self.data[0].tokenizer.token_bytes()).long()
 
-    def _evaluator(self, split: Any, limit: int | None) -> Evaluator:
-        return Evaluator(split, self._token_bytes, 2 * self.micro_size, limit)
+    def _evaluator(self, split: PackedSplit, limit: int | None) -> Evaluator:
+        if split.name not in self._evaluators:
+            rows = 2 * self.micro_size
+            self._evaluators[split.name] = Evaluator(split, self._token_bytes, rows, limit)
+        return self._evaluators[split.name]
 
     def validate(self) -> list[Evaluation]:
         """Each member's loss on the validation split (or the config's prefix of it)."""
@@ -232,6 +236,7 @@ class Cohort:
                     tensor.copy_(before)
             for member, state in zip(self.optimizers.members, optimizers, strict=True):
                 member.load_state_dict(state)
+            self.step.forget()
 
     def _tensors(self) -> list[Tensor]:
         averages = [] if self.average is None else self.average.averages
@@ -247,6 +252,7 @@ class Cohort:
         for name, parameter in self.model.named_parameters():
             parameter[k].copy_(weights[name])
         self.optimizers.members[k].load_state_dict(checkpoint.load_optimizer())
+        self.step.forget()
         if self.average is not None:
             averages = checkpoint.load_average()
             for name, average in zip(self.optimizers.names, self.average.averages, strict=True):

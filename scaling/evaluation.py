@@ -2,12 +2,15 @@
 
 import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 
-from scaling.data.batches import evaluation_batches
+from scaling.data.batches import Tokens, evaluation_batches, placed
 from scaling.data.packed import PackedSplit
 from scaling.model.decoder import Decoder
+
+_PIECE = 1 << 24  # tokens whose bytes are counted at a time
 
 
 @dataclass(frozen=True)
@@ -44,22 +47,36 @@ class Evaluator:
     ) -> None:
         self.split, self.batch_size, self.limit = split, batch_size, limit
         self.token_bytes = token_bytes
+        self._stream: tuple[torch.device, Tokens | torch.Tensor] | None = None
 
     @torch.no_grad()
     def __call__(self, model: Decoder) -> list[Evaluation]:
         """The evaluation of each member."""
         device = model.embedding.weight.device
         total = torch.zeros(model.members, dtype=torch.float64, device=device)
-        tokens = covered = 0
         batches = evaluation_batches(
-            self.split.tokens_array(), model.context_length, self.batch_size, device, self.limit
+            self._tokens_on(device), model.context_length, self.batch_size, device, self.limit
         )
         for inputs, targets in batches:
             shape = (model.members, *inputs.shape)
             total += model.loss(inputs.expand(shape), targets.expand(shape)).double()
-            counted = targets[targets >= 0]
-            tokens += counted.numel()
-            covered += int(self.token_bytes[counted.cpu()].sum())
+        tokens, covered = self._predicted
         losses = (total / tokens).tolist()
         scale = tokens / covered / math.log(2)
         return [Evaluation(loss, loss * scale, tokens) for loss in losses]
+
+    def _tokens_on(self, device: torch.device) -> Tokens | torch.Tensor:
+        """The split, on a device that has room for it moved there once."""
+        if self._stream is None or self._stream[0] != device:
+            self._stream = device, placed(self.split.tokens_array(), device)
+        return self._stream[1]
+
+    @cached_property
+    def _predicted(self) -> tuple[int, int]:
+        """How many tokens are predicted, and how many bytes they stand for."""
+        stream = self.split.tokens_array()
+        count = len(stream) - 1 if self.limit is None else min(self.limit, len(stream) - 1)
+        each = self.token_bytes.numpy()
+        parts = range(1, count + 1, _PIECE)
+        covered = sum(int(each[stream[i : min(i + _PIECE, count + 1)]].sum()) for i in parts)
+        return count, covered

@@ -78,12 +78,12 @@ def read_yaml(path: Path) -> Tree:
         mark = getattr(error, "problem_mark", None)
         where = f" at line {mark.line + 1}" if mark else ""
         problem = getattr(error, "problem", None) or "it cannot be parsed"
-        raise UserError(f"{_shown(path)}: not valid YAML{where}: {problem}.") from None
+        raise UserError(f"{shown(path)}: not valid YAML{where}: {problem}.") from None
     except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{_shown(path)}: cannot be read: {error}.") from None
+        raise UserError(f"{shown(path)}: cannot be read: {error}.") from None
     if not isinstance(tree, dict):
         raise UserError(
-            f"{_shown(path)}: a config is a mapping of fields, this is {_kind_of(tree)}."
+            f"{shown(path)}: a config is a mapping of fields, this is {_kind_of(tree)}."
         )
     return tree
 
@@ -161,7 +161,7 @@ def _keep_shared(base: Tree, path: tuple[str, ...], kind: object, trail: Trail) 
 
 def _read(path: Path, seen: tuple[Path, ...]) -> tuple[Tree, Trail]:
     if path in seen:
-        raise UserError(f"{_shown(path)}: extends itself, by way of {_shown(seen[-1])}.")
+        raise UserError(f"{shown(path)}: extends itself, by way of {shown(seen[-1])}.")
     own = read_yaml(path)
     parent = own.pop("extends", None)
     if parent is None:
@@ -170,8 +170,8 @@ def _read(path: Path, seen: tuple[Path, ...]) -> tuple[Tree, Trail]:
     elif isinstance(parent, str):
         tree, trail = _read(_find(parent, path), (*seen, path))
     else:
-        raise UserError(f"{_shown(path)}: extends names one config, this is {_kind_of(parent)}.")
-    merge(tree, own, trail, _shown(path))
+        raise UserError(f"{shown(path)}: extends names one config, this is {_kind_of(parent)}.")
+    merge(tree, own, trail, shown(path))
     if "name" not in own:
         tree["name"] = path.stem
     return tree, trail
@@ -188,7 +188,7 @@ def _find(name: str, asked_by: Path | None) -> Path:
     shipped = recipe_folder() / f"{given.stem if given.parent == Path('configs') else name}.yaml"
     if shipped.is_file():
         return shipped.resolve()
-    asker = f"{_shown(asked_by)}: extends: " if asked_by else ""
+    asker = f"{shown(asked_by)}: extends: " if asked_by else ""
     if given.suffix in (".yaml", ".yml") or len(given.parts) > 1:
         raise UserError(f"{asker}there is no file {name}.")
     close = nearest(name, recipe_names())
@@ -196,7 +196,7 @@ def _find(name: str, asked_by: Path | None) -> Path:
     raise UserError(f"{asker}there is no config called {name}; {hint}")
 
 
-def _shown(path: Path) -> str:
+def shown(path: Path) -> str:
     """A path as a person would type it from here."""
     here = Path.cwd()
     return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)

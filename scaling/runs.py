@@ -14,7 +14,7 @@ from scaling.recipes import read_yaml
 from scaling.runtime import Runtime
 from scaling.schema import nearest
 from scaling.tracking.folder import RunFolder, is_run_folder, run_folders
-from scaling.tracking.store import Sent
+from scaling.tracking.sent import Sent
 
 
 def find_run(text: str, runs: Path = Path("runs")) -> RunFolder:

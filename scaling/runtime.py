@@ -14,6 +14,8 @@ import torch
 from scaling.config import RuntimeConfig
 from scaling.errors import UserError
 
+SHAPES = 4096  # compiled ones of a process at most
+
 
 @dataclass(frozen=True)
 class Runtime:
@@ -54,6 +56,13 @@ def resolve(config: RuntimeConfig) -> Runtime:
     # On a CPU our own kernels are as fast as compiled ones at these sizes (docs/LOG.md), and
     # compiling costs tens of seconds and needs a compiler.
     compiled = device.type == "cuda" if config.compile == "auto" else config.compile
+    if compiled:
+        # A sweep's worker compiles each shape once, all of its life; by default torch stops
+        # compiling, and runs slowly without a word, from the fifth shape on.
+        from torch import _dynamo
+
+        _dynamo.config.recompile_limit = SHAPES
+        _dynamo.config.accumulated_recompile_limit = SHAPES
     return Runtime(device, torch.bfloat16 if bf16 else torch.float32, compiled)
 
 

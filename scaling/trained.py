@@ -14,7 +14,7 @@ from scaling.model.decoder import Decoder
 from scaling.runs import find_run, load_model, read_config
 from scaling.runtime import Runtime
 from scaling.tracking.folder import RunFolder
-from scaling.tracking.store import Sent
+from scaling.tracking.sent import Sent
 
 
 @dataclass(frozen=True)

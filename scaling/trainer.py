@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable, Sequence
 
 import torch
-from torch import Tensor
 
 from scaling.branches import Branch, branches_of
 from scaling.budget import in_steps
@@ -83,10 +82,9 @@ class Trainer:
             if stop.requested:
                 self._save()
                 break
-            norms = self._train_step()
-            self.step += 1
+            self.train_step()
             if self.step % self.log_every == 0 or self.step == self.total:
-                self._log(norms)
+                self._log()
                 self.progress(self)
 
     def _branch(self, branch: Branch, stop: Stop) -> None:
@@ -112,35 +110,24 @@ class Trainer:
             every is not None and self.step % every == 0 and self.total - self.step >= every // 2
         )
 
-    def _train_step(self) -> Tensor:
-        """One optimizer step of all members; returns the gradients' norms, `[M, P]`."""
+    def train_step(self) -> None:
+        """One optimizer step of all members, without waiting for a device."""
         cohort = self.cohort
-        inputs, targets = cohort.batch(self.step)
-        size, rows = cohort.micro_size, inputs.shape[1]
-        for start in range(0, rows, size):
-            part = slice(start, start + size)
-            keys = cohort.dropout_keys(self.step, start, size)
-            result = cohort.model.training_loss(inputs[:, part], targets[:, part], keys)
-            minimised = result.loss if result.penalty is None else result.loss + result.penalty
-            (minimised / cohort.tokens_per_step).sum().backward()  # type: ignore[no-untyped-call]
-            self.loss_sum += result.loss.detach() / cohort.tokens_per_step
-            if result.figures is not None:
-                self.figure_sum += result.figures * (size / rows)
-        self.loss_steps += 1
-        norms = cohort.optimizers.clip()
-        cohort.optimizers.step(
-            [lr_factor(config.schedule, self.step, self.total) for config in cohort.configs]
+        cohort.step(
+            self.step,
+            [lr_factor(config.schedule, self.step, self.total) for config in cohort.configs],
         )
-        cohort.optimizers.zero_grad()
-        if cohort.average is not None:
-            cohort.average.update(self.step)
-        return norms
+        self.loss_sum += cohort.step.loss
+        self.figure_sum += cohort.step.figures
+        self.loss_steps += 1
+        self.step += 1
 
     # ------------------------------------------------------------ what is recorded
 
-    def _log(self, norms: Tensor) -> None:
+    def _log(self) -> None:
         """Record the mean loss since the last time, and what goes with it, in one transfer."""
         cohort, step = self.cohort, self.step
+        norms = cohort.step.norms
         total_norm = torch.linalg.vector_norm(norms, dim=1)
         figures = torch.stack([self.loss_sum / self.loss_steps, total_norm.double()]).tolist()
         losses, grad_norms = figures
@@ -172,6 +159,7 @@ class Trainer:
                     "grad_norm": grad_norms[k],
                     "lr": rate,
                     "tokens": step * cohort.tokens_per_step,
+                    "seconds": self.wall_seconds,
                     "tokens_per_second": self.tokens_per_second,
                     "mfu": cohort.mfu(self.tokens_per_second),
                     **dict(zip(self.figure_names, reported[k], strict=True)),

@@ -16,6 +16,7 @@ from scaling.checkpoint import Checkpoints
 from scaling.cohort import Cohort
 from scaling.config import DataConfig, RunConfig
 from scaling.data.cache import default_cache
+from scaling.data.content import with_content
 from scaling.data.prepare import PreparedData, prepare
 from scaling.errors import UserError
 from scaling.runs import load_model, read_config
@@ -52,7 +53,7 @@ def train(
 
     `tags` are further tags of each run; `begun` hears the run folders once they are made.
     """
-    cohort = _cohort(configs, say)
+    cohort = _cohort([with_content(config) for config in configs], say)
     # MLflow's launcher has made a run for this process: the first of ours is that one.
     claimed = [os.environ.pop("MLFLOW_RUN_ID", None), *[None] * (len(configs) - 1)]
     folders = _new_runs(cohort, tags or [{} for _ in configs], claimed)

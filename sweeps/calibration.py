@@ -1,90 +1,28 @@
-"""Seconds a run will take: measured for its shape on this machine, once, and remembered."""
+"""What ways of training shapes cost on this machine: measured once, and remembered."""
 
 import hashlib
 import json
 import os
-import shutil
-import tempfile
-import time
+from collections.abc import Sequence
 from dataclasses import asdict
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 from scaling.budget import in_steps
-from scaling.config import RunConfig
+from scaling.config import RunConfig, WarmupStableDecay
 from scaling.tracking.folder import write_whole
-from sweeps.job import Costs, Measured, Measurement
+from sweeps.job import Costs
+from sweeps.machine import Way
 
-SECONDS = 0.6  # of steps that are timed
-EVALUATING = 0.2  # seconds of an evaluation that is timed
 ENDING = 2.0  # seconds a run takes at its end (samples, figures, store), until one was measured
 STARTING = 4.0  # seconds until a worker is ready, until one was measured
 BUSY = 0.75  # processes that want a core, a core, in the last minute
 KEPT = 20  # endings that are remembered
 
 
-def measure(request: Measurement) -> Measured:
-    """Time a shape in this process: set-up, steps, an evaluation, a save."""
-    try:
-        return _measure(request)
-    except Exception as error:  # an estimate less; the run itself will tell what is wrong
-        return Measured(request.number, None, error=f"{type(error).__name__}: {error}")
-
-
-def _measure(request: Measurement) -> Measured:
-    from scaling.cohort import Cohort
-    from scaling.data.cache import default_cache
-    from scaling.data.prepare import prepare
-    from scaling.evaluation import Evaluator
-    from scaling.runtime import device_name, resolve
-    from scaling.tracking.folder import RunFolder
-    from scaling.trainer import Trainer
-
-    config = request.config
-    started = time.perf_counter()
-    runtime = resolve(config.runtime)
-    data = prepare(config.data)
-    configs = [config.model_copy(update={"seed": k}) for k in range(request.members)]
-    cohort = Cohort(configs, [data] * request.members, runtime, default_cache())
-    trainer = Trainer(cohort, [], lambda _: None)
-    setup = time.perf_counter() - started
-
-    def step() -> None:
-        float(trainer._train_step().sum())  # waits for a GPU as well
-        trainer.step += 1
-
-    for _ in range(2):  # the first ones compile and allocate
-        step()
-    started, steps = time.perf_counter(), 0
-    while time.perf_counter() - started < SECONDS or steps < 3:
-        step()
-        steps += 1
-    seconds_a_step = (time.perf_counter() - started) / steps
-
-    # An evaluation computes whole batches, so that whole batches are timed.
-    batch = 2 * cohort.micro_size * config.data.context_length
-    a_batch = seconds_a_step * batch / cohort.tokens_per_step / 3  # forward is a third
-    limit = min(batch * max(1, round(EVALUATING / a_batch)), data.validation.tokens - 1)
-    evaluator = Evaluator(data.validation, cohort._token_bytes, 2 * cohort.micro_size, limit)
-    evaluator(cohort.model)
-    started = time.perf_counter()
-    evaluator(cohort.model)
-    seconds_a_token = (time.perf_counter() - started) / (-(-limit // batch) * batch)
-
-    place = Path(tempfile.mkdtemp(prefix="tinyscale-"))
-    try:
-        started = time.perf_counter()
-        for k in range(request.members):
-            cohort.save(k, RunFolder(place / str(k)), 1, {}, best=False, keep=None)
-        save = time.perf_counter() - started
-    finally:
-        shutil.rmtree(place)
-    costs = Costs(setup, seconds_a_step, seconds_a_token, save)
-    return Measured(request.number, costs, device_name(runtime.device))
-
-
 class Calibration:
-    """What has been measured, by shape and machine; a file of the cache.
+    """What has been measured, by shape, way and machine; a file of the cache.
 
     On a machine that is busy with something else measurements hold for now, and are not kept.
     """
@@ -98,14 +36,35 @@ class Calibration:
             json.loads(self._file.read_text()) if self._file.exists() else {}
         )
 
-    def costs(self, config: RunConfig, members: int, threads: int) -> Costs | None:
-        """The costs of a shape, if they have been measured."""
-        found = self._known.get(self._key(config, members, threads))
-        return Costs(**found) if found else None
+    def ways(self, config: RunConfig) -> dict[Way, Costs]:
+        """The ways of training this shape that have been timed, and what they cost."""
+        found = self._known.get(self._shape(config), {})
+        return {
+            Way(*map(int, name.split("x"))): Costs(**costs)
+            for name, costs in sorted(found.items())
+        }
 
-    def note(self, config: RunConfig, members: int, threads: int, costs: Costs) -> None:
-        """Remember measured costs."""
-        self._known[self._key(config, members, threads)] = asdict(costs)
+    def costs(self, config: RunConfig, way: Way) -> Costs | None:
+        """The costs of a way: as timed, or between and beyond what was timed with its threads."""
+        timed = self.ways(config)
+        if way in timed:
+            return timed[way]
+        alike = sorted(other for other in timed if other.threads == way.threads)
+        if not alike:
+            return None
+        below = [other for other in alike if other.members < way.members]
+        above = [other for other in alike if other.members > way.members]
+        if not (below and above):
+            near = below[-1] if below else above[0]
+            return timed[near].times(way.members / near.members)
+        low, high = below[-1], above[0]
+        share = (way.members - low.members) / (high.members - low.members)
+        return _mean([timed[low], timed[high]], [1 - share, share])
+
+    def note(self, config: RunConfig, way: Way, costs: Sequence[Costs]) -> None:
+        """Remember what the processes that timed a way side by side found."""
+        known = self._known.setdefault(self._shape(config), {})
+        known[f"{way.members}x{way.threads}"] = asdict(_mean(costs, [1 / len(costs)] * len(costs)))
         self._write()
 
     @property
@@ -130,18 +89,39 @@ class Calibration:
         self._known[f"starting {self._machine}"] = seconds
         self._write()
 
-    def _key(self, config: RunConfig, members: int, threads: int) -> str:
-        shape = config.model_dump(mode="json", include={"model", "data", "batch", "runtime"})
-        for field in ("fraction", "max_documents"):
-            shape["data"].pop(field, None)
-        shape |= {"optimizer": config.optimizer.kind, "members": members, "threads": threads}
-        shape["evaluation"] = config.evaluation.model_dump(exclude={"every", "tokens", "prompts"})
-        shape["machine"] = self._machine
-        return hashlib.sha256(json.dumps(shape, sort_keys=True).encode()).hexdigest()[:24]
+    def _shape(self, config: RunConfig) -> str:
+        return f"shape {_shape_hash(config)} {self._machine}"
 
     def _write(self) -> None:
         if not self.busy:
             write_whole(self._file, json.dumps(self._known, indent=1))
+
+
+@lru_cache(maxsize=4096)
+def _shape_hash(config: RunConfig) -> str:
+    shape = config.model_dump(mode="json", include={"model", "data", "batch", "runtime"})
+    for field in ("fraction", "max_documents"):
+        shape["data"].pop(field, None)
+    shape["optimizer"] = config.optimizer.kind
+    shape["evaluation"] = config.evaluation.model_dump(exclude={"every", "tokens", "prompts"})
+    return hashlib.sha256(json.dumps(shape, sort_keys=True).encode()).hexdigest()[:24]
+
+
+def _mean(costs: Sequence[Costs], weights: Sequence[float]) -> Costs:
+    """The mean by weights that sum to one."""
+
+    def mean(values: Sequence[float]) -> float:
+        return sum(weight * value for weight, value in zip(weights, values, strict=True))
+
+    peaks = [c.peak for c in costs if c.peak is not None]
+    return Costs(
+        setup=mean([c.setup for c in costs]),
+        step=mean([c.step for c in costs]),
+        eval_token=mean([c.eval_token for c in costs]),
+        save=mean([c.save for c in costs]),
+        measuring=mean([c.measuring for c in costs]),
+        peak=round(mean(peaks)) if len(peaks) == len(costs) else None,
+    )
 
 
 def machine_name() -> str:
@@ -156,18 +136,43 @@ def machine_name() -> str:
 
 
 def training_seconds(config: RunConfig, steps: int, costs: Costs, eval_tokens: int) -> float:
-    """Seconds in the trainer's loop of a cohort with these costs."""
-    evaluations = _times(in_steps(config.evaluation.every, steps), steps)
-    saves = evaluations | _times(in_steps(config.checkpoint.save_every, steps), steps)
-    saves |= _times(in_steps(config.checkpoint.every, steps), steps)
+    """Seconds in the trainer's loop of a cohort with these costs, in that of its branches too."""
+    stretches = [(0, steps), *branches(config, steps)]
+    # A branch is saved before it begins, too.
+    return (len(stretches) - 1) * costs.save + sum(
+        _loop_seconds(config, first, last, costs, eval_tokens) for first, last in stretches
+    )
+
+
+def branches(config: RunConfig, steps: int) -> list[tuple[int, int]]:
+    """Where each branch of a run of so many steps begins its decay, and where it ends."""
+    schedule = config.schedule
+    if not isinstance(schedule, WarmupStableDecay):
+        return []
+    from scaling.optim import decay_steps
+
+    ends = [round(share * steps) for share in schedule.branches]
+    return [(end - decay_steps(schedule.decay, end), end) for end in ends]
+
+
+def _loop_seconds(
+    config: RunConfig, first: int, last: int, costs: Costs, eval_tokens: int
+) -> float:
+    """Seconds from step `first` to `last`, the end."""
+    evaluations = _due(in_steps(config.evaluation.every, last), first, last)
+    saves = evaluations | _due(in_steps(config.checkpoint.save_every, last), first, last)
+    saves |= _due(in_steps(config.checkpoint.every, last), first, last)
+    passes = 1 if config.evaluation.ema is None else 2  # the averaged weights are judged too
     return (
-        steps * costs.step
-        + len(evaluations) * eval_tokens * costs.eval_token
+        (last - first) * costs.step
+        + len(evaluations) * passes * eval_tokens * costs.eval_token
         + len(saves) * costs.save
     )
 
 
-def _times(every: int | None, total: int) -> set[int]:
-    """The steps at which something is done that the trainer does `every` so many."""
+def _due(every: int | None, first: int, total: int) -> set[int]:
+    """The steps from `first` on at which something is done that the trainer does `every` so
+    many."""
     between = range(every, total, every) if every else range(0)
-    return {0, total, *[s for s in between if every and total - s >= every // 2]}
+    steps = {0, total, *[s for s in between if every and total - s >= every // 2]}
+    return {step for step in steps if step >= first}

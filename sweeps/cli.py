@@ -82,7 +82,7 @@ def sweep(
     read = _read(spec, fields, given)
     request = _request(given, join=join, storage=storage)
     if status:
-        for line in status_lines(read, list(request.only)):
+        for line in status_lines(read, request):
             click.echo(line)
         return
     board = Board()

@@ -3,8 +3,9 @@
 import time
 from dataclasses import dataclass, field
 
-from sweeps.cohorts import Cohort
+from sweeps.cohorts import Program
 from sweeps.job import Ended
+from sweeps.wanted import Run
 
 
 @dataclass
@@ -14,7 +15,7 @@ class Clock:
     started: float = field(default_factory=time.time)
     ended: float = 0.0
     starting: float = 0.0  # of workers, until they were ready
-    jobs: list[tuple[Ended, Cohort]] = field(default_factory=list)
+    jobs: list[tuple[Ended, Program[Run]]] = field(default_factory=list)
 
     @property
     def wall(self) -> float:

@@ -7,21 +7,28 @@ from typing import Any
 import psutil
 
 from scaling.tracking.folder import write_whole
+from sweeps.cohorts import Cohort
 from sweeps.driver import Driver
 from sweeps.leaderboard import groups, write_table
 from sweeps.ledger import all_done
 from sweeps.pictures import write_search
 from sweeps.planning import Planned
+from sweeps.reading import Sweep
 from sweeps.record import SweepRecord, digest_of
 from sweeps.result import Result, send_late
 from sweeps.search import SearchSource
 from sweeps.showing import plan_rows
 from sweeps.source import Source
 from sweeps.summary import NAME, conclude, outcome_lines
+from sweeps.wanted import Wanted
 
 
 def close_sweep(
-    record: SweepRecord, source: Source, driver: Driver, planned: Planned, owner: bool
+    record: SweepRecord[Sweep],
+    source: Source[Wanted],
+    driver: Driver[Wanted],
+    planned: Planned,
+    owner: bool,
 ) -> Result:
     """Write what came of the sweep, end its record, and say what there is to say."""
     runs = source.runs()
@@ -56,7 +63,7 @@ def close_sweep(
     return Result(summary, lines, code)
 
 
-def _with_overhead(times: dict[str, Any] | None, driver: Driver) -> dict[str, Any] | None:
+def _with_overhead(times: dict[str, Any] | None, driver: Driver[Wanted]) -> dict[str, Any] | None:
     """The share of the command's time in which neither a job ran nor a worker started.
 
     Before the first job, between the jobs of each worker, and after the last one.
@@ -81,14 +88,15 @@ def _with_overhead(times: dict[str, Any] | None, driver: Driver) -> dict[str, An
     }
 
 
-def _remember(driver: Driver, planned: Planned) -> None:
+def _remember(driver: Driver[Wanted], planned: Planned) -> None:
     """What runs took besides their training, for the next estimate."""
     endings = []
     for job, cohort in driver.clock.jobs:
-        config, members = cohort.runs[0].config, len(cohort.runs)
-        costs = planned.calibration.costs(config, members, cohort.threads)
+        assert isinstance(cohort, Cohort)
+        calibration, members = planned.advisor.calibration, len(cohort.runs)
+        costs = calibration.costs(cohort.config, cohort.way)
         if costs is not None and all(outcome.end == "finished" for outcome in job.outcomes):
             tested = cohort.size.test_tokens * costs.eval_token
             endings.append(max(0.0, job.seconds - job.training - costs.setup - tested) / members)
     if endings:
-        planned.calibration.note_endings(endings)
+        planned.advisor.calibration.note_endings(endings)

@@ -1,23 +1,61 @@
-"""Which runs train together: of one shape, at one step, so many that no worker idles."""
+"""Which runs can train together, and how they are split into programs."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
+from scaling.config import RunConfig
 from sweeps.ledger import Known
-from sweeps.machine import Advice, Machine, advise
+from sweeps.machine import Way
 from sweeps.sizes import Size, size_of
-from sweeps.spec import SweepSpec
-from sweeps.wanted import Wanted
+from sweeps.wanted import Run, Wanted
+
+R_co = TypeVar("R_co", bound=Run, covariant=True)
 
 
 @dataclass(frozen=True)
-class Cohort:
-    """Runs that train as one program."""
+class Program(Generic[R_co]):
+    """Runs that are made together, by one worker."""
+
+    runs: tuple[R_co, ...]
+    known: tuple[Known | None, ...]  # the half-done run that each goes on from
+    threads: int
+
+
+@dataclass(frozen=True)
+class Group:
+    """Runs of one shape that stand at one step: any of them can train as one program."""
 
     runs: tuple[Wanted, ...]
     known: tuple[Known | None, ...]  # the half-done run that each goes on from
     size: Size  # of the first; shape and steps are the same in all
-    threads: int
+
+    @property
+    def config(self) -> RunConfig:
+        """Of the first."""
+        return self.runs[0].config
+
+
+@dataclass(frozen=True)
+class Cohort(Program[Wanted]):
+    """Runs that train as one program."""
+
+    size: Size
+
+    @property
+    def config(self) -> RunConfig:
+        """Of the first."""
+        return self.runs[0].config
+
+    @property
+    def way(self) -> Way:
+        """How these train."""
+        return Way(len(self.runs), self.threads)
+
+    @property
+    def begun(self) -> int:
+        """Steps that are done."""
+        return (self.known[0].step or 0) if self.known[0] else 0
 
     @property
     def work(self) -> float:
@@ -25,41 +63,29 @@ class Cohort:
         return len(self.runs) * self.size.budget.flops
 
 
-def form(
-    todo: Sequence[tuple[Wanted, Known | None]],
-    machine: Machine,
-    spec: SweepSpec,
-    *,
-    alone: bool = False,
-) -> list[Cohort]:
-    """The runs in cohorts, half-done ones first, then the longest.
-
-    `alone`: each by itself, where runs may be pruned: a pruned member of a program frees nothing.
-    """
-    workers = machine.workers if spec.workers == "auto" else min(spec.workers, machine.workers)
-    groups: dict[tuple[str, bool, int | None, int], list[tuple[Wanted, Known | None]]] = {}
+def group(todo: Sequence[tuple[Wanted, Known | None]]) -> list[Group]:
+    """The runs by what can train together."""
+    found: dict[tuple[str, bool, int | None, int], list[tuple[Wanted, Known | None]]] = {}
     for run, known in todo:
         begun = known is not None and known.folder is not None
         step = known.step if known is not None else None
         steps = size_of(run.config).budget.steps
-        groups.setdefault((run.config.cohort_key, begun, step, steps), []).append((run, known))
-    advised = {key: _advice(group[0][0], machine, spec) for key, group in groups.items()}
-    # A second job for every worker evens out what is left at the end; one worker needs none.
-    most = len(todo) if workers == 1 else max(1, len(todo) // (2 * workers))
+        found.setdefault((run.config.cohort_key, begun, step, steps), []).append((run, known))
+    groups = []
+    for pairs in found.values():
+        runs, known_runs = zip(*pairs, strict=True)
+        groups.append(Group(runs, known_runs, size_of(runs[0].config)))
+    return groups
+
+
+def split(groups: Sequence[Group], ways: Sequence[Way]) -> list[Cohort]:
+    """Each group in even parts of at most its way's members: half-done ones first, then the
+    longest."""
     cohorts = []
-    for key, group in groups.items():
-        advice = advised[key]
-        limit = 1 if alone else min(advice.members, most)
-        parts = -(-len(group) // limit)
+    for one, way in zip(groups, ways, strict=True):
+        count = len(one.runs)
+        parts = -(-count // way.members)
         for k in range(parts):
-            part = group[k * len(group) // parts : (k + 1) * len(group) // parts]
-            runs, known_runs = zip(*part, strict=True)
-            cohorts.append(Cohort(runs, known_runs, size_of(runs[0].config), advice.threads))
+            part = slice(k * count // parts, (k + 1) * count // parts)
+            cohorts.append(Cohort(one.runs[part], one.known[part], way.threads, one.size))
     return sorted(cohorts, key=lambda c: (c.known[0] is None, -c.threads, -c.work))
-
-
-def _advice(run: Wanted, machine: Machine, spec: SweepSpec) -> Advice:
-    advice = advise(run.config, size_of(run.config).bytes_of(run.config), machine)
-    if spec.cohort == "auto":
-        return advice
-    return Advice(advice.threads, spec.cohort)

@@ -14,9 +14,10 @@ from sweeps.progress import Board
 from sweeps.reading import Sweep
 from sweeps.record import DriverLock, SweepRecord, digest_of, no_answer, sweep_folder
 from sweeps.result import Result, send_late
-from sweeps.wanted import Key, Wanted, check_space, select, wanted_runs
+from sweeps.wanted import Key, Run, Wanted, check_space, select, wanted_runs
 
 if TYPE_CHECKING:
+    from sweeps.advice import Advisor
     from sweeps.local import LocalExecutor
     from sweeps.machine import Machine
     from sweeps.planning import Planned
@@ -116,7 +117,7 @@ def first_runs(sweep: Sweep, request: Request) -> list[Wanted]:
     return runs
 
 
-def look(ledger: Ledger, runs: Sequence[Wanted]) -> dict[Key, Known]:
+def look(ledger: Ledger, runs: Sequence[Run]) -> dict[Key, Known]:
     """What is there of these runs: in run folders, and for the rest in the store."""
     keys = [run.key for run in runs]
     known = ledger.scan(keys)
@@ -135,7 +136,7 @@ def _make(
     runs: list[Wanted],
     request: Request,
     board: Board,
-    record: SweepRecord,
+    record: SweepRecord[Sweep],
     ledger: Ledger,
     owner: bool,
 ) -> Result:
@@ -160,7 +161,7 @@ def _drive(
     runs: list[Wanted],
     request: Request,
     board: Board,
-    record: SweepRecord,
+    record: SweepRecord[Sweep],
     ledger: Ledger,
     owner: bool,
     machine: "Machine",
@@ -172,7 +173,6 @@ def _drive(
     from sweeps.showing import plan_lines
 
     known = look(ledger, runs)
-    source = _source(sweep, runs, request, record, machine)
     planned = plan_sweep(
         sweep,
         runs,
@@ -185,6 +185,7 @@ def _drive(
     )
     for line in plan_lines(planned.plan, request.price):
         board.say(line)
+    source = _source(sweep, runs, request, record, planned.advisor)
     if owner:
         record.open()
     else:
@@ -194,7 +195,7 @@ def _drive(
         source,
         ledger,
         executor,
-        machine,
+        planned.advisor,
         tags=lambda run: record.child_tags(run.labels, run.trial),
         folder=record.path,
         board=board,
@@ -214,35 +215,38 @@ def _executor(sweep: Sweep, machine: "Machine", folder: Path) -> "LocalExecutor"
 
 
 def _source(
-    sweep: Sweep, runs: list[Wanted], request: Request, record: SweepRecord, machine: "Machine"
-) -> "Source":
+    sweep: Sweep,
+    runs: list[Wanted],
+    request: Request,
+    record: SweepRecord[Sweep],
+    advisor: "Advisor",
+) -> "Source[Wanted]":
     from sweeps.source import Grid
 
     if not sweep.spec.search:
         return Grid(runs)
-    from sweeps.machine import advise
     from sweeps.search import SearchSource
-    from sweeps.sizes import size_of
 
     # So many points at a time as fill every worker's program, yet few enough for the sampler to
-    # learn from five batches; a pruned run trains alone.
-    advice = advise(runs[0].config, size_of(runs[0].config).bytes_of(runs[0].config), machine)
-    members = 1 if sweep.spec.search.pruner.kind != "none" else advice.members
-    at_once = max(1, machine.gpus or machine.cores // advice.threads)
-    batch = max(at_once, min(members * at_once, sweep.spec.search.trials // 5))
-    return SearchSource(sweep, request.storage, record.path, batch)
+    # learn from five batches.
+    config = runs[0].config
+    batch = min(advisor.fill(config), sweep.spec.search.trials // 5)
+    batch = max(advisor.at_once(advisor.rule(config)), batch)
+    retry = request.retry_failed
+    return SearchSource(sweep, request.storage, record.path, batch, retry_failed=retry)
 
 
-def _told(sweep: Sweep, request: Request, record: SweepRecord) -> list[Wanted]:
+def _told(sweep: Sweep, request: Request, record: SweepRecord[Sweep]) -> list[Wanted]:
     """The runs of a search that has ended; none of one that goes on."""
     from sweeps.search import SearchSource
 
-    source = SearchSource(sweep, request.storage, record.path, batch=1)
+    retry = request.retry_failed
+    source = SearchSource(sweep, request.storage, record.path, batch=1, retry_failed=retry)
     return source.runs() if source.ended else []
 
 
 def _as_it_was(
-    record: SweepRecord, runs: Sequence[Wanted], known: dict[Key, Known], board: Board
+    record: SweepRecord[Sweep], runs: Sequence[Wanted], known: dict[Key, Known], board: Board
 ) -> Result:
     """Nothing is to be done: what came of it is told, and recorded if it is not yet."""
     from sweeps.leaderboard import groups

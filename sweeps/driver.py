@@ -4,22 +4,21 @@ import json
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Generic, Protocol
 
 from scaling.signals import Stop
 from scaling.tracking.folder import write_whole
 from sweeps.claims import Claims
 from sweeps.clock import Clock
-from sweeps.cohorts import Cohort, form
+from sweeps.cohorts import Program
 from sweeps.executors import Executor
 from sweeps.job import Begun, Died, Ended, Event, Job, Judged, Member, Moved, Outcome, Ready, Said
 from sweeps.ledger import Known, Ledger, can_go_on, read_known
-from sweeps.machine import Machine
 from sweeps.progress import Board, Counts, job_line
-from sweeps.source import Source
-from sweeps.spec import SweepSpec
-from sweeps.wanted import Key, Wanted
+from sweeps.source import R, Source
+from sweeps.wanted import Key
 
 POLL = 0.3  # seconds between looks around where nothing happens
 ENDED = ("done", "pruned")
@@ -35,33 +34,55 @@ class Options:
     joined: bool = False  # another driver answers for the sweep; this one only helps
 
 
-class Driver:
+class Spec(Protocol):
+    """What the driver asks of a sweep's file."""
+
+    @property
+    def name(self) -> str:
+        """What the sweep is called."""
+        ...
+
+    @property
+    def max_consecutive_failures(self) -> int:
+        """After which it stops."""
+        ...
+
+
+class Former(Protocol[R]):
+    """Who says which runs are made together: `sweeps.advice.Advisor`, of runs that train."""
+
+    def form(self, todo: Sequence[tuple[R, Known | None]]) -> Sequence[Program[R]]:
+        """Programs, in the order in which they are to start; a half-done run is beside its own."""
+        ...
+
+
+class Driver(Generic[R]):
     """Makes the runs of a source that are not there yet."""
 
     def __init__(
         self,
-        spec: SweepSpec,
-        source: Source,
+        spec: Spec,
+        source: Source[R],
         ledger: Ledger,
         executor: Executor,
-        machine: Machine,
+        advisor: Former[R],
         *,
-        tags: Callable[[Wanted], dict[str, str]],
+        tags: Callable[[R], dict[str, str]],
         folder: Path,
         board: Board,
         options: Options,
     ) -> None:
         self.spec, self.source, self.ledger = spec, source, ledger
-        self.executor, self.machine, self.options = executor, machine, options
+        self.executor, self.advisor, self.options = executor, advisor, options
         self.folder, self.board, self._tags = folder, board, tags
         self.claims = Claims(ledger.runs)
         self.known: dict[Key, Known] = {}  # of all runs that are settled
         self.clock = Clock()
         self.stopped: str | None = None  # why, where it ended early
         self.signal: int | None = None
-        self._queue: deque[Cohort] = deque()
-        self._asked: dict[Key, list[Wanted]] = {}  # not settled yet
-        self._jobs: dict[int, tuple[Job, Cohort]] = {}
+        self._queue: deque[Program[R]] = deque()
+        self._asked: dict[Key, list[R]] = {}  # not settled yet
+        self._jobs: dict[int, tuple[Job, Program[R]]] = {}
         self._moved: dict[int, Moved] = {}
         self._elsewhere: set[Key] = set()
         self._deaths: dict[Key, int] = {}
@@ -121,7 +142,7 @@ class Driver:
         busy = {member.key for job, _ in self._jobs.values() for member in job.members}
         queued = {run.key for cohort in self._queue for run in cohort.runs}
         there = self.ledger.scan(keys)
-        todo: list[tuple[Wanted, Known | None]] = []
+        todo: list[tuple[R, Known | None]] = []
         for key in keys:
             first = known = there.get(key)
             runs = self._asked.get(key)
@@ -140,7 +161,7 @@ class Driver:
                 self._elsewhere.add(key)
             else:
                 self._settle(key, known)
-        self._queue.extend(form(todo, self.machine, self.spec, alone=self.source.judged))
+        self._queue.extend(self.advisor.form(todo))
 
     def _may_launch(self) -> bool:
         limit = self.options.limit
@@ -176,12 +197,12 @@ class Driver:
         if not self._may_launch():
             self._queue.clear()
 
-    def _claimed(self, cohort: Cohort) -> Cohort | None:
+    def _claimed(self, cohort: Program[R]) -> Program[R] | None:
         """The part of a cohort that no other driver has, and that is still as it was."""
         limit = self.options.limit
         room = len(cohort.runs) if limit is None else limit - self._launched
         there = self.ledger.scan(run.key for run in cohort.runs)
-        pairs: list[tuple[Wanted, Known | None]] = []
+        pairs: list[tuple[R, Known | None]] = []
         for run, known in zip(cohort.runs, cohort.known, strict=True):
             if len(pairs) == room:
                 break
@@ -194,7 +215,7 @@ class Driver:
         if not pairs:
             return None
         runs, known_runs = zip(*pairs, strict=True)
-        return Cohort(runs, known_runs, cohort.size, cohort.threads)
+        return replace(cohort, runs=runs, known=known_runs)
 
     def _look_elsewhere(self) -> None:
         """See whether others are done with the runs that they train."""

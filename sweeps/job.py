@@ -4,17 +4,20 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+from scaling.adapt.config import AdaptConfig
 from scaling.config import RunConfig
+from sweeps.machine import Way
 from sweeps.wanted import Key
 
+Config = RunConfig | AdaptConfig
 End = Literal["finished", "stopped", "pruned", "failed", "full"]
 
 
 @dataclass(frozen=True)
 class Member:
-    """One run of a job: to be trained, or gone on with in its folder."""
+    """One run of a job: to be made, or gone on with in its folder."""
 
-    config: RunConfig
+    config: Config
     key: Key
     tags: dict[str, str]
     folder: Path | None = None
@@ -23,7 +26,7 @@ class Member:
 
 @dataclass(frozen=True)
 class Job:
-    """Runs of one shape that train as one program; all new, or all at the same step."""
+    """Runs that are made by one program; all new, or all at the same step."""
 
     number: int
     members: tuple[Member, ...]
@@ -40,22 +43,39 @@ class Job:
 
 @dataclass(frozen=True)
 class Measurement:
-    """A request to time a shape: some steps, an evaluation, a save."""
+    """A request to time a way of training a shape: some steps, an evaluation, a save."""
 
     number: int
     config: RunConfig
-    members: int
-    threads: int
+    way: Way
+
+    @property
+    def threads(self) -> int:
+        """Of the way."""
+        return self.way.threads
 
 
 @dataclass(frozen=True)
 class Costs:
-    """What a shape costs on a machine, in seconds."""
+    """What a program of some shape costs on a machine, in seconds and bytes."""
 
     setup: float  # data, model and optimizer of one cohort
     step: float
     eval_token: float  # a token of an evaluation of all members
     save: float  # one state of all members
+    measuring: float  # what it took to find these out
+    peak: int | None = None  # bytes of memory at most; None where the system does not tell
+
+    def times(self, factor: float) -> "Costs":
+        """What so many times as much work would cost, with the same set-up."""
+        return Costs(
+            self.setup,
+            self.step * factor,
+            self.eval_token * factor,
+            self.save * factor,
+            self.measuring * factor,
+            None if self.peak is None else round(self.peak * factor),
+        )
 
 
 @dataclass(frozen=True)
@@ -135,7 +155,6 @@ class Measured:
 
     number: int
     costs: Costs | None
-    device: str = ""
     error: str | None = None
 
 

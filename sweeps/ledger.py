@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from scaling.tracking.folder import RunFolder, RunRecord, is_run_folder
-from scaling.tracking.store import Sent
-from sweeps.wanted import Key, Wanted
+from scaling.tracking.sent import Sent
+from sweeps.wanted import Key, Run
 
 State = Literal["done", "pruned", "training", "half", "failed"]
 # Where a key has several runs, the first of these states is the key's.
@@ -86,7 +86,7 @@ class Ledger:
         return [RunFolder(path) for path in self.runs.iterdir() if is_run_folder(path)]
 
 
-def all_done(runs: Sequence[Wanted], known: Mapping[Key, Known]) -> bool:
+def all_done(runs: Sequence[Run], known: Mapping[Key, Known]) -> bool:
     """Whether every run is there and whole, or was given up by its search."""
     ends = ("done", "pruned") if any(run.trial is not None for run in runs) else ("done",)
     return all(run.key in known and known[run.key].state in ends for run in runs)

@@ -1,7 +1,6 @@
-"""What the machine has, and how many runs it trains at once: the rules, until measured ones come.
+"""What the machine has, and the rule for how it trains runs of a shape that nobody has timed.
 
-`advise` is the one place that decides threads and members; what decides by measurement takes its
-place with the same answer.
+`sweeps.advice` decides by what was measured, and asks the rule where nothing was.
 """
 
 import os
@@ -9,13 +8,23 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
+
 from scaling.config import RunConfig
 
 NARROW = 96  # d_model up to which one thread a run is best
 SMALL = 64  # d_model up to which a cohort is quicker than its runs one by one, on a CPU
 CPU_MEMBERS = 4
 GPU_MEMBERS = 16
-GPU_SHARE = 0.6  # of the free memory that a cohort may fill
+SHARE = 0.6  # of the free memory that programs may fill
+
+
+@dataclass(frozen=True, order=True)
+class Way:
+    """How runs of one shape are trained: so many in one program, of so many threads."""
+
+    members: int
+    threads: int
 
 
 @dataclass(frozen=True)
@@ -24,7 +33,7 @@ class Machine:
 
     cores: int
     gpus: int
-    gpu_bytes: int  # free on the emptiest card
+    free_bytes: int  # on the emptiest card, or of the machine where there is none
     visible: tuple[str, ...] = ()  # of CUDA_VISIBLE_DEVICES
 
     def card(self, index: int) -> str:
@@ -36,13 +45,15 @@ class Machine:
         """Processes that train at once, at most."""
         return self.gpus or self.cores
 
+    def at_once(self, way: Way, workers: int | None = None) -> int:
+        """Programs of this way that train side by side; `workers` is the most there may be."""
+        most = min(workers or self.workers, self.workers)
+        return most if self.gpus else max(1, min(most, self.cores // way.threads))
 
-@dataclass(frozen=True)
-class Advice:
-    """How a run is best trained here."""
-
-    threads: int
-    members: int  # the most runs in one program
+    def fits(self, bytes_a_program: int, at_once: int) -> bool:
+        """Whether so many programs of this size have room: on one card each, or side by side."""
+        each = self.free_bytes if self.gpus else self.free_bytes / at_once
+        return bytes_a_program <= SHARE * each
 
 
 def this_machine(device: str) -> Machine:
@@ -51,19 +62,19 @@ def this_machine(device: str) -> Machine:
     cores = cores or os.cpu_count() or 1
     driver = Path("/dev/nvidiactl").exists() or shutil.which("nvidia-smi") is not None
     if device == "cpu" or not driver:  # known without importing torch
-        return Machine(cores, 0, 0)
+        return Machine(cores, 0, psutil.virtual_memory().available)
     import torch
 
     if not torch.cuda.is_available():
-        return Machine(cores, 0, 0)
+        return Machine(cores, 0, psutil.virtual_memory().available)
     gpus = torch.cuda.device_count()
     free = min(torch.cuda.mem_get_info(index)[0] for index in range(gpus))
     listed = os.environ.get("CUDA_VISIBLE_DEVICES", "")
     return Machine(cores, gpus, free, tuple(listed.split(",")) if listed else ())
 
 
-def advise(config: RunConfig, bytes_a_run: int, machine: Machine) -> Advice:
-    """Threads and members for runs of this shape.
+def rule(config: RunConfig, bytes_a_run: int, machine: Machine) -> Way:
+    """Threads and members for runs of a shape that has not been timed.
 
     On a GPU a small model leaves most of the card idle: as many members as fit, up to 16. On CPUs
     two processes of one thread beat one of two below d_model 96, and cohorts gain 10 to 15 % at
@@ -71,11 +82,11 @@ def advise(config: RunConfig, bytes_a_run: int, machine: Machine) -> Advice:
     two cores the numbers of threads are a rule of thumb.
     """
     if machine.gpus:
-        fitting = int(GPU_SHARE * machine.gpu_bytes // max(1, bytes_a_run))
-        return Advice(threads=1, members=max(1, min(GPU_MEMBERS, fitting)))
+        fitting = int(SHARE * machine.free_bytes // max(1, bytes_a_run))
+        return Way(max(1, min(GPU_MEMBERS, fitting)), threads=1)
     width = config.model.d_model
     threads = 1 if width <= NARROW else 2 if width <= 256 else 4
     members = CPU_MEMBERS if width <= SMALL else 1
     if config.runtime.threads is not None:
         threads = config.runtime.threads
-    return Advice(threads=min(threads, machine.cores), members=members)
+    return Way(members, min(threads, machine.cores))

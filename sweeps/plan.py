@@ -1,22 +1,20 @@
 """What a sweep will do, before it does: every run with its size, time and state, and warnings."""
 
-import heapq
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from sweeps.advice import Advisor
 from sweeps.axes import axes_of
-from sweeps.calibration import Calibration, training_seconds
 from sweeps.cohorts import Cohort
-from sweeps.job import Costs
+from sweeps.estimate import seconds_of, wall_seconds
 from sweeps.ledger import Known
-from sweeps.machine import Machine
 from sweeps.sizes import Size
 from sweeps.spec import SweepSpec
 from sweeps.wanted import Key, Wanted
 
 MOST_EPOCHS = 4  # repeats beyond these are worth less (Muennighoff et al., arXiv:2305.16264)
 SAME_SIZE = 1.1  # a ratio of parameters that is not a difference of size
-MOST_MEASURED = 12  # shapes; the rest are scaled from the nearest by their FLOPs
 
 
 @dataclass(frozen=True)
@@ -40,6 +38,7 @@ class Plan:
     seconds: list[float | None]  # of each cohort
     wall: float | None
     warnings: list[str]
+    ways: list[str]  # how the runs are divided into programs, in words
 
     @property
     def todo(self) -> int:
@@ -52,12 +51,10 @@ def make_plan(
     known: dict[Key, Known],
     sizes: dict[Key, Size],
     cohorts: list[Cohort],
-    spec: SweepSpec,
-    machine: Machine,
-    calibration: Calibration,
+    advisor: Advisor,
 ) -> Plan:
     """Put together what is known beforehand."""
-    seconds = [cohort_seconds(cohort, cohorts, calibration) for cohort in cohorts]
+    seconds = seconds_of(cohorts, advisor.calibration)
     place = {run.key: i for i, cohort in enumerate(cohorts) for run in cohort.runs}
     rows = []
     for run in runs:
@@ -71,83 +68,41 @@ def make_plan(
                 sizes[run.key],
                 there.state if there else "missing",
                 i,
-                len(cohort.runs) * cohort.size.bytes_of(run.config) if cohort else 0,
+                _memory(cohort, advisor) if cohort else 0,
                 each / len(cohort.runs) if each is not None and cohort else None,
             )
         )
-    return Plan(
-        rows,
-        cohorts,
-        seconds,
-        wall_seconds(cohorts, seconds, machine, spec),
-        warnings(spec, rows),
+    measured = [takes for takes in seconds if takes is not None]
+    wall = None
+    if len(measured) == len(seconds):
+        wall = wall_seconds(cohorts, measured, advisor.machine, advisor.workers)
+    return Plan(rows, cohorts, seconds, wall, warnings(advisor.spec, rows), ways(cohorts, advisor))
+
+
+def ways(cohorts: Sequence[Cohort], advisor: Advisor) -> list[str]:
+    """How the runs are divided, one line for each way: programs, members, threads."""
+    found = Counter(
+        (cohort.way, len(advisor.calibration.ways(cohort.config))) for cohort in cohorts
     )
+    lines = []
+    for (way, timed), count in sorted(found.items()):
+        programs = f"{count} program{'s' * (count > 1)} of {way.members}"
+        runs = f" run{'s' * (way.members > 1)}"
+        threads = f" on {way.threads} thread{'s' * (way.threads > 1)}"
+        if advisor.machine.gpus:
+            threads = ""
+        at_once = min(count, advisor.at_once(way))
+        why = f"the best of {timed} timed" if timed > 1 else "by rule"
+        lines.append(f"{programs}{runs}{threads}, {at_once} at once: {why}")
+    return lines
 
 
-def unmeasured(cohorts: Sequence[Cohort], calibration: Calibration) -> list[Cohort]:
-    """One cohort of each shape that has not been timed here; the largest shapes first."""
-    found: dict[tuple[str, int, int], Cohort] = {}
-    for cohort in cohorts:
-        config, members = cohort.runs[0].config, len(cohort.runs)
-        if calibration.costs(config, members, cohort.threads) is None:
-            found.setdefault((config.cohort_key, members, cohort.threads), cohort)
-    return sorted(found.values(), key=lambda c: -c.work)[:MOST_MEASURED]
-
-
-def cohort_seconds(
-    cohort: Cohort, others: Sequence[Cohort], calibration: Calibration
-) -> float | None:
-    """Seconds that a cohort takes, from set-up to the end; None where nothing has been timed."""
-    config, members = cohort.runs[0].config, len(cohort.runs)
-    costs = calibration.costs(config, members, cohort.threads) or _scaled(
-        cohort, others, calibration
-    )
-    if costs is None:
-        return None
-    steps = cohort.size.budget.steps
-    trained = training_seconds(config, steps, costs, cohort.size.eval_tokens)
-    gone = (cohort.known[0].step or 0) if cohort.known[0] else 0
-    tested = cohort.size.test_tokens * costs.eval_token
-    left = trained * (1 - gone / steps)
-    return costs.setup + left + tested + members * calibration.ending
-
-
-def _scaled(cohort: Cohort, others: Sequence[Cohort], calibration: Calibration) -> Costs | None:
-    """The costs of the shape that is nearest in FLOPs a step, in proportion."""
-    mine = cohort.work / cohort.size.budget.steps
-    nearest: tuple[float, Costs] | None = None
-    for other in others:
-        known = calibration.costs(other.runs[0].config, len(other.runs), other.threads)
-        ratio = mine / (other.work / other.size.budget.steps)
-        if known and (nearest is None or abs(ratio - 1) < abs(nearest[0] - 1)):
-            nearest = ratio, known
-    if nearest is None:
-        return None
-    ratio, costs = nearest
-    return Costs(costs.setup, costs.step * ratio, costs.eval_token * ratio, costs.save * ratio)
-
-
-def wall_seconds(
-    cohorts: Sequence[Cohort],
-    seconds: Sequence[float | None],
-    machine: Machine,
-    spec: SweepSpec,
-) -> float | None:
-    """When the last is done, given in this order to whoever has room."""
-    known = [s for s in seconds if s is not None]
-    if len(known) < len(seconds):
-        return None
-    workers = machine.workers if spec.workers == "auto" else min(spec.workers, machine.workers)
-    now, running = 0.0, list[tuple[float, int]]()  # when each ends, and its threads
-    cores = machine.cores if not machine.gpus else machine.gpus
-    for cohort, takes in zip(cohorts, known, strict=True):
-        threads = 1 if machine.gpus else cohort.threads
-        while len(running) >= workers or (
-            running and sum(t for _, t in running) + threads > cores
-        ):
-            now = max(now, heapq.heappop(running)[0])
-        heapq.heappush(running, (now + takes, threads))
-    return max((end for end, _ in running), default=0.0)
+def _memory(cohort: Cohort, advisor: Advisor) -> int:
+    """Bytes of a program: the peak that was measured, or an estimate from shapes."""
+    costs = advisor.calibration.costs(cohort.config, cohort.way)
+    if costs is not None and costs.peak is not None:
+        return costs.peak
+    return len(cohort.runs) * cohort.size.bytes_of(cohort.config)
 
 
 def warnings(spec: SweepSpec, rows: Sequence[Row]) -> list[str]:

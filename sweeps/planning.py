@@ -5,16 +5,18 @@ from dataclasses import dataclass, replace
 
 from scaling.data.cache import default_cache
 from scaling.data.prepare import prepare
+from sweeps.advice import Advisor
 from sweeps.axes import points_of
 from sweeps.calibration import Calibration, machine_name
-from sweeps.cohorts import Cohort, form
+from sweeps.cohorts import group
 from sweeps.executors import Executor
-from sweeps.job import Measured, Measurement, Ready
+from sweeps.exploring import Found, explore
 from sweeps.ledger import Known
 from sweeps.machine import Machine
-from sweeps.plan import Plan, make_plan, unmeasured
+from sweeps.plan import Plan, make_plan
 from sweeps.reading import Sweep
 from sweeps.sizes import size_of
+from sweeps.spec import Search
 from sweeps.wanted import Key, Wanted, wanted_runs
 
 
@@ -23,7 +25,7 @@ class Planned:
     """A plan, and what it was made with."""
 
     plan: Plan
-    calibration: Calibration
+    advisor: Advisor
     starting: float  # seconds of workers that the measuring waited for
 
 
@@ -43,67 +45,46 @@ def plan_sweep(
     calibration = Calibration(default_cache(), machine_name())
     sizes = {run.key: size_of(run.config) for run in runs}
     todo = [(run, known.get(run.key)) for run in runs if _is_open(known, run, retry_failed)]
+    todo = todo[:limit]
     pruned = sweep.spec.search is not None and sweep.spec.search.pruner.kind != "none"
-    cohorts = form(todo[:limit], machine, sweep.spec, alone=pruned)
-    starting = 0.0
-    if executor is not None and (missing := unmeasured(cohorts, calibration)):
-        say(f"timing {len(missing)} shape{'s' * (len(missing) > 1)} for the estimate")
-        starting = measure_shapes(missing, executor, calibration, say)
-    plan = make_plan(runs, known, sizes, cohorts, sweep.spec, machine, calibration)
-    if starting and calibration.busy:
-        note = (
+    advisor = Advisor(sweep.spec, machine, calibration, alone=pruned)
+    found = Found()
+    if executor is not None and todo:
+        found = explore(group(todo), advisor, executor, say, _scale(sweep, todo))
+    plan = make_plan(runs, known, sizes, advisor.form(todo), advisor)
+    notes = []
+    if repeats := _repeats(sweep):
+        notes.append(f"{repeats} runs of the grid equal others of it and are made once")
+    if found.timed and calibration.busy:
+        notes.append(
             f"the machine is busy ({calibration.load:.1f} processes a core): the time is what it"
             " takes like this"
         )
-        plan = replace(plan, warnings=[*plan.warnings, note])
-    if repeats := _repeats(sweep):
-        note = f"{repeats} runs of the grid equal others of it and are made once"
-        plan = replace(plan, warnings=[note, *plan.warnings])
+    plan = replace(plan, warnings=[*notes, *plan.warnings])
+    if found.short:
+        names = ", ".join(found.short[:3]) + (" ..." if len(found.short) > 3 else "")
+        short = f"too little work to time more than the rule's way: {names}"
+        plan = replace(plan, ways=[*plan.ways, short])
     if sweep.spec.search:
-        plan = _of_search(plan, sweep, machine)
-    if plan.wall is not None and cohorts and not starting:
+        plan = _of_search(plan, sweep, advisor)
+    if plan.wall is not None and plan.cohorts and not found.starting:
         plan = replace(plan, wall=plan.wall + calibration.starting)
-    return Planned(plan, calibration, starting)
+    return Planned(plan, advisor, found.starting)
+
+
+def _scale(sweep: Sweep, todo: Sequence[tuple[Wanted, Known | None]]) -> float:
+    """How many times as many runs a search asks for as stand at the ends of its space."""
+    return 1.0 if sweep.spec.search is None else _total(sweep.spec.search, sweep) / len(todo)
+
+
+def _total(search: Search, sweep: Sweep) -> int:
+    return search.trials * max(1, len(sweep.spec.seeds))
 
 
 def prepare_data(runs: Sequence[Wanted], say: Callable[[str], None]) -> None:
     """Build what the runs learn from, once, before workers would all wait for it."""
     for data in dict.fromkeys(run.config.data for run in runs):
         prepare(data, say=lambda text: None if text.startswith("reusing") else say(text))
-
-
-def measure_shapes(
-    cohorts: Sequence[Cohort],
-    executor: Executor,
-    calibration: Calibration,
-    say: Callable[[str], None],
-) -> float:
-    """Time shapes on the workers themselves, as many at once as would train at once.
-
-    Returns the seconds that workers took to start.
-    """
-    starting = 0.0
-    waiting = dict(enumerate(cohorts))
-    running: dict[int, Cohort] = {}
-    while waiting or running:
-        for number, cohort in list(waiting.items()):
-            if executor.has_room(cohort.threads):
-                executor.submit(
-                    Measurement(number, cohort.runs[0].config, len(cohort.runs), cohort.threads)
-                )
-                running[number] = waiting.pop(number)
-        for event in executor.events(1.0):
-            if isinstance(event, Ready):
-                starting += event.seconds
-                calibration.note_starting(event.seconds)
-            elif isinstance(event, Measured):
-                cohort = running.pop(event.number)
-                if event.costs is None:
-                    say(f"{cohort.runs[0].config.name} could not be timed: {event.error}")
-                else:
-                    config, members = cohort.runs[0].config, len(cohort.runs)
-                    calibration.note(config, members, cohort.threads, event.costs)
-    return starting
 
 
 def _repeats(sweep: Sweep) -> int:
@@ -121,17 +102,15 @@ def _is_open(known: dict[Key, Known], run: Wanted, retry_failed: bool) -> bool:
     return there.state == "failed" and retry_failed
 
 
-def _of_search(plan: Plan, sweep: Sweep, machine: Machine) -> Plan:
+def _of_search(plan: Plan, sweep: Sweep, advisor: Advisor) -> Plan:
     """A search's time: its trials cost what the ends of its space do on average."""
     assert sweep.spec.search is not None
-    total = sweep.spec.search.trials * max(1, len(sweep.spec.seeds))
+    total = _total(sweep.spec.search, sweep)
     known = [seconds for seconds in plan.seconds if seconds is not None]
     members = sum(len(cohort.runs) for cohort in plan.cohorts)
     wall = None
     if known and len(known) == len(plan.seconds):
-        threads = max(1, plan.cohorts[0].threads)
-        at_once = machine.gpus or max(1, machine.cores // threads)
-        wall = sum(known) / members * total / at_once
+        wall = sum(known) / members * total / advisor.at_once(plan.cohorts[0].way)
     note = (
         f"a search asks for its {total} runs as it goes; the table shows the ends of its space,"
         " and the time is theirs on average"

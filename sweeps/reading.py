@@ -8,16 +8,27 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import yaml
 from pydantic import ValidationError
 
 from scaling.errors import UserError
-from scaling.recipes import Tree, merge, parse_flags, read_tree, read_yaml, recipe_names
+from scaling.recipes import (
+    Tree,
+    merge,
+    parse_flags,
+    read_tree,
+    read_yaml,
+    recipe_names,
+    shown,
+)
 from scaling.schema import Trail, explain, nearest
 from sweeps.axes import check_field
+from sweeps.fields import nest, put
 from sweeps.smoke import smoke_base, smoke_spec
 from sweeps.spec import SweepSpec
 
 SHIPPED = Path(__file__).parent
+ADAPTATION = "adaptation"  # the `kind` of a file that `tinyscale adapt` reads
 
 
 @dataclass(frozen=True)
@@ -36,6 +47,21 @@ class Sweep:
         merge(tree, nest(settings), trail, where)
         return tree, trail
 
+    def params(self) -> dict[str, str]:
+        """What the parent's page shows of it."""
+        spec = self.spec
+        found = {"base": spec.base, "source": self.source}
+        if spec.seeds:
+            found["seeds"] = ",".join(map(str, spec.seeds))
+        if spec.search:
+            found |= {"sampler": spec.search.sampler.kind, "trials": str(spec.search.trials)}
+        return found
+
+    def text(self) -> str:
+        """All that it says, as YAML."""
+        spec = self.spec.model_dump(mode="json", exclude_none=True)
+        return yaml.safe_dump({"spec": spec, "base": self.base}, sort_keys=False)
+
 
 def read_sweep(
     name: str,
@@ -53,11 +79,12 @@ def read_sweep(
     """
     path = find_sweep(name)
     tree = read_yaml(path)
-    source = shown(path)
+    if tree.get("kind") == ADAPTATION:
+        raise UserError(f"{shown(path)} is a sweep of adaptations: `tinyscale adapt {name}`.")
     for_base: dict[tuple[str, ...], Any] = {}
     for field, value in parse_flags(flags):
         if field[0] in SweepSpec.model_fields:
-            _set(tree, field, value)
+            put(tree, field, value)
         else:
             check_field(".".join(field))
             for_base[field] = value
@@ -71,6 +98,19 @@ def read_sweep(
     tree.setdefault("name", path.stem)
     if not named:
         tree["name"] = "-".join([str(tree["name"]), *suffixes])
+    return assemble(tree, path, flags=for_base, corpus=corpus, smoke=smoke)
+
+
+def assemble(
+    tree: Mapping[str, Any],
+    path: Path,
+    *,
+    flags: Mapping[tuple[str, ...], Any] | None = None,
+    corpus: str | None = None,
+    smoke: bool = False,
+) -> Sweep:
+    """The sweep that a tree means, as the file at `path` says it; `flags` set base fields."""
+    source = shown(path)
     spec = parse_spec(tree, source)
     if smoke:
         spec = smoke_spec(spec)
@@ -86,7 +126,7 @@ def read_sweep(
         smoke_base(spec, base, trail)
     if corpus:
         merge(base, {"data": {"corpus": {"kind": corpus}}}, trail, "flag --corpus")
-    for field, value in for_base.items():
+    for field, value in (flags or {}).items():
         merge(base, nest({".".join(field): value}), trail, f"flag --{'.'.join(field)}")
     if spec.experiment:
         merge(base, {"tracking": {"experiment": spec.experiment}}, trail, f"{source}: experiment")
@@ -122,22 +162,12 @@ def find_sweep(name: str) -> Path:
 
 
 def sweep_names() -> list[str]:
-    """The shipped sweeps."""
-    return sorted(path.stem for path in SHIPPED.glob("*.yaml"))
+    """The shipped sweeps, but for those of adaptations."""
+    return sorted(path.stem for path in SHIPPED.glob("*.yaml") if not _is_adaptation(path))
 
 
-def nest(settings: Mapping[str, Any]) -> Tree:
-    """Dotted fields as one tree, so that a `kind` comes in together with its fields."""
-    tree: Tree = {}
-    for dotted, value in settings.items():
-        _set(tree, tuple(dotted.split(".")), value)
-    return tree
-
-
-def shown(path: Path) -> str:
-    """A path as a person would type it from here."""
-    here = Path.cwd()
-    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
+def _is_adaptation(path: Path) -> bool:
+    return f"kind: {ADAPTATION}" in path.read_text(encoding="utf-8").splitlines()
 
 
 def _base(spec: SweepSpec, path: Path) -> tuple[Tree, Trail]:
@@ -147,16 +177,3 @@ def _base(spec: SweepSpec, path: Path) -> tuple[Tree, Trail]:
         if candidate.is_file() and candidate != path and spec.base not in recipe_names():
             return read_tree(str(candidate))
     return read_tree(spec.base)
-
-
-def _set(tree: Tree, path: tuple[str, ...], value: Any) -> None:
-    if path[0] == "budget" and len(path) > 1:  # one budget replaces another whole
-        tree.pop("budget", None)
-    for key in path[:-1]:
-        inner = tree.get(key)
-        tree[key] = dict(inner) if isinstance(inner, Mapping) else {}
-        tree = tree[key]
-    last = tree.get(path[-1])
-    if isinstance(last, dict) and isinstance(value, Mapping):
-        value = {**last, **value}
-    tree[path[-1]] = value

@@ -8,24 +8,66 @@ import time
 import traceback
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any
+from typing import Generic, Protocol, TypeVar
 
 import psutil
-import yaml
 from filelock import FileLock, Timeout
 
-from scaling.config import RunConfig
+from scaling.config import TrackingConfig
 from scaling.errors import UserError
 from scaling.tracking.folder import RunFolder, RunRecord, Status, is_run_folder, write_whole
 from scaling.tracking.sender import Sender
-from scaling.tracking.store import Sent, client, experiment_id, sync, tracking_uri
-from sweeps.reading import Sweep
+from scaling.tracking.sent import Sent
+from scaling.tracking.store import client, experiment_id, sync, tracking_uri
 from sweeps.wanted import Key
 
 FOLDER = "sweeps"  # in the runs folder
 
 
-def sweep_folder(sweep: Sweep, config: RunConfig) -> Path:
+class Tracked(Protocol):
+    """A config of one of the sweep's runs."""
+
+    @property
+    def tracking(self) -> TrackingConfig:
+        """Where the record goes."""
+        ...
+
+
+class Spec(Protocol):
+    """What the record asks of a sweep's file."""
+
+    @property
+    def name(self) -> str:
+        """What the sweep is called."""
+        ...
+
+    @property
+    def question(self) -> str | None:
+        """What it is to answer."""
+        ...
+
+
+class Recordable(Protocol):
+    """A sweep as read, of trainings or of adaptations."""
+
+    @property
+    def spec(self) -> Spec:
+        """What it says."""
+        ...
+
+    def params(self) -> dict[str, str]:
+        """What the parent's page shows of it."""
+        ...
+
+    def text(self) -> str:
+        """All that it says, as YAML: the artifact `spec.yaml`."""
+        ...
+
+
+S = TypeVar("S", bound=Recordable)
+
+
+def sweep_folder(sweep: Recordable, config: Tracked) -> Path:
     """Where a sweep's record is."""
     return Path(config.tracking.folder) / FOLDER / sweep.spec.name
 
@@ -61,10 +103,10 @@ class DriverLock:
         self._lock.release()
 
 
-class SweepRecord:
+class SweepRecord(Generic[S]):
     """The parent run: opened by the driver that answers for the sweep, closed with its end."""
 
-    def __init__(self, sweep: Sweep, config: RunConfig, say: Callable[[str], None]) -> None:
+    def __init__(self, sweep: S, config: Tracked, say: Callable[[str], None]) -> None:
         self.sweep, self.config = sweep, config
         self.path = sweep_folder(sweep, config)
         self.folder = RunFolder(self.path)
@@ -106,9 +148,7 @@ class SweepRecord:
         else:
             (self.path / "sent.json").unlink(missing_ok=True)  # of another store
             self.folder.write_record(self._new())
-        spec = self.sweep.spec.model_dump(mode="json", exclude_none=True)
-        text = yaml.safe_dump({"spec": spec, "base": self.sweep.base}, sort_keys=False)
-        write_whole(self.path / "spec.yaml", text)
+        write_whole(self.path / "spec.yaml", self.sweep.text())
         sync(self.folder, store)
         self.run_id = Sent.read(self.folder).run_id or ""
         if self._claimed and again:
@@ -156,10 +196,6 @@ class SweepRecord:
 
     def _new(self) -> RunRecord:
         spec = self.sweep.spec
-        params: dict[str, Any] = {"base": spec.base, "source": self.sweep.source}
-        params |= {"seeds": ",".join(map(str, spec.seeds))} if spec.seeds else {}
-        if spec.search:
-            params |= {"sampler": spec.search.sampler.kind, "trials": spec.search.trials}
         tags = {
             "mlflow.runName": spec.name,
             "tinyscale.kind": "sweep",
@@ -177,7 +213,7 @@ class SweepRecord:
             experiment=self.experiment,
             uri=self.uri,
             started=int(time.time() * 1000),
-            params={key: str(value) for key, value in params.items()},
+            params=self.sweep.params(),
             tags=tags,
             dataset={},
             cohort=[],

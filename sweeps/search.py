@@ -22,6 +22,7 @@ from sweeps.wanted import Key, Wanted, check_space, runs_of
 
 if TYPE_CHECKING:
     from optuna import Study, Trial
+    from optuna.trial import FrozenTrial
 
 METRICS = (
     *("final/val_loss", "final/val_bpb", "final/val_perplexity", "final/train_loss"),
@@ -31,12 +32,25 @@ METRICS = (
 )
 PRUNABLE = ("final/val_loss", "final/val_bpb", "best/val_loss", "best/val_bpb")
 SPACE = "tinyscale.search"  # the study's attribute that says what it searches
+RETRY = "retry_of"  # a trial's, that says which failed one it stands for
 
 
 class SearchSource:
-    """The trials of one study. Several drivers may work on it."""
+    """The trials of one study. Several drivers may work on it.
 
-    def __init__(self, sweep: Sweep, storage: str | None, folder: Path, batch: int) -> None:
+    `retry_failed`: a trial whose run failed is asked for again, as a new trial of the same point,
+    which stands for it from then on: Optuna's trials end but once.
+    """
+
+    def __init__(
+        self,
+        sweep: Sweep,
+        storage: str | None,
+        folder: Path,
+        batch: int,
+        *,
+        retry_failed: bool = False,
+    ) -> None:
         assert sweep.spec.search is not None
         self.sweep, self.search = sweep, sweep.spec.search
         self.space = Space(self.search.space)
@@ -50,13 +64,28 @@ class SearchSource:
         self._runs: dict[int, list[Wanted]] = {}
         self._known: dict[int, dict[Key, Known]] = {}
         self._adopted = False
+        self.retry_failed = retry_failed
 
     @property
     def ended(self) -> bool:
-        """Whether every trial has been told."""
-        trials = self.study.get_trials(deepcopy=False)
+        """Whether every trial has been told, and none is to be retried."""
+        trials = self._standing()
         whole = len(trials) >= self.search.trials
-        return whole and all(trial.state.is_finished() for trial in trials)
+        return (
+            whole
+            and all(trial.state.is_finished() for trial in trials)
+            and not (self.retry_failed and any(map(_has_failed, trials)))
+        )
+
+    def states(self) -> list[str]:
+        """How each trial stands: complete, running, fail, pruned or waiting."""
+        return [trial.state.name.lower() for trial in self._standing()]
+
+    def _standing(self) -> "list[FrozenTrial]":
+        """All trials but those that another stands for."""
+        trials = self.study.get_trials(deepcopy=False)
+        gone = {trial.user_attrs.get(RETRY) for trial in trials}
+        return [trial for trial in trials if trial.number not in gone]
 
     # ------------------------------------------------------------ the source's calls
 
@@ -64,11 +93,16 @@ class SearchSource:
         """The next batch of points; at first those that an earlier driver left unfinished."""
         if not self._adopted:
             self._adopted = True
+            if self.retry_failed:
+                self._again()
             if left := self._adopt():
                 return left
         runs: list[Wanted] = []
         for _ in range(self.batch):
-            if len(self.study.get_trials(deepcopy=False)) >= self.search.trials:
+            trials = self._standing()
+            # Optuna gives out those that wait for their retry first.
+            waiting = any(trial.state.name == "WAITING" for trial in trials)
+            if len(trials) >= self.search.trials and not waiting:
                 break
             trial = self.study.ask(self.space.distributions())
             trial.set_user_attr("driver", _this_process())
@@ -95,14 +129,15 @@ class SearchSource:
 
     def runs(self) -> list[Wanted]:
         """The runs of every trial, in the order of asking; of earlier drivers' too."""
-        for trial in self.study.get_trials(deepcopy=False):
+        standing = self._standing()
+        for trial in standing:
             if trial.number not in self._runs and len(trial.params) == len(self.space.dimensions):
                 try:
                     point = self.space.point(trial.params)
                     self._runs[trial.number] = runs_of(self.sweep, point, trial.number)
                 except UserError:  # this point makes no config; its trial says so
                     self._runs[trial.number] = []
-        return [run for number in sorted(self._runs) for run in self._runs[number]]
+        return [run for trial in standing for run in self._runs.get(trial.number, [])]
 
     # ------------------------------------------------------------ trials
 
@@ -133,6 +168,12 @@ class SearchSource:
             self._attribute(trial.number, "driver", _this_process())
             runs += self._begin(trial.number, trial.params)
         return runs
+
+    def _again(self) -> None:
+        """Put the points of trials whose runs failed into the queue."""
+        for trial in self._standing():
+            if _has_failed(trial):
+                self.study.enqueue_trial(trial.params, user_attrs={RETRY: trial.number})
 
     def _tell(self, number: int, runs: list[Known]) -> None:
         from optuna.trial import TrialState
@@ -192,7 +233,8 @@ class SearchSource:
                 f"the search {self.sweep.spec.name} was begun with another {changed}; what it has"
                 " found does not fit this one: give it another name (--name)."
             )
-        study.set_user_attr(SPACE, told)
+        if before is None:
+            study.set_user_attr(SPACE, told)
         # A sampler that started anew with the same seed would propose the same points again;
         # QMC's points are numbered in the storage and want one seed for all.
         done = 0 if self.search.sampler.kind == "qmc" else len(study.get_trials(deepcopy=False))
@@ -211,6 +253,11 @@ class SearchSource:
             "objectives": [objective.model_dump() for objective in self.search.objectives],
             "base config or budget": self.corners[0].config.identity,
         }
+
+
+def _has_failed(trial: "FrozenTrial") -> bool:
+    """Whether it ended in a failed run; other failures (a point of no config) would again."""
+    return trial.state.name == "FAIL" and "run_ids" in trial.user_attrs
 
 
 def check_search(search: Search, sweep: Sweep) -> None:

@@ -41,6 +41,7 @@ def totals(plan: Plan, price: float | None) -> list[str]:
         tokens = sum(row.size.budget.tokens for row in todo)
         flops = sum(row.size.budget.flops for row in todo)
         lines[0] += f": {tokens:,} tokens, {flops:.3g} FLOPs, in {len(plan.cohorts)} programs"
+        lines += plan.ways
         if plan.wall is None:
             lines.append("time: not measured for these shapes")
         else:
@@ -82,6 +83,7 @@ def plan_json(plan: Plan, price: float | None) -> dict[str, Any]:
         "to_make": plan.todo,
         "wall_seconds": plan.wall,
         "cost": cost,
+        "ways": plan.ways,
         "warnings": plan.warnings,
     }
 

@@ -5,6 +5,7 @@ from typing import Any
 from scaling.recipes import Tree, merge
 from scaling.schema import Trail
 from sweeps.axes import are_settings, axes_of
+from sweeps.fields import nest
 from sweeps.spec import SweepSpec
 
 STEPS = 12
@@ -58,8 +59,6 @@ def smoke_spec(spec: SweepSpec) -> SweepSpec:
 
 def smoke_base(spec: SweepSpec, base: Tree, trail: Trail) -> None:
     """Small models on little text, but for what the sweep itself varies."""
-    from sweeps.reading import nest
-
     varied = {field for axis in axes_of(spec) for field in axis.fields}
     small = {field: value for field, value in SMALL.items() if field not in varied}
     if "model.d_model" not in varied:

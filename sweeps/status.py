@@ -10,32 +10,35 @@ from sweeps.reading import Sweep
 from sweeps.record import DriverLock, sweep_folder
 from sweeps.wanted import Key, Wanted
 
+NOT_BEGUN = "it has not been begun"
 WORDS = {"done": "done", "half": "half done", "training": "training now", "pruned": "pruned"}
 
 
-def status_lines(sweep: Sweep, only: list[str]) -> list[str]:
+def status_lines(sweep: Sweep, request: Request) -> list[str]:
     """Counts of runs, what a driver is at now, and what has failed."""
-    runs = first_runs(sweep, Request(only=only))
-    config = runs[0].config
+    first = first_runs(sweep, request)
+    config = first[0].config
     folder = sweep_folder(sweep, config)
     ledger = Ledger(
         Path(config.tracking.folder),
         tracking_uri(config.tracking.uri),
         config.tracking.experiment,
     )
-    lines = []
+    lines, runs = [], first
     if sweep.spec.search:
-        lines.append(_of_search(sweep, folder))
-    else:
-        known = ledger.scan(run.key for run in runs)
-        lines.append(_counts(sweep, runs, known))
-        lines += [
-            f"failed: {run.config.name} seed {run.config.seed}: {known[run.key].error}"
-            for run in runs
-            if run.key in known and known[run.key].state == "failed"
-        ]
+        if not folder.is_dir():
+            return [f"{sweep.spec.name}: a search without trials yet", NOT_BEGUN]
+        trials, runs = _of_search(sweep, request, folder)
+        lines.append(trials)
+    known = ledger.scan(run.key for run in runs)
+    lines.append(_counts(sweep, runs, known))
+    lines += [
+        f"failed: {run.config.name} seed {run.config.seed}: {known[run.key].error}"
+        for run in runs
+        if run.key in known and known[run.key].state == "failed"
+    ]
     if not folder.is_dir():
-        return [*lines, "it has not been begun"]
+        return [*lines, NOT_BEGUN]
     lock = DriverLock(folder)
     if lock.acquire():
         lock.release()
@@ -50,20 +53,16 @@ def status_lines(sweep: Sweep, only: list[str]) -> list[str]:
 def _counts(sweep: Sweep, runs: list[Wanted], known: dict[Key, Known]) -> str:
     states = [known[run.key].state if run.key in known else "missing" for run in runs]
     told = [f"{states.count(s)} {WORDS.get(s, s)}" for s in dict.fromkeys(states)]
-    return f"{sweep.spec.name}: {len(runs)} runs, {', '.join(told)}"
+    return ", ".join([f"{sweep.spec.name}: {len(runs)} runs", *told])
 
 
-def _of_search(sweep: Sweep, folder: Path) -> str:
-    from optuna import load_study
-    from optuna.storages import JournalStorage
-    from optuna.storages.journal import JournalFileBackend
+def _of_search(sweep: Sweep, request: Request, folder: Path) -> tuple[str, list[Wanted]]:
+    """How the trials stand, in a line, and the runs that they have asked for."""
+    from sweeps.search import SearchSource
 
-    journal = folder / "study.journal"
-    if not journal.exists():
-        return f"{sweep.spec.name}: a search without trials yet"
-    storage = JournalStorage(JournalFileBackend(str(journal)))
-    study = load_study(study_name=sweep.spec.name, storage=storage)
-    states = [trial.state.name.lower() for trial in study.get_trials(deepcopy=False)]
-    told = ", ".join(f"{states.count(s)} {s}" for s in dict.fromkeys(states))
     assert sweep.spec.search is not None
-    return f"{sweep.spec.name}: {told} of {sweep.spec.search.trials} trials"
+    source = SearchSource(sweep, request.storage, folder, batch=1)
+    states = source.states()
+    told = ", ".join(f"{states.count(s)} {s}" for s in dict.fromkeys(states))
+    line = f"{sweep.spec.name}: {told or 'none'} of {sweep.spec.search.trials} trials"
+    return line, list({run.key: run for run in source.runs()}.values())

@@ -25,10 +25,10 @@ NAME = "sweep_summary.json"
 
 
 def conclude(
-    record: SweepRecord,
+    record: SweepRecord[Sweep],
     runs: Sequence[Wanted],
     known: Mapping[Key, Known],
-    driver: Driver | None,
+    driver: Driver[Wanted] | None,
     estimate: float | None,
 ) -> dict[str, Any]:
     """Write leaderboard, groups and summary into the sweep's folder, and its metrics."""
@@ -74,7 +74,7 @@ def outcome_lines(sweep: Sweep, summary: Mapping[str, Any], found: Sequence[Grou
 _RATE_ENDS = ("inside", "final_val_loss")
 
 
-def _time(driver: Driver | None, estimate: float | None) -> dict[str, Any] | None:
+def _time(driver: Driver[Wanted] | None, estimate: float | None) -> dict[str, Any] | None:
     """Where the time went; `idle` is what no worker spent in starting or in a job."""
     if driver is None or not driver.clock.jobs:
         return None
@@ -90,7 +90,7 @@ def _time(driver: Driver | None, estimate: float | None) -> dict[str, Any] | Non
     }
 
 
-def _log(record: SweepRecord, found: Sequence[Group], states: Sequence[str]) -> None:
+def _log(record: SweepRecord[Sweep], found: Sequence[Group], states: Sequence[str]) -> None:
     """Group means and deviations as metrics: step i is row i of groups.csv."""
     before = {
         (row.step, key): value

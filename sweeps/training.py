@@ -13,22 +13,24 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from scaling.config import RunConfig
 from scaling.errors import UserError
 from scaling.tracking.folder import RunFolder, write_whole
-from scaling.tracking.store import Sent, client, sync
+from scaling.tracking.sent import Sent
+from scaling.tracking.store import client, sync
 from scaling.tracking.tracker import Tracker, new_run
 from scaling.training import RunResult, resume, train
+from sweeps.channel import Channel
 from sweeps.job import End, Ended, Job, Member, Outcome
 from sweeps.ledger import last_step
 
 if TYPE_CHECKING:
     from scaling.trainer import Trainer
-    from sweeps.worker import Channel
 
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
-def run_job(job: Job, channel: "Channel") -> Ended:
+def run_job(job: Job, channel: Channel) -> Ended:
     """Train a job's runs; how each ended."""
     began, started = time.time(), time.perf_counter()
     attempt = _Attempt(job, channel)
@@ -40,7 +42,7 @@ def run_job(job: Job, channel: "Channel") -> Ended:
 class _Attempt:
     """The ladder: as asked; out of memory with half the micro-batch; then half the cohort."""
 
-    def __init__(self, job: Job, channel: "Channel") -> None:
+    def __init__(self, job: Job, channel: Channel) -> None:
         self.job, self.channel = job, channel
         self.training = 0.0  # seconds in the trainer's loop
         self.pruned = False
@@ -53,7 +55,7 @@ class _Attempt:
         try:
             results = self._train(members, micro_size, folders)
         except Exception as error:
-            problem, text = _kind_of(error), traceback.format_exc()
+            problem, text = kind_of(error), traceback.format_exc()
             last = f"{type(error).__name__}: {error}".splitlines()[0][:300]
         else:
             self._count()
@@ -110,7 +112,7 @@ class _Attempt:
             folders[:] = [folder.path.resolve() for folder in made]
             self.channel.begun(self.job, [folder.path for folder in made])
 
-        configs = [member.config for member in members]
+        configs = [_config(member) for member in members]
         if micro_size is not None:
             batch = configs[0].batch.model_copy(update={"micro_size": micro_size})
             configs = [config.model_copy(update={"batch": batch}) for config in configs]
@@ -183,7 +185,12 @@ def failed_run(member: Member, text: str, folder: RunFolder | None = None) -> Ru
     return folder
 
 
-def _kind_of(error: Exception) -> str:
+def _config(member: Member) -> RunConfig:
+    assert isinstance(member.config, RunConfig)
+    return member.config
+
+
+def kind_of(error: Exception) -> str:
     """`memory`, `full` (the disk) or `other`."""
     text = str(error)
     if isinstance(error, torch.OutOfMemoryError | MemoryError):
@@ -200,7 +207,7 @@ def _kind_of(error: Exception) -> str:
 def _smaller(member: Member, micro_size: int | None) -> int | None:
     """The next smaller divisor of the batch, about half; None where one sequence was too much."""
     size = micro_size
-    batch = member.config.batch
+    batch = _config(member).batch
     if size is None and member.folder is not None:
         recorded = RunFolder(member.folder).read_record().params.get("micro_size")
         size = int(recorded) if recorded else None

@@ -3,15 +3,44 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
 
 from scaling.config import RunConfig
+from scaling.data.content import with_content
 from scaling.errors import UserError
 from scaling.recipes import validate
 from sweeps.axes import Point, points_of
 from sweeps.reading import Sweep
 from sweeps.space import Space
 
+if TYPE_CHECKING:
+    from sweeps.job import Config
+
 Key = tuple[str, int]  # identity and seed: what makes a run this run, in any sweep
+
+
+class Run(Protocol):
+    """A run that is wanted, as the driver knows it: a training, or an adaptation."""
+
+    @property
+    def config(self) -> "Config":
+        """All that decides it."""
+        ...
+
+    @property
+    def key(self) -> Key:
+        """What it is known by."""
+        ...
+
+    @property
+    def labels(self) -> dict[str, str]:
+        """What varies, its seed too."""
+        ...
+
+    @property
+    def trial(self) -> int | None:
+        """Of a search."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -47,7 +76,7 @@ def runs_of(sweep: Sweep, point: Point, trial: int | None = None) -> list[Wanted
     told = f"{sweep.source}: {point.text()}" if point.labels else sweep.source
     tree, trail = sweep.tree(point.settings, told)
     tree["name"] = run_name(sweep.spec.name, point)
-    config = validate(tree, trail)
+    config = with_content(validate(tree, trail))
     seeds = sweep.spec.seeds or (config.seed,)
     return [Wanted(config.model_copy(update={"seed": s}), point, trial) for s in seeds]
 

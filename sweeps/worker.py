@@ -8,12 +8,10 @@ import threading
 import time
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
 
-from sweeps.job import Begun, Job, Judged, Measurement, Moved, Ready, Said
-
-PATIENCE = 60.0  # seconds that an evaluation waits for the driver's word
-PAUSE = 0.25  # seconds between two reports of progress
+from scaling.adapt.config import AdaptConfig
+from sweeps.channel import Channel
+from sweeps.job import Ended, Job, Measurement, Ready
 
 
 def main(pipe: Connection, number: int, log: Path, started: float) -> None:
@@ -27,8 +25,7 @@ def main(pipe: Connection, number: int, log: Path, started: float) -> None:
         importlib.import_module(module)
     import torch
 
-    from sweeps.calibration import measure
-    from sweeps.training import run_job
+    from sweeps.measuring import measure
 
     channel.send(Ready(number, time.time() - started))
     while True:
@@ -39,52 +36,18 @@ def main(pipe: Connection, number: int, log: Path, started: float) -> None:
         if job is None:
             return
         torch.set_num_threads(job.threads)
-        channel.send(measure(job) if isinstance(job, Measurement) else run_job(job, channel))
+        channel.send(measure(job) if isinstance(job, Measurement) else _run(job, channel))
 
 
-class Channel:
-    """The worker's side of the pipe. The trainer and the sender's thread both speak into it."""
+def _run(job: Job, channel: Channel) -> Ended:
+    """Make a job's runs, whichever they are."""
+    if isinstance(job.members[0].config, AdaptConfig):
+        from sweeps.adapting.work import run_job as adapt
 
-    def __init__(self, pipe: Connection) -> None:
-        self._pipe, self._lock = pipe, threading.Lock()
-        self._told = 0.0
+        return adapt(job, channel)
+    from sweeps.training import run_job
 
-    def send(self, event: Any) -> None:
-        """Tell the driver; a driver that is gone hears nothing, and its worker soon ends."""
-        with self._lock, contextlib.suppress(BrokenPipeError, ConnectionResetError):
-            self._pipe.send(event)
-
-    def say(self, text: str) -> None:
-        """A sentence for the sweep's log."""
-        self.send(Said(text))
-
-    def begun(self, job: Job, folders: list[Path]) -> None:
-        """Tell of the run folders."""
-        self.send(Begun(job.number, tuple(folders)))
-
-    def progress(self, job: Job, trainer: Any) -> None:
-        """Tell where the job stands, not too often."""
-        now = time.monotonic()
-        if now - self._told < PAUSE and trainer.step < trainer.total:
-            return
-        self._told = now
-        rate = trainer.tokens_per_second
-        left = (trainer.total - trainer.step) * trainer.cohort.tokens_per_step / rate
-        self.send(
-            Moved(
-                job.number,
-                trainer.step,
-                trainer.total,
-                tuple(trainer.train_loss),
-                trainer.cohort.members * rate,
-                left,
-            )
-        )
-
-    def hopeless(self, job: Job, percent: int, loss: float) -> bool:
-        """Ask the driver whether a run is to be pruned; no answer means no."""
-        self.send(Judged(job.number, percent, loss))
-        return bool(self._pipe.recv()) if self._pipe.poll(PATIENCE) else False
+    return run_job(job, channel)
 
 
 def _redirect(log: Path) -> None:

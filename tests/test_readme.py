@@ -105,6 +105,7 @@ def test_the_launchers_line(place: Path) -> None:
 
 QUICK = {
     "tinyscale plan": ["--no-timing"],
+    "tinyscale adapt": ["--smoke", "--no-timing"],
     "tinyscale sweep": ["--smoke", "--no-timing", "--seeds", "1"],
     "tinyscale eval ": ["--limit", "8"],
     "tinyscale probe": ["--max-tokens", "16"],
@@ -126,7 +127,7 @@ def test_a_readers_command(line: str, run: Run, place: Path) -> None:
     if "--resume" in line:
         return goes_on([*words[:-1], "resumed"], run, place)
     if line.startswith("tinyscale analyze"):  # `--smoke` gave the sweep another name
-        words = [word.replace("width", "width-smoke") for word in words]
+        words = [re.sub("^(width|adaptation)$", r"\1-smoke", word) for word in words]
     for start, smaller in QUICK.items():
         if line.startswith(start):
             words += smaller

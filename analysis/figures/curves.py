@@ -28,7 +28,7 @@ AXES = (
     ("step", "optimizer step"),
     ("tokens", "tokens"),
     ("flops", "training FLOPs"),
-    ("seconds", "seconds of training"),
+    ("seconds", "seconds of wall time"),
 )
 _LOGARITHMIC = {"grad_norm", "tokens_per_second"}
 _MOST = 16  # lines that can be told apart
@@ -205,29 +205,28 @@ def _name_points(panel: object, rows: pd.DataFrame, column: str) -> None:
 
 def _drawn(groups: Groups, lines: Mapping[str, pd.DataFrame], key: str) -> pd.DataFrame:
     """Mean and range over seeds of each configuration's metric, by step."""
-    parts = []
-    for label, runs in groups:
-        for group, seeds in runs.groupby("group", sort=False):
-            mine = [lines[run] for run in seeds["run_id"] if key in lines[run]]
-            if not mine:
-                continue
-            whole = pd.concat([one[["step", *[c for c, _ in AXES[1:]], key]] for one in mine])
-            whole = whole.dropna(subset=[key])
-            if key in _LOGARITHMIC:
-                whole = whole[whole[key] > 0]
-            by = whole.groupby("step")
-            table = by[[c for c, _ in AXES[1:]]].mean()
-            table = table.assign(mean=by[key].mean(), low=by[key].min(), high=by[key].max())
-            cost = pd.to_numeric(seeds["C"], errors="coerce").mean()
-            parts.append((cost, _thinned(table.reset_index().assign(label=label, group=group))))
+    kept: list[pd.DataFrame] = []
     # Every group keeps its costliest configurations.
     allowed = max(1, _MOST // max(len(groups), 1))
-    kept: list[pd.DataFrame] = []
-    for label, _ in groups:
-        mine_of = [one for one in parts if one[1]["label"].iloc[0] == label]
-        mine_of.sort(key=lambda one: -np.nan_to_num(one[0]))
-        kept += [table for _, table in mine_of[:allowed]]
+    for label, runs in groups:
+        having = runs[[key in lines[run] for run in runs["run_id"]]]
+        cost = pd.to_numeric(having["C"], errors="coerce").groupby(having["group"]).mean()
+        for group in cost.fillna(0.0).sort_values(ascending=False, kind="stable").index[:allowed]:
+            mine = having.loc[having["group"] == group, "run_id"]
+            table = _over_seeds([lines[run] for run in mine], key)
+            kept.append(_thinned(table.assign(label=label, group=group)))
     return pd.concat(kept[: 2 * _MOST]) if kept else pd.DataFrame()
+
+
+def _over_seeds(curves: Sequence[pd.DataFrame], key: str) -> pd.DataFrame:
+    """A metric's mean, least and largest at each step, and where each axis stands there."""
+    places = [column for column, _ in AXES[1:]]
+    whole = pd.concat([one[["step", *places, key]] for one in curves]).dropna(subset=[key])
+    if key in _LOGARITHMIC:
+        whole = whole[whole[key] > 0]
+    by = whole.groupby("step")
+    table = by[places].mean()
+    return table.assign(mean=by[key].mean(), low=by[key].min(), high=by[key].max()).reset_index()
 
 
 def _thinned(table: pd.DataFrame) -> pd.DataFrame:

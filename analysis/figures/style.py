@@ -148,8 +148,11 @@ def short(value: float, _: Any = None) -> str:
 
 
 def powers(value: float, _: Any = None) -> str:
-    """A large number with its power of ten: 3e15."""
-    power = math.floor(math.log10(value) + 1e-9)
+    """A large number with its power of ten: 3e15. Also a negative one: matplotlib asks for the
+    label of a tick before the axis's start."""
+    if value == 0:
+        return "0"
+    power = math.floor(math.log10(abs(value)) + 1e-9)
     return f"{value / 10**power:.3g}e{power}"
 
 

@@ -14,12 +14,12 @@ from analysis.fits.form import (
     Asked,
     Bound,
     Form,
+    OfSizeAndTokens,
     between,
     exponents,
     floors,
     largest,
     levelled,
-    move_together,
     too_few_levels,
 )
 from analysis.fits.logsumexp import LogSumExp, Term
@@ -29,35 +29,23 @@ from analysis.fits.power_law import PowerLaw
 
 
 @dataclass(frozen=True)
-class Chinchilla(Form):
+class Chinchilla(OfSizeAndTokens):
     """``L(N, D) = E + A/N^alpha + B/D^beta`` (Hoffmann et al. 2022, arXiv:2203.15556).
 
     N in parameters, D in tokens; E, A, B in the loss's unit (A at N = 1, B at D = 1).
     """
 
     name: ClassVar[str] = "chinchilla"
+    least: ClassVar[int] = 3
 
     @property
     def parameters(self) -> tuple[str, ...]:
         """E, A, B, alpha, beta."""
         return ("E", "A", "B", "alpha", "beta")
 
-    @property
-    def axes(self) -> tuple[str, ...]:
-        """N and D."""
-        return ("N", "D")
-
     def simpler(self) -> Sequence[Form]:
         """Without N, and without D."""
         return (PowerLaw("D"), PowerLaw("N"))
-
-    def unidentifiable(self, data: Points) -> str | None:
-        """Three levels of N and of D, which must not move together."""
-        return (
-            too_few_levels(data, "N", 3, self.name)
-            or too_few_levels(data, "D", 3, self.name)
-            or move_together(data, "N", "D")
-        )
 
     def bind(self, data: Points) -> Bound:
         """Internal: ln A N_min^-alpha, alpha, ln B D_min^-beta, beta, ln E, over the median."""
@@ -112,7 +100,7 @@ class Chinchilla(Form):
 
 
 @dataclass(frozen=True)
-class OpenLM(Form):
+class OpenLM(OfSizeAndTokens):
     """``L = E + A N^-alpha + B D^-alpha``, one exponent (Gadre et al. 2024, arXiv:2403.08540).
 
     The paper writes ``L = E + (a M^eta + b M^-eta) C^-eta`` with M = D/N and C = 6ND, the same
@@ -121,16 +109,12 @@ class OpenLM(Form):
     """
 
     name: ClassVar[str] = "openlm"
+    least: ClassVar[int] = 2
 
     @property
     def parameters(self) -> tuple[str, ...]:
         """E, A, B, alpha."""
         return ("E", "A", "B", "alpha")
-
-    @property
-    def axes(self) -> tuple[str, ...]:
-        """N and D."""
-        return ("N", "D")
 
     def simpler(self) -> Sequence[Form]:
         """Without N, and without D."""
@@ -138,12 +122,8 @@ class OpenLM(Form):
 
     def unidentifiable(self, data: Points) -> str | None:
         """Two levels of N and of D, three of one, which must not move together."""
-        levels = (3, 2) if len(np.unique(data.axes["D"])) == 2 else (2, 3)
-        return (
-            too_few_levels(data, "N", levels[0], self.name)
-            or too_few_levels(data, "D", levels[1], self.name)
-            or move_together(data, "N", "D")
-        )
+        third = "N" if len(np.unique(data.axes["D"])) == 2 else "D"
+        return super().unidentifiable(data) or too_few_levels(data, third, 3, self.name)
 
     def bind(self, data: Points) -> Bound:
         """Internal: ln A N_min^-alpha, ln B D_min^-alpha, alpha, ln E, over the median."""

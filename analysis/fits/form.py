@@ -95,6 +95,25 @@ class Form(ABC):
         return {"predicted_loss": Asked(self.predict(params, axes), "loss", place)}
 
 
+class OfSizeAndTokens(Form):
+    """A law of N and D, each with a term and an exponent of its own."""
+
+    least: ClassVar[int]  # levels of N and of D that tell the exponents
+
+    @property
+    def axes(self) -> tuple[str, ...]:
+        """N and D."""
+        return ("N", "D")
+
+    def unidentifiable(self, data: Points) -> str | None:
+        """Enough levels of N and of D, which must not move together."""
+        return (
+            too_few_levels(data, "N", self.least, self.name)
+            or too_few_levels(data, "D", self.least, self.name)
+            or move_together(data, "N", "D")
+        )
+
+
 def largest(data: Points) -> dict[str, float]:
     """The axes of the point with the most compute (or the largest first axis)."""
     flops = data.flops()

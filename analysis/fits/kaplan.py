@@ -12,11 +12,10 @@ from analysis.fits.form import (
     STEEPEST,
     Bound,
     Form,
+    OfSizeAndTokens,
     between,
     exponents,
     levelled,
-    move_together,
-    too_few_levels,
 )
 from analysis.fits.logsumexp import LogSumExp, Term
 from analysis.fits.model import Array
@@ -27,7 +26,7 @@ _FLATTEST = 1e-3  # an outer exponent below this is a loss that ignores both axe
 
 
 @dataclass(frozen=True)
-class Kaplan(Form):
+class Kaplan(OfSizeAndTokens):
     """``L(N, D) = ((N_c/N)^(alpha_N/alpha_D) + D_c/D)^alpha_D`` (arXiv:2001.08361, eq. 1.5).
 
     N_c in parameters, D_c in tokens; they also carry the loss's unit, as L has no other scale.
@@ -35,28 +34,16 @@ class Kaplan(Form):
     """
 
     name: ClassVar[str] = "kaplan"
+    least: ClassVar[int] = 2
 
     @property
     def parameters(self) -> tuple[str, ...]:
         """N_c, D_c, alpha_N, alpha_D."""
         return ("N_c", "D_c", "alpha_N", "alpha_D")
 
-    @property
-    def axes(self) -> tuple[str, ...]:
-        """N and D."""
-        return ("N", "D")
-
     def simpler(self) -> Sequence[Form]:
         """Without N, and without D."""
         return (PowerLawNoOffset("D"), PowerLawNoOffset("N"))
-
-    def unidentifiable(self, data: Points) -> str | None:
-        """Two levels of N and of D, which must not move together."""
-        return (
-            too_few_levels(data, "N", 2, self.name)
-            or too_few_levels(data, "D", 2, self.name)
-            or move_together(data, "N", "D")
-        )
 
     def bind(self, data: Points) -> Bound:
         """Internal: both terms' logarithms at the least N and D, their ratio, alpha_D."""

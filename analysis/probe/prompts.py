@@ -1,11 +1,9 @@
 """What the stories begin with: one text, or a file of many."""
 
-import json
 from pathlib import Path
 
-import yaml
-
 from scaling.errors import UserError
+from scaling.prompts.reading import read_text, read_tree
 
 
 def read_texts(path: Path) -> list[str]:
@@ -13,26 +11,17 @@ def read_texts(path: Path) -> list[str]:
 
     A .txt holds one a line. Raises UserError, with the place, for anything else.
     """
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}.") from None
-    except UnicodeDecodeError:
-        raise UserError(f"{path}: cannot be read: it is not UTF-8.") from None
     if path.suffix == ".txt":
-        found = [line.strip() for line in text.splitlines() if line.strip()]
+        found = [line.strip() for line in read_text(path).splitlines() if line.strip()]
     else:
-        found = _listed(path, text)
+        found = _listed(path)
     if not found:
         raise UserError(f"{path}: there are no prompts.")
     return found
 
 
-def _listed(path: Path, text: str) -> list[str]:
-    try:
-        tree = json.loads(text) if path.suffix == ".json" else yaml.safe_load(text)
-    except (yaml.YAMLError, json.JSONDecodeError) as error:
-        raise UserError(f"{path}: cannot be parsed: {str(error).splitlines()[0]}.") from None
+def _listed(path: Path) -> list[str]:
+    tree = read_tree(path)
     if isinstance(tree, dict):
         tree = tree.get("items", tree.get("prompts"))
     if not isinstance(tree, list):

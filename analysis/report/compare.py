@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
+from analysis.compare import Comparison, Request
 from analysis.design import named
 from analysis.equal import at_compute, at_sizes
 from analysis.figures.curves import (
@@ -30,11 +31,6 @@ from analysis.report.document import (
 )
 from analysis.report.runs import apart_table
 from analysis.report.writing import prepare
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from analysis.compare import Comparison, Request
 
 _CURVES = (
     ("train/loss", "training loss (nats per token)", "train-loss"),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pandas as pd
 
@@ -33,11 +33,7 @@ from analysis.report.document import (
 )
 from analysis.report.runs import apart_table, groups_table
 from analysis.report.writing import prepare
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from analysis.study import Request, Study
+from analysis.study import Request, Study
 
 _FORMULAS = {
     "power_law": "L = E + A x^-α",

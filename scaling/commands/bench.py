@@ -1,6 +1,9 @@
 """`tinyscale bench`."""
 
 import json
+import os
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -8,12 +11,15 @@ import click
 
 from scaling.errors import UserError
 
-PARTS = ("training", "evaluation", "cohorts", "sampling", "tracking", "packing", "start_up")
+PARTS = (
+    *("training", "evaluation", "cohorts", "sampling", "tracking", "store_down", "packing"),
+    *("start_up", "card"),
+)
 
 
 @click.command(short_help="Measure this machine's speed.")
 @click.option("--only", help=f"Some of {', '.join(PARTS)}; separated by commas.")
-@click.option("--seconds", default=12.0, show_default=True, help="Of timing for each shape.")
+@click.option("--seconds", default=8.0, show_default=True, help="Of timing for each shape.")
 @click.option("--out", type=click.Path(dir_okay=False), help="Write the figures as JSON.")
 @click.option("--against", type=click.Path(dir_okay=False), help="Compare with an earlier JSON.")
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")
@@ -23,35 +29,45 @@ def bench(
     """Measure training, evaluation, cohorts, sampling, tracking, packing and start-up here.
 
     Training is timed in turn with a plain fp32 eager PyTorch loop of the same shapes; the ratio
-    holds on a machine that others use too, the rates are of this moment.
+    holds on a machine that others use too, the rates are of this moment. On a GPU the share of
+    its rate and the time around its kernels are measured as well (`card`).
     """
     parts = PARTS if only is None else tuple(only.split(","))
     for part in parts:
         if part not in PARTS:
             raise UserError(f"--only {part}: there are {', '.join(PARTS)}.")
     earlier = _read(Path(against)) if against else {}
-    from scaling.bench import figures
+    from scaling.bench import cohorts, pipeline, steps
     from scaling.config import RuntimeConfig
+    from scaling.data.cache import default_cache
     from scaling.runtime import device_name, resolve, versions
 
     runtime = resolve(RuntimeConfig())
+    on_card = runtime.device.type == "cuda"
+    if not on_card and only is not None and "card" in parts:
+        raise UserError("--only card: torch finds no CUDA device here.")
     found: dict[str, Any] = {
         "machine": {
             "device": device_name(runtime.device),
             "precision": runtime.precision,
+            "compiled": runtime.compile,
+            "date": time.strftime("%Y-%m-%d"),
+            "load": round(os.getloadavg()[0], 2),  # before anything is measured
             **versions(),
         }
     }
-    measures = {
-        "training": lambda: figures.training(runtime, seconds),
-        "evaluation": lambda: figures.evaluation(runtime, seconds),
-        "cohorts": lambda: figures.cohorts(runtime, seconds),
-        "sampling": lambda: figures.sampling(runtime),
-        "tracking": lambda: figures.tracking(runtime),
-        "packing": figures.packing,
-        "start_up": figures.start_up,
+    measures: dict[str, Callable[[], Any]] = {
+        "training": lambda: steps.training(runtime, seconds),
+        "evaluation": lambda: steps.evaluation(runtime, seconds),
+        "cohorts": lambda: cohorts.cohorts(runtime, seconds),
+        "sampling": lambda: pipeline.sampling(runtime),
+        "tracking": pipeline.tracking,
+        "store_down": lambda: pipeline.store_down(runtime, seconds),
+        "packing": pipeline.packing,
+        "start_up": pipeline.start_up,
+        "card": lambda: steps.card(runtime, seconds, default_cache()),
     }
-    for part in parts:
+    for part in parts if on_card else [part for part in parts if part != "card"]:
         click.echo(f"measuring {part} ...", err=True)
         found[part] = measures[part]()
     if out:

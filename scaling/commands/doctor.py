@@ -101,7 +101,8 @@ def mark_killed(folder: "RunFolder") -> bool:
 
 
 def _mend_store(folders: list["RunFolder"], uri: str, report: Report) -> str:
-    from scaling.tracking.store import Sent, client, kill_orphans, sync
+    from scaling.tracking.sent import Sent
+    from scaling.tracking.store import client, kill_orphans, sync
 
     try:
         store = client(uri)

@@ -15,8 +15,8 @@ from scaling.errors import UserError
     "--to",
     default="hf",
     show_default=True,
-    type=click.Choice(["hf", "safetensors"]),
-    help="For transformers, or the bare weights with a loader.",
+    type=click.Choice(["hf", "safetensors", "onnx"]),
+    help="For transformers, the bare weights with a loader, or a graph for ONNX runtimes.",
 )
 @click.option(
     "--checkpoint", default="best", show_default=True, help="best, last, or a saved step."
@@ -38,6 +38,7 @@ def export(
     \b
     tinyscale export gqa-1a2b3c4d my-model
     tinyscale export gqa-1a2b3c4d my-weights --to safetensors
+    tinyscale export gqa-1a2b3c4d my-graph --to onnx
     tinyscale export gqa-1a2b3c4d --register stories-gqa
     """
     if out is None and register is None:
@@ -50,7 +51,11 @@ def export(
         from scaling.export.write import export as write
 
         answer = write(trained, to, out, force=force)
-        what = f"{answer['family']}, for transformers" if to == "hf" else "weights and a loader"
+        what = {
+            "hf": f"{answer['family']}, for transformers",
+            "safetensors": "weights and a loader",
+            "onnx": "model.onnx, from input_ids [batch, time] to logits [batch, time, vocabulary]",
+        }[to]
         click.echo(f"{out}: {what}; step {trained.step:,} of {trained.label}", err=True)
     if register is not None:
         from scaling.tracking.registry import register_model

@@ -94,7 +94,7 @@ def _seeded(config: RunConfig, seeds: str) -> list[RunConfig]:
 
 
 def _as_json(result: "RunResult") -> dict[str, object]:
-    from scaling.tracking.store import Sent
+    from scaling.tracking.sent import Sent
 
     return {
         "folder": str(result.folder.path.resolve()),

@@ -38,6 +38,10 @@ class FilesCorpus(Part):
     test: str | None = Field(None, description="a glob of test files")
     text_field: str = Field("text", description="the field or column that holds the text")
     separator: str = Field("<|endoftext|>", description="what divides the documents of a .txt")
+    content: str | None = Field(
+        None,
+        description="hash of the texts, noted as a run begins: no others will do from then on",
+    )
 
     @model_validator(mode="after")
     def _one_way(self) -> Self:

@@ -42,6 +42,13 @@ def fits(tokens: Tokens, device: torch.device) -> bool:
     return tokens.nbytes < _SHARE_OF_DEVICE * free
 
 
+def placed(tokens: Tokens | Tensor, device: torch.device) -> Tokens | Tensor:
+    """The stream as it is read from: moved to a CUDA device where it fits there."""
+    if isinstance(tokens, Tensor) or not fits(tokens, device):
+        return tokens
+    return resident(tokens, device)
+
+
 class Batches:
     """Shuffled windows of a packed stream.
 
@@ -73,10 +80,10 @@ class Batches:
         self.batch_size = batch_size
         self._seed = seed
         self._device = device
-        if not isinstance(tokens, Tensor) and fits(tokens, device):
-            tokens = resident(tokens, device)
+        self.stream = placed(tokens, device)
         # A view of the stream as all the windows there could be: a batch is one quick gather.
-        self._views: Tensor | Tokens = (
+        tokens = self.stream
+        self.views: Tensor | Tokens = (
             tokens.unfold(0, context_length + 1, 1)
             if isinstance(tokens, Tensor)
             else sliding_window_view(np.asarray(tokens), context_length + 1)
@@ -90,10 +97,10 @@ class Batches:
 
     def batch(self, step: int) -> tuple[Tensor, Tensor]:
         """Inputs and targets of a step (from 0), int64 [batch_size, context_length]."""
-        window = self._tokens_at(self._starts(step))
+        window = self._tokens_at(self.starts(step))
         return window[:, :-1].contiguous(), window[:, 1:].contiguous()
 
-    def _starts(self, step: int) -> NDArray[np.int64]:
+    def starts(self, step: int) -> NDArray[np.int64]:
         """Where the step's windows begin in the stream, [batch_size]."""
         places = np.arange(step * self.batch_size, (step + 1) * self.batch_size)
         epochs, places = np.divmod(places, self.windows)
@@ -114,18 +121,19 @@ class Batches:
 
     def _tokens_at(self, starts: NDArray[np.int64]) -> Tensor:
         """The windows that begin there, int64 [len(starts), context_length + 1]."""
-        if isinstance(self._views, Tensor):
-            there = torch.from_numpy(starts).to(self._views.device, non_blocking=True)
-            return _widen(self._views[there])
-        return _to(torch.from_numpy(self._views[starts].astype(np.int64)), self._device)
+        if isinstance(self.views, Tensor):
+            there = torch.from_numpy(starts).to(self.views.device, non_blocking=True)
+            return widen(self.views[there])
+        return to_device(torch.from_numpy(self.views[starts].astype(np.int64)), self._device)
 
 
-def _widen(held: Tensor) -> Tensor:
+def widen(held: Tensor) -> Tensor:
     """Ids as int64, of a stream as `resident` holds it."""
     return held.long() & 0xFFFF if held.dtype == torch.int16 else held.long()
 
 
-def _to(tensor: Tensor, device: torch.device) -> Tensor:
+def to_device(tensor: Tensor, device: torch.device) -> Tensor:
+    """The tensor there; to a card it moves beside the computation, and nobody waits."""
     if device.type != "cuda":
         return tensor.to(device)
     # From pinned memory the copy runs beside the computation.
@@ -150,7 +158,7 @@ def evaluation_batches(
     for start in range(0, predicted, size):
         count = min(size, predicted - start)
         if isinstance(tokens, Tensor):
-            stretch = _widen(tokens[start : start + count + 1])
+            stretch = widen(tokens[start : start + count + 1])
         else:
             stretch = torch.from_numpy(tokens[start : start + count + 1].astype(np.int64))
         inputs = stretch.new_zeros(size)
@@ -158,4 +166,4 @@ def evaluation_batches(
         inputs[:count] = stretch[:-1]
         targets[:count] = stretch[1:]
         shape = (batch_size, context_length)
-        yield _to(inputs.view(shape), device), _to(targets.view(shape), device)
+        yield to_device(inputs.view(shape), device), to_device(targets.view(shape), device)

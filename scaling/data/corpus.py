@@ -70,15 +70,28 @@ def _files(corpus: FilesCorpus, memo: FileMemo) -> Source:
         for role, found in paths.items()
         for path in found
     )
+    fingerprint = digest_of(["files", content])
+    if corpus.content not in (None, noted(fingerprint)):
+        texts = ", ".join(map(repr, globs.values()))
+        raise UserError(
+            f"data.corpus: the texts of {texts} have changed since the run began"
+            f" ({noted(fingerprint)} now, {corpus.content} then). Bring them back, or train a"
+            " new run on what they are (without data.corpus.content)."
+        )
     return Source(
         kind="files",
         description=", ".join(
             f"{role} {pattern}" if corpus.train else pattern for role, pattern in globs.items()
         ),
-        fingerprint=digest_of(["files", content]),
+        fingerprint=fingerprint,
         details={"files": str(sum(map(len, paths.values())))},
         parts={role: partial(_read_all, corpus, found) for role, found in paths.items()},
     )
+
+
+def noted(fingerprint: str) -> str:
+    """A source's fingerprint as configs note it: short, and nothing that reads as a number."""
+    return f"sha256:{fingerprint[:16]}"
 
 
 def _option(corpus: FilesCorpus, path: Path) -> str:

@@ -23,6 +23,26 @@ has no twin of or was not asked for. With tinyscale installed:
 python load.py "Once upon a time"
 ```
 """,
+    "onnx": """\
+`model.onnx` takes token ids `[batch, time]`, a time of at most {context}, and gives the logits of
+each next token, `[batch, time, vocabulary]`. Texts begin with the token {eot}.
+
+```python
+import numpy as np
+from onnxruntime import InferenceSession
+from tokenizers import Tokenizer
+
+tokenizer = Tokenizer.from_file("{folder}/tokenizer.json")
+session = InferenceSession("{folder}/model.onnx")
+ids = tokenizer.encode("Once upon a time").ids
+for _ in range({context} - len(ids)):
+    (logits,) = session.run(None, {{"input_ids": np.array([ids])}})
+    ids.append(int(logits[0, -1].argmax()))
+    if ids[-1] == {eot}:
+        break
+print(tokenizer.decode(ids))
+```
+""",
 }
 
 
@@ -45,10 +65,10 @@ def data_set(config: RunConfig) -> tuple[str, str]:
 
 
 def card(metadata: dict[str, Any], config: RunConfig, folder: str) -> str:
-    """The text of README.md."""
+    """The text of README.md, for an export's `metadata` in a folder of that name."""
     model = config.model
     data, licence = data_set(config)
-    library = "transformers" if metadata["format"] == "hf" else "tinyscale"
+    library = {"hf": "transformers", "onnx": "onnx"}.get(metadata["format"], "tinyscale")
     front = f"---\nlibrary_name: {library}\npipeline_tag: text-generation\nlanguage: en\n"
     front += f"tags: [tinyscale, {metadata['family'] or model.attention.kind}]\n---\n"
     rows = {
@@ -64,12 +84,15 @@ def card(metadata: dict[str, Any], config: RunConfig, folder: str) -> str:
         f" {metadata['seed']}",
         **{key.replace("_", " "): _number(value) for key, value in metadata["metrics"].items()},
     }
+    loading = _LOADING[metadata["format"]].format(
+        folder=folder, context=config.data.context_length, eot=metadata["eot"]
+    )
     table = "\n".join(f"| {key} | {value} |" for key, value in rows.items())
     return (
         f"{front}\n# {metadata['name']}\n\nA small language model trained with tinyscale, for"
         " studying how such models scale. It writes simple stories; it knows nothing else, and"
         f" what it writes may be wrong.\n\n| | |\n|---|---|\n{table}\n\n"
-        f"{_LOADING[metadata['format']].format(folder=folder)}\n"
+        f"{loading}\n"
         f"Losses are in nats per token, `bpb` in bits per byte of text. Run"
         f" `{metadata['run'] or ''}`, config identity `{metadata['identity']}`;"
         " `tinyscale.yaml` is the whole config.\n"

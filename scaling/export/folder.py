@@ -19,7 +19,7 @@ from scaling.runtime import Runtime
 
 METADATA = "tinyscale.json"  # tells an exported folder from others
 CONFIG = "tinyscale.yaml"
-FORMATS = ("hf", "safetensors")
+FORMATS = ("hf", "safetensors", "onnx")
 
 
 def is_exported(path: Path) -> bool:
@@ -39,11 +39,16 @@ class Exported:
     def read(cls, path: Path) -> "Exported":
         """Raises `UserError` where the folder is no whole export."""
         metadata = json.loads((path / METADATA).read_text(encoding="utf-8"))
+        if metadata.get("format") == "onnx":
+            raise UserError(
+                f"{path} holds a graph for ONNX runtimes, not weights to load; name the run it"
+                " came from, or export that --to safetensors."
+            )
+        if metadata.get("format") not in FORMATS:
+            raise UserError(f"{path}: format {metadata.get('format')!r} cannot be read here.")
         for name in ("model.safetensors", "tokenizer.json", CONFIG):
             if not (path / name).is_file():
                 raise UserError(f"{path} is not a whole export: it has no {name}.")
-        if metadata.get("format") not in FORMATS:
-            raise UserError(f"{path}: format {metadata.get('format')!r} cannot be read here.")
         return cls(path, metadata, RunConfig.model_validate(read_yaml(path / CONFIG)))
 
     @property

@@ -16,6 +16,7 @@ from scaling.export.families import Family, Shape, family_of
 from scaling.export.fold import fold
 from scaling.export.folder import CONFIG, FORMATS, METADATA, is_exported
 from scaling.export.names import to_theirs
+from scaling.export.onnx import onnx_program
 from scaling.export.tokenizer import write_tokenizer
 from scaling.runs import read_tokenizer
 from scaling.runtime import versions
@@ -51,6 +52,7 @@ def export(trained: Trained, to: str, out: Path, *, force: bool = False) -> dict
     tokenizer = read_tokenizer(trained.run)
     weights = load_file(trained.weights)
     config, family = trained.config, None
+    program = onnx_program(trained) if to == "onnx" else None
     if to == "hf":
         model, weights = fold(config.model, weights)
         config = config.model_copy(update={"model": model})
@@ -59,16 +61,20 @@ def export(trained: Trained, to: str, out: Path, *, force: bool = False) -> dict
         weights = to_theirs(family.pieces, weights)
     _make_place(out, force)
     metadata = _metadata(trained, to, family, tokenizer)
-    whole = {name: tensor.contiguous() for name, tensor in weights.items()}
-    save_file(whole, out / "model.safetensors", metadata={"format": "pt"})
-    _write_config(config, out)
-    if family is not None:
-        write_tokenizer(tokenizer, config.data.context_length, out)
-        _write_json(out / "config.json", family.settings)
-        _write_json(out / "generation_config.json", _generation(tokenizer))
+    if program is not None:
+        program.save(out / "model.onnx")
     else:
+        whole = {name: tensor.contiguous() for name, tensor in weights.items()}
+        save_file(whole, out / "model.safetensors", metadata={"format": "pt"})
+    _write_config(config, out)
+    if to == "safetensors":
         tokenizer.save(out / "tokenizer.json")
         (out / "load.py").write_text(_LOADER, encoding="utf-8")
+    else:
+        write_tokenizer(tokenizer, config.data.context_length, out)
+    if family is not None:
+        _write_json(out / "config.json", family.settings)
+        _write_json(out / "generation_config.json", _generation(tokenizer))
     (out / "README.md").write_text(card(metadata, config, out.name), encoding="utf-8")
     _write_json(out / METADATA, metadata)  # last: an export that broke off is none
     return metadata
@@ -109,6 +115,7 @@ def _metadata(
         "parameters_total": facts.parameters,
         "parameters_non_embedding": facts.non_embedding,
         "vocab_size": tokenizer.vocab_size,
+        "eot": tokenizer.eot,
         "context_length": config.data.context_length,
         "dataset": data,
         "dataset_licence": licence,

@@ -89,7 +89,7 @@ def coordinate_check(
                 sizes = _sizes(cohort)
                 found += [Coordinate(parametrization, width, step, p, s) for p, s in sizes.items()]
                 if step < steps:
-                    _step(cohort, step, 1.0)
+                    cohort.step(step, [1.0] * cohort.members)
     return found
 
 
@@ -131,7 +131,7 @@ def lr_transfer(
             ]
             cohort = _cohort(configs, data, runtime, steps)
             for step in range(steps):
-                _step(cohort, step, lr_factor(own.schedule, step, steps))
+                cohort.step(step, [lr_factor(own.schedule, step, steps)] * cohort.members)
             losses = [result.loss for result in cohort.validate()]
             best = min(zip(losses, rates, strict=True))
             say(f"{parametrization}, width {width}: best rate {best[1]:.2g}, loss {best[0]:.4f}")
@@ -145,20 +145,6 @@ def lr_transfer(
 def _cohort(configs: list[RunConfig], data: PreparedData, runtime: Runtime, steps: int) -> Cohort:
     short = [config.model_copy(update={"budget": Budget(steps=steps)}) for config in configs]
     return Cohort(short, [data] * len(short), runtime, default_cache())
-
-
-def _step(cohort: Cohort, step: int, factor: float) -> None:
-    inputs, targets = cohort.batch(step)
-    size = cohort.micro_size
-    for start in range(0, inputs.shape[1], size):
-        part = slice(start, start + size)
-        keys = cohort.dropout_keys(step, start, size)
-        result = cohort.model.training_loss(inputs[:, part], targets[:, part], keys)
-        loss = result.loss if result.penalty is None else result.loss + result.penalty
-        (loss / cohort.tokens_per_step).sum().backward()  # type: ignore[no-untyped-call]
-    cohort.optimizers.clip()
-    cohort.optimizers.step([factor] * cohort.members)
-    cohort.optimizers.zero_grad()
 
 
 @torch.no_grad()
@@ -176,7 +162,8 @@ def _sizes(cohort: Cohort) -> dict[str, float]:
         places[f"blocks.{i}.feedforward"] = block.feedforward  # type: ignore[assignment]
         places[f"blocks.{i}"] = block  # type: ignore[assignment]
     handles = [m.register_forward_hook(partial(note, place)) for place, m in places.items()]
-    logits = cohort.model(cohort.batch(0)[0][:, : min(4, cohort.config.batch.size)])
+    cohort.step.windows.fill(0)
+    logits = cohort.model(cohort.step.windows.inputs[:, :4])
     for handle in handles:
         handle.remove()
     found["logits"] = logits.float().abs().mean().item()

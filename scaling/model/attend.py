@@ -30,7 +30,9 @@ def attend(
     length, keys = q.shape[1], k.shape[1]
     groups = q.shape[2] // k.shape[2]
     scale = q.shape[-1] ** -0.5 if scale is None else scale
-    if window is not None and window >= keys:
+    # An exported program serves every length: no way there that only some lengths can take.
+    known = not torch.compiler.is_exporting()
+    if known and window is not None and window >= keys:
         window = None
     q, k, v = q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)
     if softcap is not None:
@@ -38,10 +40,16 @@ def attend(
     elif _blocks_pay(q) and length == keys:
         k, v = repeat(k, groups), repeat(v, groups)
         out = BlockedAttention.apply(q, k, v, scale, window, slopes)  # type: ignore[no-untyped-call]
-    elif window is not None and slopes is None and length == keys and _chunks_pay(length, window):
+    elif (
+        known
+        and window is not None
+        and slopes is None
+        and length == keys
+        and _chunks_pay(length, window)
+    ):
         out = _local(q, repeat(k, groups), repeat(v, groups), scale, window)
     elif window is None and slopes is None and length in (1, keys):
-        causal = length > 1
+        causal = bool(length == keys)  # of a symbol too
         out = F.scaled_dot_product_attention(
             q, k, v, is_causal=causal, scale=scale, enable_gqa=groups > 1
         )

@@ -17,10 +17,19 @@ def noise(
     seeds: Sequence[int], step: int, first_row: int, rows: int, device: torch.device
 ) -> Tensor:
     """The keys of a micro-batch, `[M, rows]` int32: sequences `first_row`... of a step's batch."""
-    keys = [_splitmix(_splitmix(seed) + step) & 0x7FFFFFFF for seed in seeds]
-    start = torch.tensor(keys, dtype=torch.int32, device=device)[:, None]
-    place = torch.arange(first_row, first_row + rows, dtype=torch.int32, device=device)
-    return _mix(start + place * 0x9E3779B)
+    keys = torch.tensor(step_keys(seeds, step), dtype=torch.int32, device=device)
+    return spread(keys, first_row, rows)
+
+
+def step_keys(seeds: Sequence[int], step: int) -> list[int]:
+    """The key of each member's step, 31 bits."""
+    return [_splitmix(_splitmix(seed) + step) & 0x7FFFFFFF for seed in seeds]
+
+
+def spread(keys: Tensor, first_row: int, rows: int) -> Tensor:
+    """Keys of steps `[M]` int32 to those of their sequences from `first_row` on, `[M, rows]`."""
+    place = torch.arange(first_row, first_row + rows, dtype=torch.int32, device=keys.device)
+    return _mix(keys[:, None] + place * 0x9E3779B)
 
 
 def dropout(x: Tensor, share: float, keys: Tensor, site: Tensor) -> Tensor:

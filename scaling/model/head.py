@@ -8,6 +8,9 @@ from torch import Tensor
 IGNORE = -100  # a target that is not counted
 # Logits at a time, all members together: what stays in a processor's cache, or keeps a card busy.
 CHUNK = {"cpu": 2**21, "cuda": 2**28}
+# Rows of the head are a multiple of this in its products: tensor cores want whole tiles, and bf16
+# rows of an odd length are not aligned. What is added has no weights, no probability, no gradient.
+PAD = {"cuda": 128}
 
 
 def head_loss(
@@ -31,6 +34,17 @@ def cap(logits: Tensor, softcap: float | None) -> Tensor:
     return logits if softcap is None else softcap * torch.tanh(logits / softcap)
 
 
+def padded(weight: Tensor, dtype: torch.dtype) -> Tensor:
+    """`weight [M, V, C]` in `dtype`, with rows of zeros up to the device's multiple."""
+    more = -weight.shape[1] % PAD.get(weight.device.type, 1)
+    if not more:
+        return weight.to(dtype)
+    members, vocabulary, width = weight.shape
+    out = weight.new_zeros(members, vocabulary + more, width, dtype=dtype)
+    out[:, :vocabulary] = weight
+    return out
+
+
 def chunks(rows: int, weight: Tensor) -> range:
     """Where the chunks of `rows` rows start, each about `CHUNK` logits."""
     members, vocabulary, _ = weight.shape
@@ -49,8 +63,19 @@ def probabilities(logits: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:
         wanted_log_p = log_p.gather(-1, wanted)
         return log_p.exp_(), wanted_log_p
     p = torch.softmax(logits, dim=-1)
+    return p, _log(p.gather(-1, wanted))
+
+
+def log_probability(logits: Tensor, wanted: Tensor) -> Tensor:
+    """The log of the wanted entries alone, as `probabilities` gives it, `[M, N, 1]`."""
+    if logits.dtype == torch.float32:
+        return torch.log_softmax(logits, dim=-1).gather(-1, wanted)
+    return _log(torch.softmax(logits, dim=-1).gather(-1, wanted))
+
+
+def _log(p: Tensor) -> Tensor:
     least = torch.finfo(torch.float32).tiny  # p may underflow where its log is still finite
-    return p, p.gather(-1, wanted).float().clamp_min_(least).log_()
+    return p.float().clamp_min_(least).log_()
 
 
 class _HeadLoss(torch.autograd.Function):
@@ -73,26 +98,30 @@ class _HeadLoss(torch.autograd.Function):
         loss = torch.zeros(members, dtype=torch.float32, device=rows.device)
         if training:
             grad_rows, grad_weight = torch.empty_like(rows), torch.zeros_like(weight)
-        weight = weight.to(rows.dtype)
+        vocabulary = weight.shape[1]
+        weight = padded(weight, rows.dtype)
         starts = chunks(count, weight)
         for start in starts:
             part = slice(start, start + starts.step)
             logits = torch.bmm(rows[:, part], weight.transpose(1, 2))
             logits = cap(logits, softcap)
+            logits[..., vocabulary:].fill_(float("-inf"))
             counted = (targets[:, part] != IGNORE).unsqueeze(-1)
             wanted = targets[:, part].unsqueeze(-1).clamp_min(0)
             if training:
                 p, log_p = probabilities(logits, wanted)
             else:
-                log_p = torch.log_softmax(logits, dim=-1, dtype=torch.float32).gather(-1, wanted)
+                log_p = log_probability(logits, wanted)
             loss -= (log_p * counted).sum(dim=(1, 2))
             if training:
                 grad_logits = p.scatter_add_(-1, wanted, torch.full_like(p[..., :1], -1.0))
                 if softcap is not None:
                     grad_logits *= 1 - (logits / softcap).square()  # the slope of the cap
+                    grad_logits[..., vocabulary:].zero_()
                 grad_logits = grad_logits.to(rows.dtype)
                 grad_rows[:, part] = torch.bmm(grad_logits, weight) * counted
-                grad_weight += torch.bmm(grad_logits.transpose(1, 2), rows[:, part] * counted)
+                whole = torch.bmm(grad_logits.transpose(1, 2), rows[:, part] * counted)
+                grad_weight += whole[:, :vocabulary]
         if training:
             ctx.save_for_backward(grad_rows, grad_weight)
         return loss

@@ -1,4 +1,4 @@
-"""Optimizers and schedules: torch's own optimizers, one a member, on views of stacked weights."""
+"""Optimizers and schedules: one optimizer a member, torch's own or ours, on stacked weights."""
 
 from scaling.optim.average import Average
 from scaling.optim.members import MemberOptimizers

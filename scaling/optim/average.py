@@ -17,12 +17,19 @@ class Average:
     def __init__(self, parameters: Sequence[Tensor], decay: float) -> None:
         self.parameters, self.decay = list(parameters), decay
         self.averages = [parameter.detach().clone() for parameter in parameters]
+        # Of the way to the weights that an update goes; on the device, for recorded steps.
+        self._share = torch.zeros((), device=self.averages[0].device)
+
+    def set_step(self, step: int) -> None:
+        """Get ready for the weights after update `step` (from 0)."""
+        self._share.fill_(1 - min(self.decay, (1 + step) / (10 + step)))
 
     @torch.no_grad()
-    def update(self, step: int) -> None:
-        """Take in the weights after update `step` (from 0)."""
-        decay = min(self.decay, (1 + step) / (10 + step))
-        torch._foreach_lerp_(self.averages, [p.detach() for p in self.parameters], 1 - decay)
+    def move(self) -> None:
+        """Take in the weights as they are."""
+        ways = torch._foreach_sub([p.detach() for p in self.parameters], self.averages)
+        torch._foreach_mul_(ways, self._share)
+        torch._foreach_add_(self.averages, ways)
 
     @contextmanager
     def in_place(self) -> Iterator[None]:

@@ -30,5 +30,6 @@ class Lion(torch.optim.Optimizer):
             beta1, beta2 = group["betas"]
             signs = torch._foreach_sign(torch._foreach_lerp(momenta, grads, 1 - beta1))
             torch._foreach_mul_(params, 1 - group["lr"] * group["weight_decay"])
-            torch._foreach_add_(params, signs, alpha=-group["lr"])
+            torch._foreach_mul_(signs, group["lr"])  # which may be a tensor on the device
+            torch._foreach_sub_(params, signs)
             torch._foreach_lerp_(momenta, grads, 1 - beta2)

@@ -18,9 +18,10 @@ from scaling.config import (
 )
 from scaling.model.decoder import Decoder
 from scaling.model.layers import Weight, weights_of
-from scaling.optim import lion
+from scaling.optim import adafactor, lion, muon
 
 Group = dict[str, Any]
+OURS = ("lr", "capturable")  # of a group: what is this process's, and not a checkpoint's
 
 
 class MemberOptimizers:
@@ -28,18 +29,33 @@ class MemberOptimizers:
 
     Each holds views `parameter[k]` into the stacked parameters and into their gradients, which
     stay where they are for the whole run: a backward pass adds to them, `zero_grad` clears them.
+    Parameters that want no gradient are none of theirs.
     """
 
-    def __init__(self, model: Decoder, configs: Sequence[OptimizerConfig]) -> None:
+    def __init__(
+        self, model: Decoder, configs: Sequence[OptimizerConfig], *, on_device: bool = False
+    ) -> None:
+        """`on_device`: rates are in a tensor on the device, so that a recorded update finds new
+        ones there."""
         self.configs = list(configs)
-        self.names = [name for name, _ in model.named_parameters()]
-        self.stacked = list(model.parameters())
+        trained = [(name, p) for name, p in model.named_parameters() if p.requires_grad]
+        self.names = [name for name, _ in trained]
+        self.stacked = [parameter for _, parameter in trained]
         for parameter in self.stacked:
             parameter.grad = torch.zeros_like(parameter)
         self.members = [MemberOptimizer(model, k, config) for k, config in enumerate(configs)]
         self.grads = [_grad(p)[k] for k in range(len(configs)) for p in self.stacked]
         limits = [math.inf if c.grad_clip is None else c.grad_clip for c in configs]
         self.limits = torch.tensor(limits, device=self.stacked[0].device)
+        self._rates: Tensor | None = None
+        if on_device:
+            parts = [part for member in self.members for part in member.parts]
+            groups = [group for part in parts for group in part.param_groups]
+            self._rates = self.limits.new_zeros(len(groups))
+            for group, rate in zip(groups, self._rates.unbind(), strict=True):
+                group["lr"] = rate
+                if "capturable" in group:  # Adam's; says that its own counts are on the device
+                    group["capturable"] = rate.is_cuda
 
     def clip(self) -> Tensor:
         """Scale each member's gradient to its limit; returns the norms before, `[M, P]`.
@@ -55,8 +71,34 @@ class MemberOptimizers:
 
     def step(self, factors: Sequence[float]) -> None:
         """One update of every member at its peak rates times `factors[k]`."""
-        for optimizer, factor in zip(self.members, factors, strict=True):
-            optimizer.step(factor)
+        self.set_rates(factors)
+        self.update()
+
+    def set_rates(self, factors: Sequence[float]) -> None:
+        """Member k's rates are its peak rates times `factors[k]` from here on."""
+        wanted = [
+            (group, group["peak_lr"] * factor)
+            for member, factor in zip(self.members, factors, strict=True)
+            for part in member.parts
+            for group in part.param_groups
+        ]
+        if self._rates is not None:
+            rates = torch.tensor([rate for _, rate in wanted])
+            self._rates.copy_(rates, non_blocking=True)
+            return
+        for group, rate in wanted:
+            group["lr"] = rate
+
+    def update(self) -> None:
+        """One update of every member at the rates that are set."""
+        together: list[muon.Muon] = []
+        for optimizer in self.members:
+            for part in optimizer.parts:
+                if isinstance(part, muon.Muon):
+                    together.append(part)
+                else:
+                    part.step()
+        muon.step_together(together)
 
     def zero_grad(self) -> None:
         """Clear the gradients in place, so that the views of them hold."""
@@ -64,20 +106,13 @@ class MemberOptimizers:
 
 
 class MemberOptimizer:
-    """What updates one member: one optimizer of torch's, or two that share the weights out.
+    """What updates one member: one optimizer, or two that share the weights out.
 
     Groups carry their peak rate as `peak_lr`; the schedule's factor makes `lr` of it.
     """
 
     def __init__(self, model: Decoder, k: int, config: OptimizerConfig) -> None:
         self.parts = list(_optimizers(model, k, config))
-
-    def step(self, factor: float) -> None:
-        """One update at the peak rates times `factor`."""
-        for part in self.parts:
-            for group in part.param_groups:
-                group["lr"] = group["peak_lr"] * factor
-            part.step()
 
     def state_dict(self) -> dict[str, Any]:
         """The parts' states as one, in the layout of one optimizer of torch's."""
@@ -88,18 +123,20 @@ class MemberOptimizer:
             own = part.state_dict()
             state |= {offset + i: value for i, value in own["state"].items()}
             groups += [
-                g | {"params": [offset + i for i in g["params"]]} for g in own["param_groups"]
+                g | {"lr": float(g["lr"]), "params": [offset + i for i in g["params"]]}
+                for g in own["param_groups"]
             ]
             offset += sum(len(g["params"]) for g in own["param_groups"])
         return {"state": state, "param_groups": groups}
 
     def load_state_dict(self, saved: dict[str, Any]) -> None:
-        """Take back what `state_dict` gave."""
+        """Take back what `state_dict` gave, on this device or another; rates stay as they are."""
         groups = list(saved["param_groups"])
         offset = 0
         for part in self.parts:
             own = [groups.pop(0) for _ in part.param_groups]
             count = sum(len(group["params"]) for group in own)
+            ours = [{key: g[key] for key in OURS if key in g} for g in part.param_groups]
             part.load_state_dict(
                 {
                     "state": {
@@ -112,6 +149,8 @@ class MemberOptimizer:
                     ],
                 }
             )
+            for group, kept in zip(part.param_groups, ours, strict=True):
+                group.update(kept)
             offset += count
 
 
@@ -140,7 +179,7 @@ def _optimizers(
                 fused=True,
             )
         case Adafactor():
-            yield torch.optim.Adafactor(
+            yield adafactor.Adafactor(
                 _groups(model, k, config),
                 lr=lr,
                 beta2_decay=config.beta2_decay,
@@ -149,13 +188,13 @@ def _optimizers(
         case Lion():
             yield lion.Lion(_groups(model, k, config), lr=lr, betas=(config.beta1, config.beta2))
         case Muon():
-            yield torch.optim.Muon(
+            yield muon.Muon(
                 _matrices(model, k, config),
                 lr=lr,
                 momentum=config.momentum,
                 nesterov=config.nesterov,
                 ns_steps=config.ns_steps,
-                adjust_lr_fn="original" if config.scale == "spectral" else "match_rms_adamw",
+                scale=config.scale,
             )
             groups = _groups(model, k, config, lr=config.adamw_lr, matrices=False)
             betas = (config.beta1, config.beta2)
@@ -168,7 +207,8 @@ def _views(model: Decoder, k: int) -> Iterator[tuple[Weight, nn.Parameter]]:
     """Member k's part of each parameter, with its gradient, and what it is."""
     facts = weights_of(model)
     for name, parameter in model.named_parameters():
-        yield facts[name], _view(parameter.data[k], _grad(parameter)[k])
+        if parameter.requires_grad:
+            yield facts[name], _view(parameter.data[k], _grad(parameter)[k])
 
 
 def _view(data: Tensor, grad: Tensor) -> nn.Parameter:

@@ -95,35 +95,36 @@ def joined(prompt: str, option: str) -> str:
     return f"{prompt}{option}" if bare else f"{prompt} {option}"
 
 
+def option_stretches(tokenizer: Tokenizer, item: Item) -> list[Stretch]:
+    """The texts of an item with each of its options, of which the options are asked for."""
+    # Ids of the whole texts: where a word would be cut by the prompt's end, it is not.
+    bare = [tokenizer.eot, *tokenizer.encode(item.prompt.rstrip(" "))]
+    wholes = [
+        [tokenizer.eot, *tokenizer.encode(joined(item.prompt, option))] for option in item.options
+    ]
+    start = max(1, min(_shared(bare, whole) for whole in wholes))
+    return [Stretch(whole, start) for whole in wholes]
+
+
+def choice(item: Item, logs: Sequence[float]) -> Answer:
+    """The answer to an item by log p of each of its options, in nats."""
+    total = math.log(sum(math.exp(log - max(logs)) for log in logs)) + max(logs)
+    right = logs[: len(item.answers)]
+    best = logs.index(max(logs))
+    return Answer(
+        item=item,
+        sample=0,
+        text=item.options[best],
+        passed=best < len(item.answers),
+        p_right=min(1.0, sum(math.exp(log - total) for log in right)),
+        log_p=max(right),
+    )
+
+
 def _choose(model: Decoder, tokenizer: Tokenizer, items: Sequence[Item]) -> list[Answer]:
-    stretches: list[Stretch] = []
-    for item in items:
-        # Ids of the whole texts: where a word would be cut by the prompt's end, it is not.
-        bare = [tokenizer.eot, *tokenizer.encode(item.prompt.rstrip(" "))]
-        wholes = [
-            [tokenizer.eot, *tokenizer.encode(joined(item.prompt, option))]
-            for option in item.options
-        ]
-        start = max(1, min(_shared(bare, whole) for whole in wholes))
-        stretches += [Stretch(whole, start) for whole in wholes]
+    stretches = [one for item in items for one in option_stretches(tokenizer, item)]
     sums = iter([float(p.double().sum()) for p in log_probabilities(model, stretches)])
-    answers = []
-    for item in items:
-        logs = [next(sums) for _ in item.options]
-        total = math.log(sum(math.exp(log - max(logs)) for log in logs)) + max(logs)
-        right = logs[: len(item.answers)]
-        best = logs.index(max(logs))
-        answers.append(
-            Answer(
-                item=item,
-                sample=0,
-                text=item.options[best],
-                passed=best < len(item.answers),
-                p_right=min(1.0, sum(math.exp(log - total) for log in right)),
-                log_p=max(right),
-            )
-        )
-    return answers
+    return [choice(item, [next(sums) for _ in item.options]) for item in items]
 
 
 def _shared(a: Sequence[int], b: Sequence[int]) -> int:

@@ -5,12 +5,12 @@ import json
 from pathlib import Path
 from typing import Any, Self
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic_core import PydanticCustomError
 
 from scaling.errors import UserError
 from scaling.prompts.match import MatchKind, compile_pattern
+from scaling.prompts.reading import read_tree
 from scaling.schema import nearest
 
 
@@ -111,7 +111,7 @@ def read_prompts(path: Path) -> PromptSet:
     Raises:
         UserError: one sentence that names the file, the item and the field.
     """
-    tree = _read_tree(path)
+    tree = read_tree(path)
     if isinstance(tree, list):
         tree = {"items": tree}
     if not isinstance(tree, dict) or not isinstance(tree.get("items"), list):
@@ -134,25 +134,6 @@ def read_prompts(path: Path) -> PromptSet:
         description=str(tree.get("description") or ""),
         items=tuple(items),
     )
-
-
-def _read_tree(path: Path) -> Any:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}.") from None
-    except UnicodeDecodeError:
-        raise UserError(f"{path}: cannot be read: it is not UTF-8.") from None
-    try:
-        if path.suffix == ".json":
-            return json.loads(text)
-        return yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
-    except (yaml.YAMLError, json.JSONDecodeError) as error:
-        mark = getattr(error, "problem_mark", None)
-        line = mark.line + 1 if mark else getattr(error, "lineno", None)
-        problem = getattr(error, "problem", None) or getattr(error, "msg", "it cannot be parsed")
-        kind = "JSON" if path.suffix == ".json" else "YAML"
-        raise UserError(f"{path}: not valid {kind} at line {line}: {problem}.") from None
 
 
 def _item(path: Path, number: int, given: Any) -> Item:

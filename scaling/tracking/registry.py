@@ -1,7 +1,8 @@
 """A run's model in MLflow's registry."""
 
 from scaling.errors import UserError
-from scaling.tracking.store import Sent, client
+from scaling.tracking.sent import Sent
+from scaling.tracking.store import client
 from scaling.trained import Trained
 
 

@@ -5,17 +5,16 @@ process or another: what has been sent is noted in the folder's `sent.json`, and
 not noted is sent again with the same time stamps, which the store takes for the same points.
 """
 
-import json
 import os
 import re
 import socket
 import tempfile
 import threading
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from scaling.tracking.folder import Row, RunFolder, RunRecord, process_is_alive, write_whole
+from scaling.tracking.folder import Row, RunFolder, RunRecord, process_is_alive
+from scaling.tracking.sent import Sent
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -35,6 +34,9 @@ ARTIFACTS = (
     "samples.md",
     "traceback.txt",
     "figures",
+    # of an adaptation, and of a sweep of them
+    "adapt.jsonl",
+    "edits.jsonl",
     # of a sweep's own run
     "spec.yaml",
     "plan.csv",
@@ -119,31 +121,6 @@ def process_tags(record: RunRecord) -> dict[str, str]:
         "tinyscale.pid": str(record.pid),
         "tinyscale.process_started": str(record.process_started),
     }
-
-
-@dataclass
-class Sent:
-    """What the store has: the file `sent.json`."""
-
-    run_id: str | None = None
-    offset: int = 0  # bytes of the metrics log
-    params: bool = False
-    tags: dict[str, str] = field(default_factory=dict)
-    files: bool = False
-    model_id: str | None = None
-    model: bool = False
-    samples: int = 0  # files of the folder `samples`
-    status: str = ""
-
-    @classmethod
-    def read(cls, folder: RunFolder) -> "Sent":
-        """As last noted; nothing sent where there is no note."""
-        path = folder.path / "sent.json"
-        return cls(**json.loads(path.read_text())) if path.exists() else cls()
-
-    def write(self, folder: RunFolder) -> None:
-        """Note it."""
-        write_whole(folder.path / "sent.json", json.dumps(asdict(self)))
 
 
 def sync(folder: RunFolder, store: "MlflowClient") -> None:

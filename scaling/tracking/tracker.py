@@ -8,11 +8,11 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Protocol
 
 import yaml
 
-from scaling.config import RunConfig
+from scaling.config import TrackingConfig
 from scaling.tracking.artifacts import write_curves, write_figures
 from scaling.tracking.folder import RunFolder, RunRecord, Status, write_whole
 from scaling.tracking.sender import Sender
@@ -46,13 +46,23 @@ class Tracker:
         own = {f"tinyscale.{key}": value for key, value in tags.items()}
         self.folder.update(tags=self.folder.read_record().tags | own)
 
-    def finish(self, status: Status, summary: Mapping[str, Any] | None = None) -> None:
-        """Write the closing tables and figures, and how the run ended."""
+    def finish(
+        self,
+        status: Status,
+        summary: Mapping[str, Any] | None = None,
+        *,
+        figures: bool = True,
+    ) -> None:
+        """Write the closing tables and figures, and how the run ended.
+
+        `figures=False` is for what has no curve over training tokens to draw.
+        """
         if summary is not None:
             write_whole(self.folder.path / "summary.json", json.dumps(dict(summary), indent=1))
         rows = self.folder.rows()
         if rows:
             write_curves(rows, self.folder.path / "metrics.csv")
+        if rows and figures:
             write_figures(rows, self.folder.path / "figures", self.folder.read_record())
         self.folder.update(status=status, ended=int(time.time() * 1000))
 
@@ -90,8 +100,36 @@ class Tracking:
         self.sender.close()
 
 
+class Recorded(Protocol):
+    """What a record is made of: the config of a training run, or of an adaptation."""
+
+    @property
+    def name(self) -> str:
+        """What the run is called."""
+        ...
+
+    @property
+    def seed(self) -> int:
+        """Its seed."""
+        ...
+
+    @property
+    def identity(self) -> str:
+        """Hash of all that decides the outcome but the seed."""
+        ...
+
+    @property
+    def tracking(self) -> TrackingConfig:
+        """Where the record goes."""
+        ...
+
+    def model_dump(self, *, mode: str, exclude: set[str] | None = None) -> dict[str, Any]:
+        """All fields, as pydantic gives them."""
+        ...
+
+
 def new_run(
-    config: RunConfig,
+    config: Recorded,
     *,
     run_id: str,
     cohort: list[str],

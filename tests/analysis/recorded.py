@@ -126,7 +126,7 @@ class Recorder:
             metrics = {"val/loss": loss, "val/bpb": loss * 0.72, "tokens": step * 1024.0}
             if k:
                 metrics |= {"train/loss": loss * 0.99, "grad_norm": 0.2 + (1 - done), "lr": 1e-3}
-                metrics |= {"tokens_per_second": 50_000.0 + 1000 * (k % 3)}
+                metrics |= {"tokens_per_second": 50_000.0 + 1000 * (k % 3), "seconds": 3.0 * k}
                 metrics |= {"grad_norm/blocks.0": 0.1, "weight_norm/blocks.0": 3 + done}
                 metrics |= {"weight_norm/embedding": 4.0}
             rows.append(Row(step, 1_700_000_000_000 + 1000 * k, metrics))

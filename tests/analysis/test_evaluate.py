@@ -16,7 +16,7 @@ from scaling.data.prepare import prepare
 from scaling.errors import UserError
 from scaling.runs import load_model
 from scaling.runtime import resolve
-from scaling.tracking.store import Sent
+from scaling.tracking.sent import Sent
 from scaling.training import train
 
 

@@ -61,7 +61,12 @@ def test_files_of_prompts(tmp_path: Path, name: str, text: str, expected: list[s
 
 @pytest.mark.parametrize(
     ("text", "said"),
-    [("[]", "no prompts"), ("7", "a list of texts"), ("[3]", "prompt 1 is 3"), ("[", "parsed")],
+    [
+        ("[]", "no prompts"),
+        ("7", "a list of texts"),
+        ("[3]", "prompt 1 is 3"),
+        ("[", "not valid JSON at line 1"),
+    ],
 )
 def test_files_that_are_none(tmp_path: Path, text: str, said: str) -> None:
     (tmp_path / "a.json").write_text(text)

@@ -18,7 +18,8 @@ from scaling.errors import UserError
 from scaling.prompts.answer import AskSettings
 from scaling.prompts.item import PromptSet, read_prompts
 from scaling.tracking.folder import RunFolder
-from scaling.tracking.store import Sent, client, sync
+from scaling.tracking.sent import Sent
+from scaling.tracking.store import client, sync
 from scaling.trained import Trained, of_run
 from tests.scaling.trained_run import byte_tokenizer, make_run
 from tests.variants import tiny_config

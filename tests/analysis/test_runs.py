@@ -2,6 +2,7 @@
 
 import time
 from pathlib import Path
+from urllib.parse import unquote, urlparse
 
 import pandas as pd
 import pytest
@@ -107,8 +108,21 @@ def test_curves_come_from_the_runs_own_table(studied: Recorder) -> None:
     last = frame.dropna(subset=["val/loss"]).iloc[-1]
     assert last["val/loss"] == row["loss"]
     assert last["flops"] == pytest.approx(row["C"])
-    assert 0 < last["seconds"] == pytest.approx(row["D"] / 50_900, rel=0.05)
+    points = frame.dropna(subset=["train/loss"])
+    assert frame["seconds"].iloc[0] == 0 and last["seconds"] == 3.0 * len(points)
     assert last["weight_norm"] == pytest.approx((4**2 + 4**2) ** 0.5)
+
+
+def test_a_run_that_recorded_no_time_is_reckoned_by_its_speed(
+    studied: Recorder, tmp_path: Path
+) -> None:
+    table = read_runs(Selection(store=studied.uri, experiment="study"))
+    row = table.runs.iloc[0].to_dict()
+    metrics = pd.read_csv(Path(unquote(urlparse(row["artifacts"]).path)) / "metrics.csv")
+    metrics.drop(columns="seconds").to_csv(tmp_path / "metrics.csv", index=False)
+    row["artifacts"] = str(tmp_path)
+    last = curves(row, table.uri).dropna(subset=["val/loss"]).iloc[-1]
+    assert 0 < last["seconds"] == pytest.approx(row["D"] / 50_900, rel=0.05)
 
 
 def test_runs_of_others_are_read_from_metric_history(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """Optimizers: each does what its paper says, on each member's own weights at its own rates."""
 
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 import torch
@@ -9,7 +9,9 @@ from scaling.config import OptimizerConfig, RunConfig
 from scaling.model.decoder import Decoder
 from scaling.model.layers import weights_of
 from scaling.optim import Average, MemberOptimizers
+from scaling.optim.adafactor import Adafactor
 from scaling.optim.lion import Lion
+from scaling.optim.muon import Muon
 from tests.variants import OPTIMIZERS, tiny_config
 
 SHAPE = {"vocab_size": 11, "context_length": 12}
@@ -109,6 +111,62 @@ def test_muon_steps_blocks_matrices_by_orthogonal_updates_and_the_rest_by_adamw(
                 assert singular.min() / scale > 0.3 and singular.max() / scale < 1.3, name
 
 
+@pytest.mark.parametrize(("scale", "nesterov"), [("spectral", True), ("rms", False)])
+def test_muon_in_batches_does_what_torchs_does_matrix_by_matrix(
+    scale: Literal["spectral", "rms"], nesterov: bool
+) -> None:
+    shapes = [(8, 8), (24, 8), (8, 24), (8, 8), (16, 8)]
+    generator = torch.Generator().manual_seed(0)
+    weights = [torch.nn.Parameter(torch.randn(shape, generator=generator)) for shape in shapes]
+    copies = [torch.nn.Parameter(weight.detach().clone()) for weight in weights]
+    ours = Muon(
+        [{"params": weights, "weight_decay": 0.3}],
+        lr=0.1,
+        momentum=0.9,
+        nesterov=nesterov,
+        ns_steps=5,
+        scale=scale,
+    )
+    theirs = torch.optim.Muon(
+        copies,
+        lr=0.1,
+        weight_decay=0.3,
+        momentum=0.9,
+        nesterov=nesterov,
+        ns_steps=5,
+        adjust_lr_fn="original" if scale == "spectral" else "match_rms_adamw",
+    )
+    for _ in range(3):
+        for weight, copy in zip(weights, copies, strict=True):
+            weight.grad = torch.randn(weight.shape, generator=generator)
+            copy.grad = weight.grad.clone()
+        ours.step()
+        theirs.step()
+    for weight, copy in zip(weights, copies, strict=True):
+        torch.testing.assert_close(weight, copy, rtol=0, atol=3e-3)  # bf16's share of a step of .1
+        torch.testing.assert_close(
+            ours.state[weight]["momentum_buffer"], theirs.state[copy]["momentum_buffer"]
+        )
+
+
+def test_adafactor_is_torchs() -> None:
+    generator = torch.Generator().manual_seed(0)
+    shapes = [(6, 10), (3, 4, 5), (7,)]
+    ours = [torch.randn(shape, generator=generator).requires_grad_() for shape in shapes]
+    theirs = [p.detach().clone().requires_grad_() for p in ours]
+    one = Adafactor(ours, lr=0.1, beta2_decay=-0.8, d=1.0)
+    one.param_groups[0]["weight_decay"] = 0.2
+    two = torch.optim.Adafactor(theirs, lr=0.1, weight_decay=0.2)
+    for _ in range(5):
+        for p, q in zip(ours, theirs, strict=True):
+            p.grad = torch.randn(p.shape, generator=generator) ** 3
+            q.grad = p.grad.clone()
+        one.step()
+        two.step()
+    for p, q in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(p, q, rtol=1e-5, atol=1e-6)
+
+
 def test_norms_and_clipping_are_by_member() -> None:
     model = model_of(2)
     limits = [optimizer("--optimizer.grad_clip 1.0"), optimizer("--optimizer.grad_clip null")]
@@ -162,7 +220,8 @@ def test_the_average_is_its_recurrence_and_stands_in_for_the_weights() -> None:
     expected, pointer = torch.zeros(1, 3), w.data_ptr()
     for step in range(12):
         w.data.fill_(step)
-        average.update(step)
+        average.set_step(step)
+        average.move()
         decay = min(0.5, (1 + step) / (10 + step))
         expected = decay * expected + (1 - decay) * step
     torch.testing.assert_close(average.averages[0], expected)

@@ -30,12 +30,12 @@ def run(*configs: RunConfig) -> list[RunResult]:
 
 
 def metrics(folder: RunFolder, *, timed: bool = False) -> list[tuple[int, str, float]]:
-    clocks = ("tokens_per_second", "mfu", "final/tokens_per_second", "final/wall_seconds")
+    clocks = ("seconds", "tokens_per_second", "mfu", "final/tokens_per_second")
     return sorted(
         (row.step, key, value)
         for row in folder.rows()
         for key, value in row.metrics.items()
-        if timed or key not in clocks
+        if timed or key not in (*clocks, "final/wall_seconds")
     )
 
 
@@ -78,6 +78,7 @@ def test_a_run_learns_and_leaves_its_record(tiny: Tiny) -> None:
         "test/bpb",
         "lr",
         "tokens",
+        "seconds",
         "tokens_per_second",
         "mfu",
         "grad_norm",

@@ -8,7 +8,8 @@ import pytest
 
 from scaling.config import RunConfig
 from scaling.errors import UserError
-from scaling.tracking.store import Sent, client
+from scaling.tracking.sent import Sent
+from scaling.tracking.store import client
 from scaling.training import RunResult, train
 
 ITEMS = [

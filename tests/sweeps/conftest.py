@@ -8,6 +8,8 @@ import pytest
 import yaml
 
 from scaling.tracking.store import tracking_uri
+from sweeps.advice import Advisor
+from sweeps.calibration import Calibration
 from sweeps.driver import Driver, Options
 from sweeps.job import Member
 from sweeps.ledger import Ledger
@@ -53,12 +55,13 @@ def drive() -> Callable[..., Driver]:
         source = source or Grid(wanted_runs(sweep))
         folder = Path("runs/sweeps") / sweep.spec.name
         folder.mkdir(parents=True, exist_ok=True)
+        machine = Machine(cores=2, gpus=0, free_bytes=2**33)
         driver = Driver(
             sweep.spec,
             source,
             Ledger(Path("runs"), tracking_uri(), "tinyscale"),
             executor,
-            Machine(cores=2, gpus=0, gpu_bytes=0),
+            Advisor(sweep.spec, machine, Calibration(folder, "here"), alone=source.judged),
             tags=lambda run: {},
             folder=folder,
             board=Board(),

@@ -8,8 +8,9 @@ import pytest
 from scaling.config import RunConfig
 from sweeps.calibration import Calibration, training_seconds
 from sweeps.job import Costs
+from sweeps.machine import Way
 
-COSTS = Costs(setup=0.1, step=0.01, eval_token=1e-6, save=0.05)
+COSTS = Costs(setup=0.1, step=0.01, eval_token=1e-6, save=0.05, measuring=1.0, peak=1000)
 
 
 @pytest.fixture
@@ -21,12 +22,38 @@ def test_a_shape_is_known_whatever_its_length_and_rate(
     workplace: Path, tiny: Callable[..., RunConfig], load: Callable[[float], None]
 ) -> None:
     load(0.0)
-    Calibration(workplace, "here").note(tiny(), 2, 1, COSTS)
+    way = Way(members=2, threads=1)
+    Calibration(workplace, "here").note(tiny(), way, [COSTS])
     again = Calibration(workplace, "here")
-    assert again.costs(tiny("--budget.steps", "7", "--optimizer.lr", "1"), 2, 1) == COSTS
-    assert again.costs(tiny("--model.n_layers", "2"), 2, 1) is None
-    assert again.costs(tiny(), 1, 1) is None
-    assert Calibration(workplace, "there").costs(tiny(), 2, 1) is None
+    assert again.ways(tiny("--budget.steps", "7", "--optimizer.lr", "1")) == {way: COSTS}
+    assert again.ways(tiny("--model.n_layers", "2")) == {}
+    assert Calibration(workplace, "there").ways(tiny()) == {}
+
+
+def test_costs_of_other_numbers_of_members_follow_from_those_timed(
+    workplace: Path, tiny: Callable[..., RunConfig], load: Callable[[float], None]
+) -> None:
+    load(0.0)
+    known = Calibration(workplace, "here")
+    known.note(tiny(), Way(2, 1), [COSTS])
+    known.note(tiny(), Way(4, 1), [COSTS.times(3.0)])
+    step = {}
+    for members in (1, 2, 3, 4, 8):
+        costs = known.costs(tiny(), Way(members, 1))
+        assert costs is not None
+        step[members] = costs.step / COSTS.step
+    assert step == pytest.approx({1: 0.5, 2: 1.0, 3: 2.0, 4: 3.0, 8: 6.0})
+    assert known.costs(tiny(), Way(2, 2)) is None
+
+
+def test_what_processes_find_side_by_side_is_averaged(
+    workplace: Path, tiny: Callable[..., RunConfig]
+) -> None:
+    known = Calibration(workplace, "here")
+    known.note(tiny(), Way(1, 1), [COSTS, COSTS.times(2.0)])
+    costs = known.costs(tiny(), Way(1, 1))
+    assert costs is not None
+    assert costs.step == pytest.approx(1.5 * COSTS.step)
 
 
 def test_what_a_busy_machine_says_holds_for_now_only(
@@ -34,9 +61,9 @@ def test_what_a_busy_machine_says_holds_for_now_only(
 ) -> None:
     load(1000.0)
     busy = Calibration(workplace, "here")
-    busy.note(tiny(), 1, 1, COSTS)
-    assert busy.costs(tiny(), 1, 1) == COSTS
-    assert Calibration(workplace, "here").costs(tiny(), 1, 1) is None
+    busy.note(tiny(), Way(1, 1), [COSTS])
+    assert busy.ways(tiny()) == {Way(1, 1): COSTS}
+    assert Calibration(workplace, "here").ways(tiny()) == {}
 
 
 def test_a_run_is_its_steps_evaluations_and_saves(tiny: Callable[..., RunConfig]) -> None:
@@ -44,3 +71,22 @@ def test_a_run_is_its_steps_evaluations_and_saves(tiny: Callable[..., RunConfig]
     # Evaluations at 0, 10, 20, 30; saves there and at 15.
     expected = 30 * 0.01 + 4 * 1000 * 1e-6 + 5 * 0.05
     assert training_seconds(config, 30, COSTS, eval_tokens=1000) == pytest.approx(expected)
+
+
+def test_averaged_weights_are_judged_too(tiny: Callable[..., RunConfig]) -> None:
+    flags = ("--evaluation.every", "10")
+    plain = training_seconds(tiny(*flags), 30, COSTS, eval_tokens=1000)
+    averaged = tiny(*flags, "--evaluation.ema", "0.9")
+    assert training_seconds(averaged, 30, COSTS, eval_tokens=1000) == pytest.approx(
+        plain + 4 * 1000 * 1e-6
+    )
+
+
+def test_branches_cost_their_decays(tiny: Callable[..., RunConfig]) -> None:
+    flags = ("--evaluation.every", "null", "--checkpoint.save_every", "30")
+    wsd = ("--schedule.kind", "wsd", "--schedule.warmup", "2", "--schedule.decay", "0.2")
+    plain = training_seconds(tiny(*flags, *wsd), 30, COSTS, eval_tokens=1000)
+    branched = tiny(*flags, *wsd, "--schedule.branches", "[0.5]")
+    # From step 12 to 15, with a save before, and an evaluation and a save at its end.
+    expected = plain + 3 * 0.01 + 2 * 0.05 + 1000 * 1e-6
+    assert training_seconds(branched, 30, COSTS, eval_tokens=1000) == pytest.approx(expected)

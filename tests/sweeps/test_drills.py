@@ -133,14 +133,14 @@ from pathlib import Path
 
 import scaling.trainer
 
-step = scaling.trainer.Trainer._train_step
+step = scaling.trainer.Trainer.train_step
 
 def failing(self):
     if any(c.optimizer.lr == 0.02 for c in self.cohort.configs) and not Path("mended").exists():
         raise RuntimeError("boom")
     return step(self)
 
-scaling.trainer.Trainer._train_step = failing
+scaling.trainer.Trainer.train_step = failing
 """
 
 

@@ -10,10 +10,12 @@ import pytest
 from scaling.errors import UserError
 from sweeps.conduct import Request, first_runs
 from sweeps.driver import Driver
+from sweeps.job import Member
 from sweeps.ledger import Known
 from sweeps.reading import Sweep
 from sweeps.search import SearchSource
 from sweeps.space import Space
+from sweeps.status import status_lines
 from sweeps.wanted import Wanted
 
 SweepOf = Callable[..., Sweep]
@@ -31,6 +33,10 @@ def source_of(sweep: Sweep, batch: int = 2) -> SearchSource:
     folder = Path("study")
     folder.mkdir(exist_ok=True)
     return SearchSource(sweep, None, folder, batch)
+
+
+def retrying(sweep: Sweep) -> SearchSource:
+    return SearchSource(sweep, None, Path("study"), 2, retry_failed=True)
 
 
 def ended(run: Wanted, **summary: Any) -> Known:
@@ -118,6 +124,48 @@ def test_a_repeated_point_is_one_run(sweep_of: SweepOf, drive: Callable[..., Dri
     driver = drive(sweep, source=source)
     assert sum(len(job.members) for job in driver.executor.jobs) == 2  # type: ignore[attr-defined]
     assert [trial.state.name for trial in source.study.trials] == ["COMPLETE"] * 8
+
+
+def test_a_failed_trial_is_retried_as_a_new_one_of_the_same_point(
+    sweep_of: SweepOf, drive: Callable[..., Driver]
+) -> None:
+    sweep = sweep_of(search=search(trials=5))
+    bad: list[str] = []
+
+    def first_fails(run: Member) -> str:
+        bad[:] = bad or [run.key[0]]
+        return "failed" if run.key[0] in bad else "finished"
+
+    source = source_of(sweep)
+    drive(sweep, first_fails, source=source)
+    assert sorted(source.states()) == ["complete"] * 4 + ["fail"]
+    assert source_of(sweep).ended  # as long as nobody asks for more
+
+    again = retrying(sweep)
+    assert not again.ended
+    driver = drive(sweep, source=again, retry_failed=True)
+    (job,) = driver.executor.jobs  # type: ignore[attr-defined]
+    assert [member.key[0] for member in job.members] == bad
+    assert again.states() == ["complete"] * 5
+    assert len(again.study.trials) == 6
+    assert len({run.key for run in again.runs()}) == len(again.runs()) == 5
+    assert again.ended and retrying(sweep).ended
+
+
+def test_a_searchs_status_says_what_a_grids_does(
+    sweep_of: SweepOf, drive: Callable[..., Driver]
+) -> None:
+    sweep = sweep_of(search=search(trials=3))
+    assert status_lines(sweep, Request())[-1] == "it has not been begun"
+    folder = Path("runs/sweeps/s")
+    folder.mkdir(parents=True)
+    fates = iter(["finished", "failed", "finished"])
+    drive(sweep, lambda run: next(fates), source=SearchSource(sweep, None, folder, 1))
+    trials, counts, failed, driver = status_lines(sweep, Request())
+    assert trials == "s: 2 complete, 1 fail of 3 trials"
+    assert counts == "s: 3 runs, 2 done, 1 failed"
+    assert failed.startswith("failed: s-") and failed.endswith("RuntimeError: boom")
+    assert driver == "no driver works on it now"
 
 
 def test_a_diverged_run_is_the_worst_result(sweep_of: SweepOf) -> None:

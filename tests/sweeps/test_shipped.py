@@ -2,14 +2,19 @@
 
 import re
 from collections.abc import Callable
+from pathlib import Path
 from subprocess import CompletedProcess
 
 import pytest
 
+from sweeps.conduct import Request, plan_only
+from sweeps.progress import Board
 from sweeps.reading import SHIPPED, read_sweep, sweep_names
+from sweeps.showing import plan_lines
 from sweeps.sizes import _counts
 from sweeps.wanted import wanted_runs
 
+REAL = Path(__file__).parents[3] / "shared/data/tinystories"
 NAMES = [
     "attention",
     "batch_size",
@@ -26,6 +31,7 @@ NAMES = [
     "vocab_size",
     "weight_decay_and_clip",
     "width",
+    "width_by_tokens",
 ]
 
 
@@ -53,6 +59,26 @@ def test_its_smoke_form_is_small(name: str) -> None:
     assert 1 < len(runs) <= 32
     assert sweep.spec.name == f"{name}-smoke"
     assert all(run.config.budget.steps == 12 for run in runs)
+
+
+@pytest.mark.parametrize("smoke", [False, True], ids=["whole", "smoke"])
+@pytest.mark.parametrize("name", NAMES)
+def test_it_plans(name: str, smoke: bool, workplace: Path) -> None:
+    # Few stories, so that their tokenizers are soon trained; the sweep stays what it is.
+    sweep = read_sweep(name, ["--data.corpus.documents", "3000"], smoke=smoke)
+    plan = plan_only(sweep, Request(measure=False), Board()).plan
+    assert len(plan.rows) == plan.todo == len(wanted_runs(sweep))
+    assert all(row.size.budget.steps > 0 and row.memory > 0 for row in plan.rows)
+    assert plan_lines(plan, price=1.0)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not REAL.is_dir(), reason="the real text is not here")
+@pytest.mark.parametrize("name", NAMES)
+def test_it_plans_on_tinystories(name: str, workplace: Path) -> None:
+    sweep = read_sweep(name, ["--data.corpus.source", str(REAL)], corpus="tinystories")
+    plan = plan_only(sweep, Request(measure=False), Board()).plan
+    assert len(plan.rows) == plan.todo == len(wanted_runs(sweep))
 
 
 @pytest.mark.parametrize("name", NAMES)

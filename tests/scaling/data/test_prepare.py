@@ -389,12 +389,14 @@ def test_another_build_clears_what_a_killed_one_left_but_not_a_live_one(
 
 def test_two_processes_build_once(config: DataConfig, tmp_path: Path) -> None:
     cache = tmp_path / "cache"
-    first = start(config, cache, 0.3)
+    first = start(config, cache, 0.1)
     wait_for(first, "packed train")
+    first.send_signal(signal.SIGSTOP)
     second = start(config, cache, 0)
+    wait_for(second, "another process is preparing")
+    first.send_signal(signal.SIGCONT)
     said = [process.communicate(timeout=60)[0] for process in (first, second)]
     assert "built" in said[0]
-    assert "another process is preparing" in said[1]
     assert "packed" not in said[1].replace("packed tokens", "")
     assert said[0].split()[-1] == said[1].split()[-1]
     assert said[1].splitlines()[-1].startswith("reused")

@@ -10,10 +10,12 @@ from scaling.model.head import cap, head_loss
 
 @pytest.mark.parametrize("softcap", [None, 2.0])
 @pytest.mark.parametrize("members", [1, 3])
+@pytest.mark.parametrize("multiple", [1, 64])
 def test_chunks_give_the_loss_and_gradients_of_the_whole(
-    members: int, softcap: float | None, monkeypatch: pytest.MonkeyPatch
+    members: int, softcap: float | None, multiple: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(head, "CHUNK", {"cpu": 1})  # chunks of 16 rows, the least
+    monkeypatch.setattr(head, "PAD", {"cpu": multiple})  # 11 tokens, or as on a GPU more rows
     generator = torch.Generator().manual_seed(0)
     hidden = torch.randn(members, 2, 25, 8, generator=generator, requires_grad=True)
     weight = torch.randn(members, 11, 8, generator=generator, requires_grad=True)
@@ -29,6 +31,22 @@ def test_chunks_give_the_loss_and_gradients_of_the_whole(
         own = torch.autograd.grad(expected * scale[k], [hidden, weight])
         for one, two in zip(grads, own, strict=True):
             torch.testing.assert_close(one[k], two[k], rtol=1e-4, atol=1e-5)
+
+
+def test_without_gradients_the_loss_is_the_same() -> None:
+    generator = torch.Generator().manual_seed(0)
+    targets = torch.randint(0, 50, (2, 4, 16), generator=generator)
+    weight = torch.randn(2, 50, 8, generator=generator, requires_grad=True)
+    for dtype in (torch.float32, torch.bfloat16):
+        hidden = torch.randn(2, 4, 16, 8, generator=generator).to(dtype)
+        training = head_loss(hidden, weight, targets)
+        with torch.no_grad():
+            torch.testing.assert_close(head_loss(hidden, weight, targets), training.detach())
+        logits = hidden.float().flatten(1, 2) @ weight.detach().to(dtype).float().transpose(1, 2)
+        exact = F.cross_entropy(logits.transpose(1, 2), targets.flatten(1), reduction="none").sum(
+            1
+        )
+        torch.testing.assert_close(training, exact, rtol=1e-3, atol=0)
 
 
 def test_no_gradient_is_computed_where_none_is_wanted() -> None:

@@ -9,7 +9,8 @@ from scaling.errors import UserError
 from scaling.runtime import resolve
 from scaling.sampling import SamplingSettings, generate
 from scaling.tracking.registry import register_model
-from scaling.tracking.store import Sent, client, sync
+from scaling.tracking.sent import Sent
+from scaling.tracking.store import client, sync
 from scaling.trained import of_run
 from tests.scaling.trained_run import byte_tokenizer, make_run
 from tests.variants import tiny_config

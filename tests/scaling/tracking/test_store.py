@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +17,8 @@ from scaling.config import RunConfig
 from scaling.runs import find_run
 from scaling.tracking import sender as sender_module
 from scaling.tracking.folder import RunFolder
-from scaling.tracking.store import Sent, client, sync, tracking_uri
+from scaling.tracking.sent import Sent
+from scaling.tracking.store import client, sync, tracking_uri
 from scaling.tracking.tracker import Tracker, new_run
 from scaling.training import train
 
@@ -188,6 +190,29 @@ def test_a_store_that_is_down_costs_nothing_but_lateness(
     (run,) = runs_in(workplace)
     assert run.info.status == "FINISHED"
     assert len(history(workplace, run.info.run_id, "train/loss")) == 5
+
+
+def test_a_store_that_hangs_holds_no_step_up(
+    tiny: Tiny, workplace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each call to the store blocks for ever: only the sender's thread ever makes one."""
+    callers: set[str] = set()
+    never = threading.Event()
+
+    def hang(folder: RunFolder, store: object) -> None:
+        callers.add(threading.current_thread().name)
+        never.wait()
+
+    monkeypatch.setattr(sender_module, "client", lambda uri: object())
+    monkeypatch.setattr(sender_module, "sync", hang)
+    monkeypatch.setattr(sender_module.Sender, "deadline", 0.2)
+    config = tiny("--evaluation.every", "null")
+    (result,) = train([config], say=lambda _: None, progress=lambda _: None)
+    assert callers == {"mlflow-sender"}
+    assert result.status == "FINISHED"
+    logged = [row.step for row in result.folder.rows() if "train/loss" in row.metrics]
+    assert logged == list(range(1, 31))
+    never.set()
 
 
 def test_a_raising_run_is_failed_and_keeps_its_traceback(tiny: Tiny, workplace: Path) -> None:

@@ -1,0 +1,31 @@
+"""What of a run folder has reached the store, noted in the folder itself."""
+
+import json
+from dataclasses import asdict, dataclass, field
+
+from scaling.tracking.folder import RunFolder, write_whole
+
+
+@dataclass
+class Sent:
+    """What the store has: the file `sent.json`."""
+
+    run_id: str | None = None
+    offset: int = 0  # bytes of the metrics log
+    params: bool = False
+    tags: dict[str, str] = field(default_factory=dict)
+    files: bool = False
+    model_id: str | None = None
+    model: bool = False
+    samples: int = 0  # files of the folder `samples`
+    status: str = ""
+
+    @classmethod
+    def read(cls, folder: RunFolder) -> "Sent":
+        """As last noted; nothing sent where there is no note."""
+        path = folder.path / "sent.json"
+        return cls(**json.loads(path.read_text())) if path.exists() else cls()
+
+    def write(self, folder: RunFolder) -> None:
+        """Note it."""
+        write_whole(folder.path / "sent.json", json.dumps(asdict(self)))

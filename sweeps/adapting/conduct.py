@@ -1,0 +1,92 @@
+"""The whole way of a sweep of adaptations: baselines, lock, record, driver, conclusion."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from scaling.errors import UserError
+from sweeps.adapting.baselines import Ready, ready_baselines
+from sweeps.adapting.closing import as_it_was, close_adaptations
+from sweeps.adapting.reading import AdaptSweep
+from sweeps.adapting.wanted import Adaptation, Together, wanted_adaptations
+from sweeps.conduct import FULL, look
+from sweeps.driver import Driver, Options
+from sweeps.ledger import Ledger, all_done
+from sweeps.local import LocalExecutor
+from sweeps.machine import this_machine
+from sweeps.progress import Board
+from sweeps.record import DriverLock, SweepRecord, sweep_folder
+from sweeps.result import Result
+from sweeps.source import Grid
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the command asks for, beside the sweep."""
+
+    limit: int | None = None
+    retry_failed: bool = False
+    measure: bool = True
+
+
+def conduct_adaptations(sweep: AdaptSweep, request: Request, board: Board) -> Result:
+    """Make what the sweep wants and is not there yet, its baselines first.
+
+    Raises:
+        UserError: a baseline, a policy or the tasks are not what they should be.
+    """
+    spec = sweep.spec
+    lock = DriverLock(sweep_folder(sweep, spec))
+    if not lock.acquire():
+        raise UserError(f"another driver works on {spec.name} now; it will make all of it.")
+    try:
+        baselines = ready_baselines(sweep, board, request.measure)
+        runs = wanted_adaptations(sweep, baselines)
+        record = SweepRecord(sweep, spec, board.say)
+        ledger = Ledger(Path(spec.tracking.folder), record.uri, record.experiment)
+        known = look(ledger, runs)
+        if all_done(runs, known):
+            return as_it_was(record, runs, known, board)
+        return _drive(sweep, runs, baselines, request, board, record, ledger)
+    except OSError as error:
+        if error.errno in FULL:
+            raise UserError(
+                f"the disk is full ({error}); make room, and the same command goes on."
+            ) from error
+        raise
+    finally:
+        lock.release()
+
+
+def _drive(
+    sweep: AdaptSweep, runs: Sequence[Adaptation], baselines: Sequence[Ready], request: Request,
+    board: Board, record: SweepRecord[AdaptSweep], ledger: Ledger,
+) -> Result:  # fmt: skip
+    spec = sweep.spec
+    machine = this_machine(spec.runtime.device)
+    workers = machine.workers
+    if spec.workers != "auto":
+        workers = min(spec.workers, workers)
+    told = ", ".join(f"{one.config.label} ({one.parameters:,} parameters)" for one in baselines)
+    board.say(f"{len(runs)} adaptations of {told}")
+    executor = LocalExecutor(machine, workers, record.path)
+    try:
+        record.open()
+        driver: Driver[Adaptation] = Driver(
+            spec,
+            Grid(runs),
+            ledger,
+            executor,
+            Together(machine, workers),
+            tags=lambda run: record.child_tags(run.labels, run.trial),
+            folder=record.path,
+            board=board,
+            options=Options(request.retry_failed, request.limit),
+        )
+        driver.run()
+        return close_adaptations(record, runs, driver)
+    except BaseException as error:
+        record.fail(error)
+        raise
+    finally:
+        executor.close()

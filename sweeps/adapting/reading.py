@@ -1,0 +1,116 @@
+"""From a file and flags to an `AdaptSweep`, or one sentence on what is wrong."""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import ValidationError
+
+from scaling.errors import UserError
+from scaling.recipes import parse_flags, read_yaml, shown
+from scaling.schema import explain
+from sweeps.adapting.spec import AdaptSpec
+from sweeps.fields import put
+from sweeps.reading import ADAPTATION, Sweep, assemble, find_sweep
+
+SMALL = {"documents": 2, "practice": 2}
+
+
+@dataclass(frozen=True)
+class AdaptSweep:
+    """A sweep of adaptations as read.
+
+    Attributes:
+        spec: what it says.
+        source: the file, as a person would type it.
+        baselines: the sweep whose runs are adapted; None where they are named.
+    """
+
+    spec: AdaptSpec
+    source: str
+    baselines: Sweep | None
+
+    def params(self) -> dict[str, str]:
+        """What the parent's page shows of it."""
+        spec = self.spec
+        return {
+            "source": self.source,
+            "tasks": spec.tasks.kind,
+            "edits": "; ".join(edit.label for edit in spec.edits),
+            "inner_steps": ",".join(map(str, spec.inner_steps)),
+            "rank": ",".join(map(str, spec.rank)),
+            "seeds": ",".join(map(str, spec.seeds)),
+        }
+
+    def text(self) -> str:
+        """All that it says, as YAML."""
+        return yaml.safe_dump(
+            self.spec.model_dump(mode="json", exclude_none=True), sort_keys=False
+        )
+
+
+def read_adapt_sweep(name: str, flags: Sequence[str] = (), *, smoke: bool = False) -> AdaptSweep:
+    """The sweep of a file, or of a shipped one's name; flags set its fields.
+
+    What flags or `smoke` change makes another record, under a name of its own.
+    """
+    path = find_sweep(name)
+    tree = read_yaml(path)
+    if tree.get("kind") != ADAPTATION:
+        raise UserError(
+            f"{shown(path)} is no sweep of adaptations (it has no `kind: {ADAPTATION}`); a sweep"
+            " of trainings goes with `tinyscale sweep`."
+        )
+    given = parse_flags(flags)
+    for field, value in given:
+        put(tree, field, value)
+    tree.setdefault("name", path.stem)
+    if given and not any(field == ("name",) for field, _ in given):
+        told = json.dumps([[".".join(f), v] for f, v in sorted(given)], default=str)
+        tree["name"] = f"{tree['name']}-{hashlib.sha256(told.encode()).hexdigest()[:6]}"
+    if smoke:
+        _shrink(tree)
+    source = shown(path)
+    try:
+        spec = AdaptSpec.model_validate(tree)
+    except ValidationError as error:
+        raise UserError(explain(error, AdaptSpec, {(): source})) from None
+    return AdaptSweep(spec, source, _baselines(spec, path, smoke))
+
+
+def _baselines(spec: AdaptSpec, path: Path, smoke: bool) -> Sweep | None:
+    """The sweep that trains the baselines, under a name of its own, in the same store."""
+    if not isinstance(spec.baselines, dict):
+        return None
+    tracking = spec.tracking.model_dump(mode="json", exclude_unset=True)
+    fields = {f"tracking.{key}": value for key, value in tracking.items()}
+    tree = {
+        "name": f"{spec.name.removesuffix('-smoke')}-baselines",
+        **spec.baselines,
+        "fields": {**fields, **spec.baselines.get("fields", {})},
+    }
+    if smoke:
+        tree["experiment"] = spec.tracking.experiment
+    return assemble(tree, path, smoke=smoke)
+
+
+def _shrink(tree: dict[str, Any]) -> None:
+    """A minute's try: two small baselines, two passages, two numbers of steps, one seed."""
+    tree["name"] = f"{tree['name']}-smoke"
+    tree["seeds"] = list(tree.get("seeds") or [1])[:1]
+    tree["inner_steps"] = sorted(tree.get("inner_steps") or [1, 3])[:2]
+    tasks = dict(tree.get("tasks") or {})
+    if "file" not in tasks:
+        tree["tasks"] = tasks | SMALL
+    tree["forgetting_tokens"] = 512
+    tree["edits"] = [
+        {**({"kind": one} if isinstance(one, str) else one), "max_tokens": 8, "steps": 2}
+        for one in tree.get("edits") or ["verbatim"]
+    ]
+    tracking = dict(tree.get("tracking") or {})
+    tracking["experiment"] = f"{tracking.get('experiment', 'tinyscale')}-smoke"
+    tree["tracking"] = tracking

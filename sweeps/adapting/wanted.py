@@ -1,0 +1,122 @@
+"""The adaptations that a sweep wants, and which of them are made together."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from scaling.adapt.config import AdaptConfig, Edit, FileTasks, Full, Lora, StoriesTasks
+from scaling.adapt.document import check_trials
+from scaling.adapt.files import digest_file
+from scaling.adapt.policy import find_policy
+from scaling.adapt.tasks import load_tasks
+from sweeps.adapting.baselines import Ready
+from sweeps.adapting.reading import AdaptSweep
+from sweeps.cohorts import Program
+from sweeps.ledger import Known
+from sweeps.machine import Machine
+from sweeps.wanted import Key
+
+
+@dataclass(frozen=True)
+class Adaptation:
+    """One adaptation that is wanted."""
+
+    config: AdaptConfig
+    labels: dict[str, str]
+    parameters: int  # of the baseline
+    trial: int | None = None
+    key: Key = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "key", (self.config.identity, self.config.seed))
+
+
+def wanted_adaptations(sweep: AdaptSweep, baselines: Sequence[Ready]) -> list[Adaptation]:
+    """Every adaptation of the sweep.
+
+    Raises:
+        UserError: tasks or a policy are not what they should be.
+    """
+    spec = sweep.spec
+    tasks = spec.tasks
+    if isinstance(tasks, FileTasks):
+        tasks = tasks.model_copy(
+            update={"file": str(Path(tasks.file).expanduser().resolve()),
+                    "digest": digest_file(tasks.file)}
+        )  # fmt: skip
+    loaded = load_tasks(tasks)
+    edits = [_found(edit, Path(spec.tracking.folder)) for edit in spec.edits]
+    for edit in edits:
+        check_trials(loaded, edit.candidates, edit.rounds)
+    ranks = [spec.lora.model_copy(update={"rank": rank}) for rank in spec.rank]
+    methods: list[Lora | Full] = [*ranks, *([spec.full] if spec.full else [])]
+    return [
+        _adaptation(sweep, baseline, edit, method, steps, seed, tasks)
+        for baseline in baselines
+        for edit in edits
+        for method in methods
+        for seed in spec.seeds
+        for steps in spec.inner_steps
+    ]
+
+
+def _found(edit: Edit, runs: Path) -> Edit:
+    """An edit with its policy's place and hash."""
+    if edit.policy is None:
+        return edit
+    place, digest = find_policy(edit.policy, runs)
+    return edit.model_copy(update={"policy": str(place), "digest": digest})
+
+
+def _adaptation(
+    sweep: AdaptSweep, baseline: Ready, edit: Edit, method: Lora | Full, steps: int, seed: int,
+    tasks: StoriesTasks | FileTasks,
+) -> Adaptation:  # fmt: skip
+    spec = sweep.spec
+    how = f"rank {method.rank}" if isinstance(method, Lora) else "full"
+    labels = {
+        "baseline": baseline.config.label,
+        "edit": edit.label,
+        "method": how,
+        "steps": str(steps),
+        "seed": str(seed),
+    }
+    named = re.sub(r"[^A-Za-z0-9._+=-]+", "_", f"{spec.name}-{edit.label}-{how}-{steps}")
+    config = AdaptConfig.model_validate(
+        {
+            "name": named[:96],
+            "seed": seed,
+            "baseline": baseline.config,
+            "tasks": tasks,
+            "edit": edit,
+            "method": method,
+            "inner_steps": steps,
+            "tokens_per_step": spec.tokens_per_step,
+            "price": spec.price,
+            "forgetting_tokens": spec.forgetting_tokens,
+            "runtime": spec.runtime,
+            "tracking": spec.tracking,
+        }
+    )
+    return Adaptation(config, labels, baseline.parameters)
+
+
+class Together:
+    """Puts adaptations that one program makes into one job; half-done ones begin again with it."""
+
+    def __init__(self, machine: Machine, workers: int) -> None:
+        self.machine, self.workers = machine, workers
+
+    def form(self, todo: Sequence[tuple[Adaptation, Known | None]]) -> list[Program[Adaptation]]:
+        """The largest baselines first, so that no long job is left at the end."""
+        groups: dict[str, list[tuple[Adaptation, Known | None]]] = {}
+        for run, known in todo:
+            groups.setdefault(run.config.cohort_key, []).append((run, known))
+        at_once = max(1, min(self.workers, len(groups)))
+        threads = 1 if self.machine.gpus else max(1, self.machine.cores // at_once)
+        programs = []
+        for pairs in groups.values():
+            runs, known_runs = zip(*pairs, strict=True)
+            programs.append(Program(runs, known_runs, threads))
+        return sorted(programs, key=lambda p: -p.runs[0].parameters * len(p.runs))

@@ -1,0 +1,28 @@
+"""Dotted fields, such as `optimizer.lr`, as trees."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from scaling.recipes import Tree
+
+
+def nest(settings: Mapping[str, Any]) -> Tree:
+    """Dotted fields as one tree, so that a `kind` comes in together with its fields."""
+    tree: Tree = {}
+    for dotted, value in settings.items():
+        put(tree, tuple(dotted.split(".")), value)
+    return tree
+
+
+def put(tree: Tree, path: tuple[str, ...], value: Any) -> None:
+    """Set the field at `path`; a mapping is laid upon what is there, but a budget replaces it."""
+    if path[0] == "budget" and len(path) > 1:  # one budget replaces another whole
+        tree.pop("budget", None)
+    for key in path[:-1]:
+        inner = tree.get(key)
+        tree[key] = dict(inner) if isinstance(inner, Mapping) else {}
+        tree = tree[key]
+    last = tree.get(path[-1])
+    if isinstance(last, dict) and isinstance(value, Mapping):
+        value = {**last, **value}
+    tree[path[-1]] = value

@@ -1,0 +1,166 @@
+"""What adaptations say: known laws found again, fronts, tests and the report."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+
+from analysis.adaptation.answers import answer, self_edits
+from analysis.adaptation.laws import headline, laws
+from analysis.adaptation.table import adaptations, summary
+from analysis.cli import analyze
+from analysis.fits import FitOptions
+from analysis.runs import Selection
+from scaling.tracking.store import client, experiment_id, tracking_uri
+
+STEPS, SEEDS = (1, 3, 10, 30), (1, 2, 3)
+HELP = {"verbatim": 0.0, "restatement": -0.05, "continuation": 0.0}  # to the loss
+OPTIONS = FitOptions(bootstrap=100)
+
+
+def recorded(noise: float = 0.002) -> pd.DataFrame:
+    """Adaptations of two baselines that follow known laws, as the store's runs would say."""
+    draw = np.random.default_rng(0)
+    rows: list[dict[str, Any]] = []
+    for b, (baseline, size) in enumerate((("small-0a1b2c3d", 5e5), ("large-1a2b3c4d", 1.3e6))):
+        for edit, change in HELP.items():
+            for rank in (4, 8, None):
+                for steps in STEPS:
+                    for seed in SEEDS:
+                        tokens = 128 * steps
+                        own = draw.normal(0, noise, 2)
+                        loss = 2.0 + 8.0 * tokens**-0.3 - 0.2 * b + change + own[0]
+                        forgetting = 2e-4 * tokens**0.9 * float(np.exp(own[1]))
+                        method = f"rank {rank}" if rank else "full"
+                        rows.append(
+                            {"run_id": f"r{len(rows)}", "baseline": baseline, "parameters": size,
+                             "edit": edit, "method": method, "rank": rank, "steps": steps,
+                             "seed": seed, "tokens": float(tokens), "loss": loss, "before": 5.0,
+                             "gain": 5.0 - loss, "forgetting": forgetting,
+                             "reward": 5.0 - loss - forgetting, "accuracy": 0.5, "p_right": 0.5,
+                             "accuracy_before": 0.25, "p_right_before": 0.25,
+                             "general_before": 2.0, "tokens_tried": 0.0, "wall_seconds": 1.0,
+                             "writing_seconds": 0.0}
+                        )  # fmt: skip
+    return pd.DataFrame(rows)
+
+
+def test_known_laws_are_found_again() -> None:
+    found = laws(recorded(), OPTIONS, lambda _: None)
+    assert {law.edit for law in found} == {"verbatim"}
+    for baseline in ("small-0a1b2c3d", "large-1a2b3c4d"):
+        for method in ("rank 4", "rank 8", "full"):
+            learned = headline(found, baseline, method, "loss")
+            assert learned is not None
+            assert learned.formula == "L = E + A D^-a"
+            assert learned.fit.values()["alpha"] == pytest.approx(0.3, abs=0.05)
+            forgotten = headline(found, baseline, method, "forgetting")
+            assert forgotten is not None
+            assert forgotten.fit.values()["alpha"] == pytest.approx(0.9, abs=0.01)
+            low, high = forgotten.fit.ci["alpha"]  # type: ignore[misc]
+            assert low <= forgotten.fit.values()["alpha"] <= high
+
+
+def test_points_without_forgetting_are_left_out_and_counted() -> None:
+    runs = recorded()
+    runs.loc[(runs["steps"] == 1) & (runs["seed"] == 1), "forgetting"] = -0.01
+    found = laws(runs, OPTIONS, lambda _: None)
+    assert {law.left_out for law in found if law.outcome == "forgetting"} == {1}
+    few = runs[runs["steps"].isin([1, 3])]
+    assert laws(few, OPTIONS, lambda _: None) == []
+
+
+def test_only_self_edits_that_help_beat_verbatim() -> None:
+    tests = self_edits(recorded())
+    assert sorted(tests) == list(STEPS)
+    for some in tests.values():
+        by_name = {one.group: one for one in some}
+        assert by_name["restatement"].pairs == 6  # baselines and seeds, methods averaged
+        assert by_name["restatement"].difference == pytest.approx(-0.05, abs=0.01)
+        assert by_name["restatement"].adjusted < 0.01  # type: ignore[operator]
+        assert by_name["continuation"].adjusted > 0.05  # type: ignore[operator]
+    said = answer(tests)
+    assert "more is learned than from verbatim by restatement at 1 steps" in said
+    assert "not told from chance: continuation at 1 steps" in said
+    assert self_edits(recorded().query("edit == 'verbatim'")) == {}
+
+
+def test_a_front_is_of_one_baseline_and_of_means_over_seeds() -> None:
+    table = summary(recorded())
+    assert len(table) == 2 * 3 * 3 * 4
+    assert set(table["seeds"]) == {3}
+    for _, own in table.groupby("baseline"):
+        on = own[own["on_front"]].sort_values("forgetting")
+        assert len(on) >= 4
+        assert (on["gain"].diff().dropna() > 0).all()
+        for _, row in own[~own["on_front"]].iterrows():
+            better = (own["gain"] >= row["gain"]) & (own["forgetting"] <= row["forgetting"])
+            assert better.sum() > 1  # itself and what beats it
+    assert (table["gain_low"] < table["gain"]).all()
+    assert (table["gain"] < table["gain_high"]).all()
+
+
+@pytest.fixture
+def store(workplace: Path) -> str:
+    """A store with such adaptations, and one that failed."""
+    uri = tracking_uri()
+    mlflow = client(uri)
+    place = experiment_id(mlflow, "tinyscale")
+    from mlflow.entities import Metric, Param, RunTag
+
+    some = recorded().query("edit != 'continuation' and seed < 3 and method != 'rank 8'")
+    for row in [*some.to_dict("records"), None]:
+        status = "FINISHED" if row else "FAILED"
+        row = row or {**some.iloc[0].to_dict(), "seed": 9}
+        rank = row["rank"]
+        params = {
+            "baseline.label": row["baseline"], "parameters.total": int(row["parameters"]),
+            "edit.label": row["edit"], "method.kind": "full" if rank != rank else "lora",
+            "inner_steps": row["steps"],
+        } | ({} if rank != rank else {"method.rank": int(rank)})  # fmt: skip
+        metrics = {
+            "tokens": row["tokens"], "continuation_after": row["loss"],
+            "continuation_before": row["before"], "general_before": 2.0,
+            **{k: row[k] for k in ("gain", "forgetting", "reward", "tokens_tried",
+                                   "wall_seconds", "writing_seconds")},
+            "accuracy_before": 0.25, "accuracy_after": 0.5,
+        }  # fmt: skip
+        tags = {
+            "tinyscale.kind": "adaptation", "tinyscale.sweep": "a",
+            "tinyscale.seed": row["seed"], "tinyscale.identity": str(params),
+        }  # fmt: skip
+        run = mlflow.create_run(place, run_name="a")
+        mlflow.log_batch(
+            run.info.run_id,
+            metrics=[Metric(f"final/{k}", float(v), 0, 0) for k, v in metrics.items()],
+            params=[Param(k, str(v)) for k, v in params.items()],
+            tags=[RunTag(k, str(v)) for k, v in tags.items()],
+        )
+        mlflow.set_terminated(run.info.run_id, status)
+    return uri
+
+
+def test_analyze_reports_a_sweep_of_adaptations(store: str) -> None:
+    table = adaptations(Selection(sweep="a"))
+    assert table is not None
+    assert (len(table.runs), len(table.apart)) == (64, 1)
+    assert adaptations(Selection(sweep="b")) is None
+    words = ["--sweep", "a", "--bootstrap", "50", "--out", "report"]
+    done = CliRunner().invoke(analyze, words, catch_exceptions=False)
+    assert done.exit_code == 0
+    assert "64 adaptations" in done.output
+    for name in ("adaptation_laws.png", "pareto_forgetting.png"):
+        assert (Path("report/figures") / name).stat().st_size > 10_000
+    points = pd.read_csv("report/summary.csv")
+    assert len(points) == 32
+    assert {"gain", "gain_low", "forgetting", "on_front"} <= set(points)
+    found = json.loads(Path("report/fits.json").read_text())["adaptation"]
+    assert found["adaptations"] == 64
+    assert {law["outcome"] for law in found["laws"]} == {"loss", "forgetting"}
+    text = Path("report/report.md").read_text()
+    assert "Does self-editing beat verbatim at equal tokens?" in text
+    assert "questions answered right go from 25% to 50%" in text

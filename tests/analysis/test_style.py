@@ -1,0 +1,26 @@
+"""How figures say numbers."""
+
+import pytest
+
+from analysis.figures.style import powers, short
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0, "0"),
+        (3, "3"),
+        (0.02, "0.02"),
+        (20_000, "20k"),
+        (1.5e6, "1.5M"),
+        (2e12, "2e12"),
+        (-5e12, "-5e12"),  # a tick before an axis's start, which is asked for and not drawn
+        (0.001, "1e-3"),
+    ],
+)
+def test_numbers_are_said_in_few_signs(value: float, text: str) -> None:
+    assert short(value) == text
+
+
+def test_large_numbers_are_said_with_their_power() -> None:
+    assert [powers(value) for value in (0, 1e15, 3e15, -1e12)] == ["0", "1e15", "3e15", "-1e12"]

@@ -1,0 +1,114 @@
+"""Self-edits and who writes them."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from scaling.adapt.config import Edit
+from scaling.adapt.edits import learned, write_edits
+from scaling.adapt.policy import OwnPolicy, find_policy, load_policy
+from scaling.errors import UserError
+from scaling.export.write import export
+from scaling.sampling import SamplingSettings
+from scaling.trained import of_run
+from tests.scaling.adapt.parts import RUNTIME
+from tests.scaling.trained_run import byte_tokenizer, make_run
+from tests.variants import tiny_config
+
+PASSAGE = "Ada has a hat. It is red."
+TOKENIZER = byte_tokenizer()
+SETTINGS = SamplingSettings(max_tokens=5, temperature=1.0)
+
+
+class Parrot:
+    """Writes the same whatever it is given, and tells what that was."""
+
+    def __init__(self, text: str = " yes.") -> None:
+        self.text, self.given = text, list[tuple[str, int]]()
+
+    def write(
+        self, prompts: Sequence[str], seeds: Sequence[int], settings: SamplingSettings
+    ) -> list[str]:
+        self.given += zip(prompts, seeds, strict=True)
+        return [self.text] * len(prompts)
+
+
+def predicted(edit: Edit, policy: Parrot, context: int = 200) -> list[str]:
+    """What an edit's texts are trained to predict."""
+    (written,) = write_edits(policy, edit, [PASSAGE], [7])
+    return [TOKENIZER.decode(text.ids[text.start :]) for text in written.texts(TOKENIZER, context)]
+
+
+def test_every_edit_holds_the_passage_and_what_was_written_besides() -> None:
+    policy = Parrot()
+    assert predicted(Edit(), policy) == [PASSAGE]
+    assert policy.given == []
+    assert predicted(Edit(kind="continuation", pieces=1), policy) == [PASSAGE, " yes."]
+    assert predicted(Edit(kind="restatement", pieces=1), policy) == [
+        PASSAGE,
+        "Ada has a hat. yes.",
+    ]
+    assert predicted(Edit(kind="questions", pieces=2), policy) == [
+        PASSAGE,
+        '"What yes.',
+        '"Where yes.',
+    ]
+    prompts = [prompt for prompt, _ in policy.given]
+    assert prompts == [
+        PASSAGE,
+        f"{PASSAGE}\nAda has a hat.",
+        f'{PASSAGE}\n"What',
+        f'{PASSAGE}\n"Where',
+    ]
+    assert len({seed for _, seed in policy.given[-2:]}) == 2
+
+
+def test_a_policy_that_writes_nothing_leaves_the_passage() -> None:
+    assert predicted(Edit(kind="continuation"), Parrot("")) == [PASSAGE]
+
+
+def test_what_is_read_is_not_predicted_and_gives_way_to_what_is() -> None:
+    (text,) = learned(TOKENIZER, "abcdef", "xyz", 8)
+    assert TOKENIZER.decode(text.ids[text.start :]) == "xyz"
+    assert text.ids[-1] == TOKENIZER.eot
+    assert TOKENIZER.decode(text.ids[: text.start]) == "cdef"  # the end of it, as much as fits
+    (long,) = learned(TOKENIZER, "abc", "0123456789", 8)
+    assert len(long.ids) <= 9
+
+
+def test_our_own_policy_writes_what_generating_would(tmp_path: Path) -> None:
+    run = of_run(make_run(tmp_path, tiny_config("--data.context_length 40"), TOKENIZER))
+    model, tokenizer = run.load(RUNTIME)
+    policy = OwnPolicy(model, tokenizer)
+    prompts = ["ab", "abc", "xy"]
+    together = policy.write(prompts, [1, 2, 3], SETTINGS)
+    assert policy.write(prompts[1:2], [2], SETTINGS) == together[1:2]
+    assert len(set(policy.write(["ab"] * 8, range(8), SETTINGS))) > 1
+
+
+def test_another_model_writes_through_transformers(tmp_path: Path) -> None:
+    pytest.importorskip("transformers")
+    run = of_run(make_run(tmp_path, tiny_config("--data.context_length 40"), TOKENIZER))
+    out = tmp_path / "theirs"
+    export(run, "hf", out)
+    (out / "tinyscale.json").unlink()  # as any folder of transformers
+    place, digest = find_policy(str(out), tmp_path)
+    assert (place, len(digest)) == (out.resolve(), 16)
+    policy = load_policy(str(out), RUNTIME, tmp_path)
+    first = policy.write(["ab", "cd"], [1, 2], SETTINGS)
+    assert policy.write(["cd"], [2], SETTINGS) == first[1:]
+
+
+def test_a_policy_that_is_none_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match=r"no language model: it has no config.json"):
+        find_policy(str(tmp_path), tmp_path)
+    (tmp_path / "config.json").write_text(json.dumps({"architectures": ["BertForMaskedLM"]}))
+    with pytest.raises(UserError, match="no causal language model: it is BertForMaskedLM"):
+        find_policy(str(tmp_path), tmp_path)
+    (tmp_path / "config.json").write_text("{")
+    with pytest.raises(UserError, match="cannot be read"):
+        find_policy(str(tmp_path), tmp_path)
+    with pytest.raises(UserError, match="There is no run nobody"):
+        find_policy("nobody", tmp_path)

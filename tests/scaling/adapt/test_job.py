@@ -1,0 +1,190 @@
+"""A group of adaptations from configs to rows, and how candidates are chosen."""
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scaling.adapt.config import AdaptConfig, Baseline, Edit, FileTasks, Full, Lora
+from scaling.adapt.document import Document
+from scaling.adapt.edits import Written
+from scaling.adapt.job import _bench, adapt
+from scaling.adapt.reward import choose, rewards, train_policies
+from scaling.config import RunConfig
+from scaling.data.prepare import prepare
+from scaling.errors import UserError
+from scaling.trained import Trained, of_run
+from tests.conftest import WORDS
+from tests.scaling.trained_run import make_run
+
+Tiny = Callable[..., RunConfig]
+
+
+@pytest.fixture
+def baseline(tiny: Tiny) -> Trained:
+    """A run of the tiny config with weights at random."""
+    config = tiny()
+    tokenizer = prepare(config.data).tokenizer
+    return of_run(make_run(Path("runs"), config, tokenizer, spread=0.05))
+
+
+@pytest.fixture
+def config(baseline: Trained, tiny: Tiny) -> AdaptConfig:
+    """Two passages of one's own, verbatim."""
+    Path("tasks.jsonl").write_text(
+        '{"passage": "the zebu ate moss", "continuation": "moss is what the zebu ate",'
+        ' "trial": "the zebu likes moss",'
+        ' "questions": [{"prompt": "the zebu ate", "answers": ["moss"], "choices": ["tin"]}]}\n'
+        '{"passage": "a yak has six hats", "continuation": "six hats has a yak",'
+        ' "trial": "hats, six of them"}\n'
+    )
+    assert baseline.run is not None
+    return AdaptConfig(
+        baseline=Baseline(
+            label=baseline.label,
+            place=str(baseline.run.path.resolve()),
+            fingerprint=baseline.fingerprint[:16],
+        ),
+        tasks=FileTasks(file="tasks.jsonl"),
+        inner_steps=4,
+        tokens_per_step=16,
+        forgetting_tokens=200,
+        runtime=tiny().runtime,
+    )
+
+
+def rows(configs: list[AdaptConfig], **options: Any) -> list[dict[str, Any]]:
+    made = adapt(configs, say=lambda _: None, moved=lambda *_: None, **options)
+    return [one.row for one in made]
+
+
+def varied(config: AdaptConfig, **fields: Any) -> AdaptConfig:
+    return config.model_copy(update=fields)
+
+
+def figures(row: dict[str, Any]) -> dict[str, float]:
+    return {k: v for k, v in row.items() if isinstance(v, float) and "seconds" not in k}
+
+
+def test_fewer_steps_ranks_and_seeds_in_company_are_what_they_are_alone(
+    config: AdaptConfig,
+) -> None:
+    small, large = Lora(rank=1, lr=1e-2), Lora(rank=3, lr=3e-3)
+    configs = [
+        varied(config, method=method, inner_steps=steps, seed=seed)
+        for method in (small, large)
+        for steps in (1, 4)
+        for seed in (1, 2)
+    ]
+    assert len({one.cohort_key for one in configs}) == 1
+    assert len({(one.identity, one.seed) for one in configs}) == len(configs)
+    together = rows(configs)
+    split = rows(configs, members=3)  # a document of one adaptation beside another's
+    for one, row, part in zip(configs, together, split, strict=True):
+        (alone,) = rows([one])
+        assert figures(row) == pytest.approx(figures(alone), abs=2e-4)
+        assert figures(part) == pytest.approx(figures(alone), abs=2e-4)
+        assert row["tokens"] == one.inner_steps * 16
+        assert row["gain"] == pytest.approx(row["continuation_before"] - row["continuation_after"])
+        assert row["reward"] == pytest.approx(row["gain"] - row["forgetting"])
+        means = [each["gain"] for each in row["each"]]
+        assert row["gain"] == pytest.approx(sum(means) / len(means))
+
+
+def test_more_steps_learn_more_and_full_fine_tuning_as_well(config: AdaptConfig) -> None:
+    for method in (Lora(rank=4, lr=2e-2), Full(lr=3e-3)):
+        some = [varied(config, method=method, inner_steps=n, seed=1) for n in (1, 30)]
+        few, many = rows(some)
+        assert many["continuation_after"] < few["continuation_after"]
+        assert many["gain"] > 0.1
+
+
+def test_the_identity_is_of_what_decides_the_outcome(config: AdaptConfig) -> None:
+    moved = varied(config, name="x", baseline=config.baseline.model_copy(update={"place": "y"}))
+    assert moved.identity == config.identity
+    for fields in (
+        {"inner_steps": 5},
+        {"method": Lora(rank=2)},
+        {"edit": Edit(kind="continuation")},
+        {"baseline": config.baseline.model_copy(update={"fingerprint": "0"})},
+        {"tasks": FileTasks(file="tasks.jsonl", digest="1")},
+    ):
+        assert varied(config, **fields).identity != config.identity
+    assert varied(config, edit=Edit(kind="continuation")).cohort_key != config.cohort_key
+
+
+def test_a_baseline_that_has_changed_is_one_sentence(config: AdaptConfig) -> None:
+    other = config.baseline.model_copy(update={"fingerprint": "0" * 16})
+    with pytest.raises(UserError, match="is no longer the model that was to be adapted"):
+        rows([varied(config, baseline=other)])
+
+
+def test_a_stop_ends_it_between_two_steps(config: AdaptConfig) -> None:
+    class StopError(Exception):
+        pass
+
+    seen = []
+
+    def moved(step: int, total: int, loss: float) -> None:
+        if not math.isnan(loss):
+            seen.append(step)
+        if len(seen) == 2:
+            raise StopError
+
+    with pytest.raises(StopError):
+        adapt([config], say=lambda _: None, moved=moved)
+    assert seen == [1, 2]
+
+
+def test_the_candidate_that_teaches_the_trial_text_has_the_higher_reward(
+    config: AdaptConfig, baseline: Trained
+) -> None:
+    bench = _bench(config, baseline, 8, lambda _: None)
+    edit = Edit(kind="continuation", candidates=2, steps=12, rank=4, lr=1e-2)
+    document = Document("d", "the zebu", "unused", trial="qqq zzz qqq zzz")
+    useful, useless = Written("qqq zzz qqq zzz"), Written("1234 5678 90 1234")
+    good, bad = rewards(bench, edit, [(document, useful, 1), (document, useless, 1)])
+    assert good > bad
+    dear = _bench(varied(config, price=100.0), baseline, 8, lambda _: None)
+    (costly,) = rewards(dear, edit, [(document, useful, 1)])
+    assert costly < good  # forgetting has its price
+
+
+class Wordsmith:
+    """Writes words of the corpus, by the seed; now and then what the trial text wants."""
+
+    def write(self, prompts: Any, seeds: Any, settings: Any) -> list[str]:
+        return [
+            "qqq zzz qqq zzz" if seed % 2 else " ".join(WORDS[seed % 7 : seed % 7 + 4])
+            for seed in seeds
+        ]
+
+
+def test_the_best_candidate_is_used_and_its_cost_is_counted(
+    config: AdaptConfig, baseline: Trained
+) -> None:
+    bench = _bench(config, baseline, 8, lambda _: None)
+    edit = Edit(kind="continuation", candidates=6, pieces=1, steps=6, rank=4, lr=1e-2)
+    document = Document("d", "the zebu", "unused", trial="qqq zzz qqq zzz")
+    ((chosen,),) = choose(bench, edit, [Wordsmith()], [document], [1])
+    assert chosen.written.pieces[0][1] == "qqq zzz qqq zzz"
+    assert chosen.tried_tokens == 6 * 6 * config.tokens_per_step
+    ((first,),) = choose(
+        bench, edit.model_copy(update={"candidates": 1}), [Wordsmith()], [document], [1]
+    )
+    assert (first.reward, first.tried_tokens) == (None, 0)
+
+
+def test_rounds_train_a_policy_of_each_seed(config: AdaptConfig, baseline: Trained) -> None:
+    bench = _bench(config, baseline, 8, lambda _: None)
+    edit = Edit(kind="continuation", candidates=2, rounds=1, pieces=1, steps=4, max_tokens=4)
+    practice = [Document("p", "the cat sat", "unused", trial="the dog ran")]
+    policies, spent = train_policies(bench, edit, practice, [1, 2])
+    assert spent == (4 + 2 * 4) * config.tokens_per_step
+    weights = [list(policy.model.parameters()) for policy in policies]  # type: ignore[attr-defined]
+    base = list(bench.model.parameters())
+    for k in range(2):
+        assert any(not a.equal(b) for a, b in zip(weights[k], base, strict=True))
+    assert any(not a.equal(b) for a, b in zip(*weights, strict=True))

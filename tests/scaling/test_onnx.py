@@ -1,0 +1,126 @@
+"""The graph for ONNX runtimes: what onnxruntime makes of it."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from click.testing import CliRunner
+
+from scaling.config import RuntimeConfig
+from scaling.data.tokenizer import Tokenizer
+from scaling.errors import UserError
+from scaling.export.write import export
+from scaling.runtime import resolve
+from scaling.sampling import SamplingSettings, generate
+from scaling.trained import find_trained, of_run
+from tests.scaling.trained_run import byte_tokenizer, make_run
+from tests.variants import MODEL, shrunk, tiny_config
+
+USUAL = ("baseline", "gqa", "sliding_window_full", "mla", "moe", "condor")
+CONFIGS = {name: tiny_config(flags) for name, flags in MODEL.items()} | {
+    name: shrunk(name) for name in ("condor", "gpt2_33m", "falcon_moe")
+}
+ROWS = [name if name in USUAL else pytest.param(name, marks=pytest.mark.slow) for name in CONFIGS]
+
+
+@pytest.fixture(scope="module")
+def tokenizer() -> Tokenizer:
+    return byte_tokenizer()
+
+
+def session(folder: Path) -> Any:
+    runtime = pytest.importorskip("onnxruntime")
+    return runtime.InferenceSession(folder / "model.onnx", providers=["CPUExecutionProvider"])
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_onnxruntime_gives_the_same_logits_at_any_batch_and_length(
+    name: str, tokenizer: Tokenizer, tmp_path: Path
+) -> None:
+    pytest.importorskip("onnxscript")
+    trained = of_run(make_run(tmp_path / "runs", CONFIGS[name], tokenizer))
+    export(trained, "onnx", tmp_path / "out")
+    theirs = session(tmp_path / "out")
+    ours, _ = trained.load(resolve(RuntimeConfig(device="cpu", precision="fp32", compile=False)))
+    for batch, time in ((2, 12), (1, 1), (5, 7)):
+        ids = torch.randint(0, 257, (batch, time), generator=torch.Generator().manual_seed(time))
+        with torch.no_grad():
+            expected = ours(ids[None])[0]
+        found = torch.from_numpy(theirs.run(["logits"], {"input_ids": ids.numpy()})[0])
+        assert expected.std() > 0.1
+        torch.testing.assert_close(found, expected, rtol=0, atol=1e-4)
+
+
+def test_the_folder_has_what_is_needed_beside_the_graph(
+    tokenizer: Tokenizer, tmp_path: Path
+) -> None:
+    pytest.importorskip("onnxscript")
+    out = tmp_path / "out"
+    run = make_run(tmp_path / "runs", tiny_config("--data.context_length 24"), tokenizer)
+    metadata = export(of_run(run), "onnx", out)
+    assert json.loads((out / "tinyscale.json").read_text()) == metadata
+    assert metadata["format"] == "onnx" and metadata["step"] == 30
+    assert {path.name for path in out.iterdir()} == {
+        "model.onnx",
+        "tokenizer.json",
+        "tokenizer_config.json",
+        "tinyscale.yaml",
+        "tinyscale.json",
+        "README.md",
+    }
+
+
+def test_the_cards_own_program_writes_what_our_sampler_writes(
+    tokenizer: Tokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("onnxscript")
+    pytest.importorskip("onnxruntime")
+    run = make_run(tmp_path / "runs", tiny_config("--data.context_length 24"), tokenizer)
+    export(of_run(run), "onnx", tmp_path / "out")
+    card = (tmp_path / "out" / "README.md").read_text()
+    program = card.split("```python\n")[1].split("```")[0]
+    monkeypatch.chdir(tmp_path)
+    written: list[str] = []
+    exec(program, {"print": written.append})
+    model = of_run(run).load(resolve(RuntimeConfig(device="cpu", precision="fp32", compile=False)))
+    prompt = "Once upon a time"
+    ours = generate(*model, [prompt], SamplingSettings(max_tokens=7, temperature=0))
+    assert written == [prompt + ours[0]]
+
+
+def test_a_graph_cannot_be_read_back_and_says_so(tokenizer: Tokenizer, tmp_path: Path) -> None:
+    pytest.importorskip("onnxscript")
+    export(of_run(make_run(tmp_path / "runs", tiny_config(""), tokenizer)), "onnx", tmp_path / "o")
+    with pytest.raises(UserError, match=r"o holds a graph .* --to safetensors"):
+        find_trained(str(tmp_path / "o"))
+
+
+def test_without_the_extra_one_sentence_says_what_to_install(
+    tokenizer: Tokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("scaling.export.onnx.find_spec", lambda name: None)
+    run = make_run(tmp_path / "runs", tiny_config(""), tokenizer)
+    with pytest.raises(UserError, match=r"needs onnx and onnxscript: pip install"):
+        export(of_run(run), "onnx", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+def test_what_the_exporter_cannot_write_is_said_in_one_sentence(
+    tokenizer: Tokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("onnxscript")
+    from scaling.commands.export import export as command
+    from scaling.model.decoder import Decoder
+
+    def forward(self: Decoder, ids: torch.Tensor) -> torch.Tensor:
+        return torch.linalg.eigvals(self.embedding(ids).flatten(0, 1)).real
+
+    monkeypatch.setattr(Decoder, "forward", forward)
+    run = make_run(tmp_path / "runs", tiny_config(""), tokenizer)
+    words = [str(run.path), str(tmp_path / "out"), "--to", "onnx"]
+    done = CliRunner().invoke(command, words)
+    assert isinstance(done.exception, UserError)
+    assert "\n" not in str(done.exception) and "--to safetensors" in str(done.exception)
+    assert not (tmp_path / "out").exists()

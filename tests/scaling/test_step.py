@@ -1,0 +1,150 @@
+"""The training step from buffers that stay in place: what a CUDA graph of it rests on.
+
+On a CPU the step is called plainly; `tests/scaling/test_gpu.py` holds the graph against it.
+"""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from torch import Tensor
+
+from scaling.cohort import Cohort
+from scaling.config import RunConfig
+from scaling.data.cache import default_cache
+from scaling.data.prepare import prepare
+from scaling.data.windows import Windows
+from scaling.optim import MemberOptimizers
+from scaling.runtime import resolve
+from scaling.step import TrainingStep
+from tests.variants import OPTIMIZERS
+
+Tiny = Callable[..., RunConfig]
+PARTS = ("--evaluation.ema", "0.9", "--model.dropout", "0.1", "--batch.micro_size", "2")
+
+
+def cohort_of(*configs: RunConfig) -> Cohort:
+    data = {config.data: prepare(config.data) for config in configs}
+    runtime = resolve(configs[0].runtime)
+    return Cohort(configs, [data[c.data] for c in configs], runtime, default_cache())
+
+
+def rates_on_device(cohort: Cohort) -> Cohort:
+    """As on a GPU: rates, averages and keys come from tensors alone."""
+    configs = [config.optimizer for config in cohort.configs]
+    cohort.optimizers = MemberOptimizers(cohort.model, configs, on_device=True)
+    cohort.step = TrainingStep(
+        cohort.model,
+        cohort.optimizers,
+        cohort.average,
+        cohort.step.windows,
+        seeds=[config.seed for config in cohort.configs],
+        micro_size=cohort.micro_size,
+    )
+    return cohort
+
+
+def walk(cohort: Cohort, steps: int, first: int = 0) -> list[Tensor]:
+    losses = []
+    for step in range(first, first + steps):
+        cohort.step(step, [1 / (step + 1), 0.5][: cohort.members])
+        losses.append(cohort.step.loss.clone())
+    return losses
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_rates_in_a_tensor_train_as_numbers_do(name: str, tiny: Tiny) -> None:
+    flags = (*PARTS, *OPTIMIZERS[name].split())
+    configs = [tiny(*flags, "--seed", "1"), tiny(*flags, "--seed", "2")]
+    plain, buffered = cohort_of(*configs), rates_on_device(cohort_of(*configs))
+    for one, other in zip(walk(plain, 6), walk(buffered, 6), strict=True):
+        torch.testing.assert_close(other, one, rtol=1e-5, atol=0)
+    for one_weight, other_weight in zip(
+        plain.model.parameters(), buffered.model.parameters(), strict=True
+    ):
+        torch.testing.assert_close(other_weight, one_weight, rtol=1e-4, atol=1e-6)
+    assert plain.average is not None and buffered.average is not None
+    for one, other in zip(plain.average.averages, buffered.average.averages, strict=True):
+        torch.testing.assert_close(other, one, rtol=1e-4, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_everything_that_a_step_reads_and_writes_stays_where_it_is(name: str, tiny: Tiny) -> None:
+    flags = (*PARTS, *OPTIMIZERS[name].split())
+    cohort = rates_on_device(cohort_of(tiny(*flags), tiny(*flags, "--seed", "2")))
+    walk(cohort, 1)  # the optimizers' state comes to be
+    before = {name: tensor.data_ptr() for name, tensor in tensors(cohort).items()}
+    walk(cohort, 3, first=1)
+    assert {name: tensor.data_ptr() for name, tensor in tensors(cohort).items()} == before
+
+
+def tensors(cohort: Cohort) -> dict[str, Tensor]:
+    step, found = cohort.step, dict[str, Tensor]()
+    found |= {"loss": step.loss, "figures": step.figures, "norms": step.norms}
+    found["windows"] = step.windows.tokens
+    for name, parameter in cohort.model.named_parameters():
+        assert parameter.grad is not None
+        found |= {name: parameter, f"grad {name}": parameter.grad}
+    for i, tensor in enumerate(cohort.average.averages if cohort.average else []):
+        found[f"average {i}"] = tensor
+    for k, member in enumerate(cohort.optimizers.members):
+        for j, part in enumerate(member.parts):
+            for i, group in enumerate(part.param_groups):
+                if isinstance(group["lr"], Tensor):
+                    found[f"rate {k} {j} {i}"] = group["lr"]
+            for i, entries in enumerate(part.state.values()):
+                found |= {
+                    f"state {k} {j} {i} {key}": value
+                    for key, value in entries.items()
+                    if isinstance(value, Tensor) and value.ndim
+                }
+    return found
+
+
+def test_a_loaded_state_keeps_the_rates_where_they_are(tiny: Tiny) -> None:
+    cohort = rates_on_device(cohort_of(tiny(), tiny("--seed", "2")))
+    walk(cohort, 2)
+    member = cohort.optimizers.members[1]
+    rate = member.parts[0].param_groups[0]["lr"]
+    saved = member.state_dict()
+    assert all(isinstance(group["lr"], float) for group in saved["param_groups"])
+    member.load_state_dict(saved)
+    assert member.parts[0].param_groups[0]["lr"] is rate
+    cohort.optimizers.set_rates([0.25, 0.125])
+    assert rate.item() == pytest.approx(0.125 * cohort.configs[1].optimizer.peak_lr)
+
+
+def test_windows_are_the_members_batches_whatever_they_read(tiny: Tiny) -> None:
+    configs = [tiny("--seed", "1"), tiny("--data.fraction", "0.5"), tiny("--seed", "3")]
+    cohort = cohort_of(*configs)
+    windows = Windows(cohort.batches, cohort.device)
+    for step in (0, 5, 40):
+        windows.fill(step)
+        for k, batches in enumerate(cohort.batches):
+            inputs, targets = batches.batch(step)
+            assert torch.equal(windows.inputs[k], inputs)
+            assert torch.equal(windows.targets[k], targets)
+
+
+def test_members_of_one_text_share_its_stream(tiny: Tiny) -> None:
+    cohort = cohort_of(tiny("--seed", "1"), tiny("--seed", "2"))
+    assert cohort.batches[0].stream is cohort.batches[1].stream
+
+
+@pytest.mark.slow
+def test_a_shape_is_compiled_once_in_a_process_and_the_ninth_as_well(tiny: Tiny) -> None:
+    """By default torch gives up compiling a function at its eighth shape, of two for a model."""
+    from torch import _dynamo
+    from torch._dynamo.utils import counters
+
+    _dynamo.reset()
+    counters.clear()
+    widths = range(8, 48, 8)
+    for width in widths:
+        flags = ("--model.d_model", str(width), "--runtime.compile", "true")
+        for seed in ("1", "2"):
+            cohort = cohort_of(tiny(*flags, "--model.n_heads", "1", "--seed", seed))
+            walk(cohort, 2)
+            cohort.validate()
+    frames = counters["frames"]
+    assert frames["ok"] == frames["total"] == 2 * len(widths)  # to train and to evaluate

@@ -1,0 +1,301 @@
+"""Sweeps of adaptations: what they want, what is there, what is made, and mistakes."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from subprocess import CompletedProcess
+from typing import Any
+
+import pytest
+import yaml
+
+from scaling.adapt.job import Adapted, adapt
+from scaling.config import RunConfig
+from scaling.data.prepare import prepare
+from scaling.errors import UserError
+from scaling.tracking.folder import RunFolder
+from scaling.tracking.store import client, tracking_uri
+from sweeps.adapting.baselines import Ready, ready_baselines
+from sweeps.adapting.conduct import Request, conduct_adaptations
+from sweeps.adapting.reading import AdaptSweep, read_adapt_sweep
+from sweeps.adapting.wanted import Together, wanted_adaptations
+from sweeps.job import Begun, Ended, Job, Member
+from sweeps.ledger import Ledger
+from sweeps.machine import Machine
+from sweeps.progress import Board
+from sweeps.reading import read_sweep, sweep_names
+from tests.scaling.trained_run import make_run
+
+Tinyscale = Callable[..., CompletedProcess[str]]
+Tiny = Callable[..., RunConfig]
+TASKS = [
+    {"passage": "the zebu ate moss", "continuation": "moss the zebu ate", "trial": "zebu moss"},
+    {"passage": "a yak has six hats", "continuation": "six hats has a yak", "trial": "six hats"},
+]
+SPEC: dict[str, Any] = {
+    "kind": "adaptation",
+    "baselines": {
+        "base": "tiny",
+        "budget": {"steps": 6},
+        "grid": {"model.d_model": [8, 16]},
+        "workers": 1,
+    },
+    "tasks": {"file": "tasks.jsonl"},
+    "edits": ["verbatim", {"kind": "continuation", "candidates": 2, "steps": 1, "max_tokens": 4}],
+    "inner_steps": [1, 3],
+    "rank": [1, 2],
+    "full": {"lr": 1e-3},
+    "seeds": [1, 2],
+    "tokens_per_step": 8,
+    "forgetting_tokens": 200,
+    "runtime": {"device": "cpu", "precision": "fp32"},
+    "workers": 1,
+}
+SPEC["edits"][1]["rank"] = 2
+
+
+@pytest.fixture
+def write_spec(tiny_yaml: Path) -> Callable[..., Path]:
+    """Write `a.yaml`, an adaptation of the tiny config, with fields of one's own."""
+
+    def write(**fields: Any) -> Path:
+        Path("tasks.jsonl").write_text("\n".join(json.dumps(row) for row in TASKS))
+        path = Path("a.yaml")
+        path.write_text(yaml.safe_dump({**SPEC, **fields}, sort_keys=False))
+        return path
+
+    return write
+
+
+@pytest.fixture
+def ready(tiny: Tiny) -> Callable[..., tuple[AdaptSweep, list[Ready]]]:
+    """A spec over a run that is there, read, with its baseline."""
+
+    def go(path: Path) -> tuple[AdaptSweep, list[Ready]]:
+        sweep = read_adapt_sweep(str(path))
+        return sweep, ready_baselines(sweep, Board(), measure=False)
+
+    return go
+
+
+def a_run(tiny: Tiny, name: str = "there", seed: int = 42) -> str:
+    config = tiny("--name", name, "--seed", str(seed))
+    tokenizer = prepare(config.data).tokenizer
+    return str(make_run(Path("runs"), config, tokenizer, spread=0.05).path)
+
+
+def rows_of(folder: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (folder / "adapt.jsonl").read_text().splitlines()]
+
+
+def test_from_nothing_to_rows_and_again(
+    write_spec: Callable[..., Path], tinyscale: Tinyscale
+) -> None:
+    write_spec(full=None, seeds=[1])
+    done = tinyscale("adapt", "a.yaml", "--no-timing")
+    assert done.returncode == 0, done.stderr
+    assert "16 of 16 runs done" in done.stdout
+    rows = rows_of(Path("runs/sweeps/a"))
+    assert len(rows) == 16
+    places = {(r["baseline"], r["edit"], r["method"], r["rank"], r["inner_steps"], r["seed"])
+              for r in rows}  # fmt: skip
+    assert len(places) == 16
+    assert {row["edit"] for row in rows} == {"verbatim", "continuation x2"}
+    for row in rows:
+        assert row["tokens"] == 8 * row["inner_steps"]
+        assert row["tokens_tried"] == (0 if row["edit"] == "verbatim" else 2 * 8)
+        assert {"gain", "forgetting", "wall_seconds"} <= row.keys()
+
+    store = client(tracking_uri())
+    experiment = store.get_experiment_by_name("tinyscale")
+    assert experiment is not None
+    runs = store.search_runs([experiment.experiment_id], max_results=1000)
+    by_kind: dict[str | None, list[Any]] = {}
+    for run in runs:
+        by_kind.setdefault(run.data.tags.get("tinyscale.kind"), []).append(run)
+    assert {kind: len(own) for kind, own in by_kind.items()} == {
+        "adaptation": 16,
+        "sweep": 2,
+        None: 2,
+    }
+    assert {run.info.status for run in runs} == {"FINISHED"}
+    (parent,) = [run for run in by_kind["sweep"] if run.info.run_name == "a"]
+    trained = {run.info.run_id for run in by_kind[None]}
+    for child in by_kind["adaptation"]:
+        assert child.data.tags["mlflow.parentRunId"] == parent.info.run_id
+        assert child.data.tags["tinyscale.baseline_run"] in trained
+        assert {"final/gain", "final/forgetting", "final/tokens"} <= child.data.metrics.keys()
+    names = {item.path for item in store.list_artifacts(parent.info.run_id)}
+    assert {"adapt.jsonl", "spec.yaml"} <= names
+    names = {item.path for item in store.list_artifacts(by_kind["adaptation"][0].info.run_id)}
+    assert {"adapt.jsonl", "edits.jsonl", "config.yaml"} <= names
+
+    again = conduct_adaptations(read_adapt_sweep("a.yaml"), Request(), Board())
+    assert "all 16 adaptations are done" in "\n".join(again.lines)
+    assert again.summary["done"] == 16
+    assert len(store.search_runs([experiment.experiment_id], max_results=1000)) == 20
+
+
+def test_what_differs_in_seed_steps_or_rank_is_made_together(
+    write_spec: Callable[..., Path], ready: Any, tiny: Tiny
+) -> None:
+    sweep, baselines = ready(write_spec(baselines=[a_run(tiny), a_run(tiny, "other", 7)]))
+    runs = wanted_adaptations(sweep, baselines)
+    assert len(runs) == len({run.key for run in runs}) == 48
+    machine = Machine(cores=2, gpus=0, free_bytes=2**33)
+    programs = Together(machine, workers=2).form([(run, None) for run in runs])
+    assert [len(program.runs) for program in programs] == [12, 12, 12, 12]
+    assert {program.threads for program in programs} == {1}
+    for program in programs:
+        assert len({run.config.cohort_key for run in program.runs}) == 1
+    alone = Together(machine, workers=2).form([(runs[0], None)])
+    assert [program.threads for program in alone] == [2]
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"rank": [99]}, "method.rank 99 is above what blocks.0"),
+        ({"lora": {"targets": ["atention"]}}, "did you mean attention"),
+        ({"tasks": {"file": "none.jsonl"}}, "none.jsonl: cannot be read"),
+        ({"edits": [{"kind": "verbatm"}]}, "edits.kind 'verbatm' is not known|verbatm"),
+        ({"edits": ["verbatim", "verbatim"]}, "edits has one twice"),
+        ({"edits": [{"kind": "verbatim", "candidates": 2}]}, "nobody writes it"),
+        ({"edits": [{"kind": "continuation", "rounds": 1}]}, "give it 2 or more"),
+        (
+            {"edits": [{"kind": "continuation", "rounds": 1, "candidates": 2, "rank": 2}]},
+            "practice passages, and the tasks have none",
+        ),
+        ({"edits": [{"kind": "continuation", "policy": "."}]}, "is no language model"),
+        ({"rank": []}, "there is no method|rank is empty"),
+        ({"rnak": [4]}, "did you mean rank"),
+        ({"inner_steps": [0]}, "inner_steps is 0"),
+        ({"baselines": ["nobody"]}, "There is no run nobody"),
+        ({"baselines": ["there", "there"]}, "baselines has there-.* twice"),
+        ({"baselines": {"base": "tiny", "gird": {}}}, "did you mean grid"),
+    ],
+)
+def test_a_mistake_is_one_sentence_before_anything_is_made(
+    fields: dict[str, Any], said: str, write_spec: Callable[..., Path], ready: Any, tiny: Tiny
+) -> None:
+    fields = {"full": None, "baselines": [a_run(tiny)], **fields}
+    with pytest.raises(UserError, match=said) as error:
+        wanted_adaptations(*ready(write_spec(**fields)))
+    assert "\n" not in str(error.value)
+
+
+def test_each_command_knows_its_own_files(
+    write_spec: Callable[..., Path], write_sweep: Callable[..., Path]
+) -> None:
+    write_spec()
+    with pytest.raises(UserError, match=r"`tinyscale adapt a\.yaml`"):
+        read_sweep("a.yaml")
+    write_sweep(grid={"optimizer.lr": [0.1]})
+    with pytest.raises(UserError, match="is no sweep of adaptations"):
+        read_adapt_sweep("s.yaml")
+    assert "adaptation" not in sweep_names()
+
+
+def test_the_shipped_sweep_is_what_its_header_says() -> None:
+    sweep = read_adapt_sweep("adaptation")
+    spec = sweep.spec
+    assert (spec.inner_steps, spec.rank) == ((1, 3, 10, 30), (4, 8))
+    assert sweep.baselines is not None
+    methods = len(spec.rank) + (spec.full is not None)
+    points = len(spec.edits) * len(spec.inner_steps) * methods * len(spec.seeds)
+    text = (Path(__file__).parents[2] / "sweeps" / "adaptation.yaml").read_text()
+    assert f"{2 * points} adaptations of {spec.tasks.documents}" in text.replace("\n# ", " ")  # type: ignore[union-attr]
+    small = read_adapt_sweep("adaptation", smoke=True)
+    assert small.spec.name == "adaptation-smoke"
+    changed = read_adapt_sweep("adaptation", ["--seeds", "[5]"])
+    assert changed.spec.seeds == (5,)
+    assert changed.spec.name.startswith("adaptation-")
+    assert changed.baselines is not None
+
+
+class Pipe:
+    """Hears what a worker tells."""
+
+    def __init__(self) -> None:
+        self.heard: list[Any] = []
+
+    def send(self, event: Any) -> None:
+        self.heard.append(event)
+
+
+def test_a_job_that_fails_or_is_stopped_leaves_records_that_say_so(
+    write_spec: Callable[..., Path], ready: Any, tiny: Tiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sweeps.adapting import work
+    from sweeps.channel import Channel
+
+    sweep, baselines = ready(write_spec(baselines=[a_run(tiny)], edits=["verbatim"], full=None))
+    runs = wanted_adaptations(sweep, baselines)[:2]
+    job = Job(0, tuple(Member(run.config, run.key, {"own": "tag"}) for run in runs), 1)
+
+    def fails(*_: Any, **__: Any) -> list[Adapted]:
+        raise RuntimeError("boom")
+
+    def stopped(*_: Any, moved: Any, **__: Any) -> list[Adapted]:
+        os.kill(os.getpid(), signal.SIGTERM)
+        moved(1, 2, 0.5)
+        raise AssertionError("not stopped")
+
+    monkeypatch.setattr(work, "adapt", fails)
+    pipe = Pipe()
+    ended = work.run_job(job, Channel(pipe))  # type: ignore[arg-type]
+    assert isinstance(ended, Ended)
+    assert [outcome.end for outcome in ended.outcomes] == ["failed", "failed"]
+    assert ended.outcomes[0].error == "RuntimeError: boom"
+    assert any(isinstance(event, Begun) for event in pipe.heard)
+    folder = RunFolder(ended.outcomes[0].folder)  # type: ignore[arg-type]
+    record = folder.read_record()
+    assert (record.status, record.tags["tinyscale.kind"]) == ("FAILED", "adaptation")
+    assert "boom" in (folder.path / "traceback.txt").read_text()
+
+    monkeypatch.setattr(work, "adapt", stopped)
+    ended = work.run_job(job, Channel(Pipe()))  # type: ignore[arg-type]
+    assert [outcome.end for outcome in ended.outcomes] == ["stopped", "stopped"]
+    record = RunFolder(ended.outcomes[0].folder).read_record()  # type: ignore[arg-type]
+    assert record.status == "KILLED"
+
+    # The same runs are made whole in the folders that the stop has left.
+    monkeypatch.setattr(work, "adapt", adapt)
+    left = [outcome.folder for outcome in ended.outcomes]
+    members = [replace(m, folder=f) for m, f in zip(job.members, left, strict=True)]
+    ended = work.run_job(replace(job, members=tuple(members)), Channel(Pipe()))  # type: ignore[arg-type]
+    assert [outcome.end for outcome in ended.outcomes] == ["finished", "finished"]
+    assert [outcome.folder for outcome in ended.outcomes] == left
+    ledger = Ledger(Path("runs"), record.uri, "tinyscale")
+    known = ledger.scan(run.key for run in runs)
+    assert {one.state for one in known.values()} == {"done"}
+    for run in runs:
+        (row,) = rows_of(known[run.key].folder.path)  # type: ignore[union-attr]
+        assert row["tokens"] == 8 * run.config.inner_steps
+
+
+@pytest.mark.drill
+def test_three_kills_lose_nothing_and_double_nothing(write_spec: Callable[..., Path]) -> None:
+    write_spec(inner_steps=[1, 10, 40], seeds=[1, 2, 3])
+    command = [sys.executable, "-m", "scaling.cli", "adapt", "a.yaml", "--no-timing"]
+    for seconds in (8, 10, 12):
+        driver = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        time.sleep(seconds)
+        driver.kill()
+        driver.communicate()
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    store = client(tracking_uri())
+    ids = [experiment.experiment_id for experiment in store.search_experiments()]
+    runs = store.search_runs(
+        ids, filter_string="tags.`tinyscale.kind` = 'adaptation'", max_results=1000
+    )
+    assert [run.info.status for run in runs] == ["FINISHED"] * 108
+    keys = {(r.data.tags["tinyscale.identity"], r.data.tags["tinyscale.seed"]) for r in runs}
+    assert len(keys) == 108
