@@ -105,7 +105,7 @@ def test_the_launchers_line(place: Path) -> None:
 
 QUICK = {
     "tinyscale plan": ["--no-timing"],
-    "tinyscale adapt": ["--smoke", "--no-timing"],
+    "tinyscale adapt": ["--smoke", "--no-timing", "--edits", "[verbatim]"],
     "tinyscale sweep": ["--smoke", "--no-timing", "--seeds", "1"],
     "tinyscale eval ": ["--limit", "8"],
     "tinyscale probe": ["--max-tokens", "16"],
@@ -167,7 +167,7 @@ def serves_the_ui(words: list[str], place: Path) -> None:
 
 def goes_on(words: list[str], run: Run, place: Path) -> None:
     train = [sys.executable, "-m", "scaling.cli", "train", "gqa", "--name", "resumed"]
-    train += [*small_flags(""), "--budget", "{steps: 3000}", "--tracking.log_every", "1"]
+    train += [*small_flags(""), "--budget", "{steps: 600}", "--tracking.log_every", "1"]
     process = subprocess.Popen(train, cwd=place, stderr=subprocess.DEVNULL)
     while not any("train/loss" in log.read_text() for log in place.glob("runs/resumed-*/*.jsonl")):
         assert process.poll() is None

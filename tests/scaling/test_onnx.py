@@ -18,7 +18,7 @@ from scaling.trained import find_trained, of_run
 from tests.scaling.trained_run import byte_tokenizer, make_run
 from tests.variants import MODEL, shrunk, tiny_config
 
-USUAL = ("baseline", "gqa", "sliding_window_full", "mla", "moe", "condor")
+USUAL = ("gqa", "sliding_window_full", "moe", "condor")
 CONFIGS = {name: tiny_config(flags) for name, flags in MODEL.items()} | {
     name: shrunk(name) for name in ("condor", "gpt2_33m", "falcon_moe")
 }

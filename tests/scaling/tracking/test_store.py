@@ -248,6 +248,7 @@ def test_doctor_finds_runs_whose_process_is_gone(
     tiny_yaml: Path, workplace: Path, tinyscale: Call
 ) -> None:
     words = [sys.executable, "-m", "scaling.cli", "train", "tiny.yaml", "--budget.steps", "100000"]
+    words += ["--tracking.log_every", "5"]
     process = subprocess.Popen(words, stderr=subprocess.DEVNULL)
     wait_for_rows(process, Path("runs"), 3)
     deadline = time.monotonic() + 60
