@@ -105,18 +105,23 @@ def test_the_launchers_line(place: Path) -> None:
 
 QUICK = {
     "tinyscale plan": ["--no-timing"],
-    "tinyscale adapt": ["--smoke", "--no-timing", "--edits", "[verbatim]"],
+    "tinyscale adapt": ["--smoke", "--no-timing"],
     "tinyscale sweep": ["--smoke", "--no-timing", "--seeds", "1"],
     "tinyscale eval ": ["--limit", "8"],
     "tinyscale probe": ["--max-tokens", "16"],
     "tinyscale evaluate": ["--max-samples", "20"],
 }
 
+LONG = ("adaptation", "--optimizer", "bench")  # what these do is tested elsewhere too
+
 # In the README's order: what generates and resumes needs the run that was trained before.
-READER = sorted(
-    (line for line in commands() if line.startswith("tinyscale ")),
-    key=lambda line: not line.startswith("tinyscale train gqa"),
-)
+READER = [
+    pytest.param(line, marks=pytest.mark.slow if any(w in line for w in LONG) else ())
+    for line in sorted(
+        (line for line in commands() if line.startswith("tinyscale ")),
+        key=lambda line: not line.startswith("tinyscale train gqa"),
+    )
+]
 
 
 @pytest.mark.parametrize("line", READER)

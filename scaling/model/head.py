@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 IGNORE = -100  # a target that is not counted
-# Logits at a time, all members together: what stays in a processor's cache, or keeps a card busy.
+# Logits at a time: what stays in a processor's cache, or keeps a card busy.
 CHUNK = {"cpu": 2**21, "cuda": 2**28}
 # Rows of the head are a multiple of this in its products: tensor cores want whole tiles, and bf16
 # rows of an odd length are not aligned. What is added has no weights, no probability, no gradient.
@@ -100,28 +100,32 @@ class _HeadLoss(torch.autograd.Function):
             grad_rows, grad_weight = torch.empty_like(rows), torch.zeros_like(weight)
         vocabulary = weight.shape[1]
         weight = padded(weight, rows.dtype)
-        starts = chunks(count, weight)
-        for start in starts:
-            part = slice(start, start + starts.step)
-            logits = torch.bmm(rows[:, part], weight.transpose(1, 2))
-            logits = cap(logits, softcap)
-            logits[..., vocabulary:].fill_(float("-inf"))
-            counted = (targets[:, part] != IGNORE).unsqueeze(-1)
-            wanted = targets[:, part].unsqueeze(-1).clamp_min(0)
-            if training:
-                p, log_p = probabilities(logits, wanted)
-            else:
-                log_p = log_probability(logits, wanted)
-            loss -= (log_p * counted).sum(dim=(1, 2))
-            if training:
-                grad_logits = p.scatter_add_(-1, wanted, torch.full_like(p[..., :1], -1.0))
-                if softcap is not None:
-                    grad_logits *= 1 - (logits / softcap).square()  # the slope of the cap
-                    grad_logits[..., vocabulary:].zero_()
-                grad_logits = grad_logits.to(rows.dtype)
-                grad_rows[:, part] = torch.bmm(grad_logits, weight) * counted
-                whole = torch.bmm(grad_logits.transpose(1, 2), rows[:, part] * counted)
-                grad_weight += whole[:, :vocabulary]
+        # A CPU takes members one by one: the sums of a run are then those of it alone, to the bit.
+        apart = rows.device.type == "cpu"
+        groups = [slice(k, k + 1) for k in range(members)] if apart else [slice(None)]
+        for own in groups:
+            starts = chunks(count, weight[own])
+            for start in starts:
+                part = (own, slice(start, start + starts.step))
+                logits = torch.bmm(rows[part], weight[own].transpose(1, 2))
+                logits = cap(logits, softcap)
+                logits[..., vocabulary:].fill_(float("-inf"))
+                counted = (targets[part] != IGNORE).unsqueeze(-1)
+                wanted = targets[part].unsqueeze(-1).clamp_min(0)
+                if training:
+                    p, log_p = probabilities(logits, wanted)
+                else:
+                    log_p = log_probability(logits, wanted)
+                loss[own] -= (log_p * counted).sum(dim=(1, 2))
+                if training:
+                    grad_logits = p.scatter_add_(-1, wanted, torch.full_like(p[..., :1], -1.0))
+                    if softcap is not None:
+                        grad_logits *= 1 - (logits / softcap).square()  # the slope of the cap
+                        grad_logits[..., vocabulary:].zero_()
+                    grad_logits = grad_logits.to(rows.dtype)
+                    grad_rows[part] = torch.bmm(grad_logits, weight[own]) * counted
+                    whole = torch.bmm(grad_logits.transpose(1, 2), rows[part] * counted)
+                    grad_weight[own] += whole[:, :vocabulary]
         if training:
             ctx.save_for_backward(grad_rows, grad_weight)
         return loss

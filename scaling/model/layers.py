@@ -50,8 +50,12 @@ class Linear(nn.Module):
         members, batch, length, d_in = x.shape
         weight = self.weight.to(x.dtype)
         bias = None if self.bias is None else self.bias.to(x.dtype)
-        if members == 1:  # the same sum; torch's plain product is faster than its batched one
+        if members == 1:  # torch's plain product is faster than its batched one
             return F.linear(x[0], weight[0], None if bias is None else bias[0]).unsqueeze(0)
+        if x.device.type == "cpu":  # member for member, so that a run's bits are those of it alone
+            biases = [None] * members if bias is None else bias.unbind()
+            parts = zip(x.unbind(), weight.unbind(), biases, strict=True)
+            return torch.stack([F.linear(*part) for part in parts])
         rows = x.reshape(members, batch * length, d_in)
         if bias is None:
             out = torch.bmm(rows, weight.transpose(1, 2))

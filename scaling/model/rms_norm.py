@@ -33,7 +33,10 @@ class RMSNormFunction(torch.autograd.Function):
         x, gain, scale = ctx.saved_tensors
         grad = grads[0].float()
         along = grad * x
-        mean = torch.bmm(along, gain.unsqueeze(-1)).mul_(scale.pow(3)).div_(-x.shape[-1])
-        grad_gain = torch.bmm(scale.transpose(1, 2), along).squeeze(1)
+        # Member for member: a batched product of one is summed in another order than one of two.
+        of_gain = [torch.mv(a, g) for a, g in zip(along, gain, strict=True)]
+        of_rows = [torch.mv(a.T, s[:, 0]) for a, s in zip(along, scale, strict=True)]
+        mean = torch.stack(of_gain).unsqueeze(-1).mul_(scale.pow(3)).div_(-x.shape[-1])
+        grad_gain = torch.stack(of_rows)
         grad_x = torch.mul(grad, gain.unsqueeze(1), out=along).mul_(scale).addcmul_(x, mean)
         return grad_x, grad_gain, None, None

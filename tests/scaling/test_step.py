@@ -59,13 +59,15 @@ def test_rates_in_a_tensor_train_as_numbers_do(name: str, tiny: Tiny) -> None:
     plain, buffered = cohort_of(*configs), rates_on_device(cohort_of(*configs))
     for one, other in zip(walk(plain, 6), walk(buffered, 6), strict=True):
         torch.testing.assert_close(other, one, rtol=1e-5, atol=0)
+    # Muon's steps are of bf16: a last bit of a gradient may turn one of a step's eight.
+    near = 1e-3 if name == "muon" else 1e-6
     for one_weight, other_weight in zip(
         plain.model.parameters(), buffered.model.parameters(), strict=True
     ):
-        torch.testing.assert_close(other_weight, one_weight, rtol=1e-4, atol=1e-6)
+        torch.testing.assert_close(other_weight, one_weight, rtol=1e-4, atol=near)
     assert plain.average is not None and buffered.average is not None
     for one, other in zip(plain.average.averages, buffered.average.averages, strict=True):
-        torch.testing.assert_close(other, one, rtol=1e-4, atol=1e-6)
+        torch.testing.assert_close(other, one, rtol=1e-4, atol=near)
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)

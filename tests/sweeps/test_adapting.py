@@ -94,6 +94,7 @@ def rows_of(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (folder / "adapt.jsonl").read_text().splitlines()]
 
 
+@pytest.mark.slow
 def test_from_nothing_to_rows_and_again(
     write_spec: Callable[..., Path], tinyscale: Tinyscale
 ) -> None:
