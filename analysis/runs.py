@@ -82,18 +82,7 @@ def read_runs(selection: Selection) -> RunTable:
         UserError: there is no such store, experiment, sweep or run, the filter is wrong, or no
             finished run is among them.
     """
-    from mlflow.entities import ViewType
-
-    from scaling.tracking.store import client, tracking_uri
-
-    uri = tracking_uri(selection.store)
-    _exists(uri)
-    with _answers(uri):
-        store = client(uri)
-        experiments = {
-            one.experiment_id: one.name
-            for one in store.search_experiments(view_type=ViewType.ACTIVE_ONLY)
-        }
+    uri, store, experiments = _open(selection)
     chosen = _experiments(selection, experiments, uri)
     with _no_collection(), _answers(uri, selection.filter):
         rows = [
@@ -117,18 +106,7 @@ def read_runs(selection: Selection) -> RunTable:
 
 def read_adaptations(selection: Selection) -> RunTable | None:
     """The finished adaptations of a selection, as `read_runs` has trainings; None without any."""
-    from mlflow.entities import ViewType
-
-    from scaling.tracking.store import client, tracking_uri
-
-    uri = tracking_uri(selection.store)
-    _exists(uri)
-    with _answers(uri):
-        store = client(uri)
-        experiments = {
-            one.experiment_id: one.name
-            for one in store.search_experiments(view_type=ViewType.ACTIVE_ONLY)
-        }
+    uri, store, experiments = _open(selection)
     chosen = _experiments(selection, experiments, uri)
     condition = f"tags.`tinyscale.kind` = '{ADAPTATION}'"
     if selection.sweep is not None:
@@ -253,6 +231,20 @@ def _find(frame: pd.DataFrame, text: str, uri: str) -> pd.DataFrame:
         names = sorted({*frame["name"].dropna(), *frame["group"].dropna()})
         raise UserError(f"There is no run {text!r} in {uri}; {_hint(text, names, 'runs')}")
     return frame[means]
+
+
+def _open(selection: Selection) -> tuple[str, MlflowClient, dict[str, str]]:
+    """The store that is meant: its URI, a client of it, its experiments' names by id."""
+    from mlflow.entities import ViewType
+
+    from scaling.tracking.store import client, tracking_uri
+
+    uri = tracking_uri(selection.store)
+    _exists(uri)
+    with _answers(uri):
+        store = client(uri)
+        found = store.search_experiments(view_type=ViewType.ACTIVE_ONLY)
+        return uri, store, {one.experiment_id: one.name for one in found}
 
 
 def _experiments(selection: Selection, known: Mapping[str, str], uri: str) -> list[str]:

@@ -1,7 +1,6 @@
 """The whole way of a sweep: check, lock, plan, record, drive, conclude."""
 
 import contextlib
-import errno
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scaling.errors import UserError
+from sweeps.disk import full_disk_is_said
 from sweeps.ledger import Known, Ledger, all_done
 from sweeps.progress import Board
 from sweeps.reading import Sweep
@@ -22,9 +22,6 @@ if TYPE_CHECKING:
     from sweeps.machine import Machine
     from sweeps.planning import Planned
     from sweeps.source import Source
-
-
-FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 @dataclass(frozen=True)
@@ -53,19 +50,14 @@ def conduct(sweep: Sweep, request: Request, board: Board) -> Result:
             " see it with --status, or help it with --join."
         )
     try:
-        ledger = Ledger(Path(config.tracking.folder), record.uri, record.experiment)
-        asked = _told(sweep, request, record) if sweep.spec.search else runs
-        if asked:
-            known = ledger.scan(run.key for run in asked)
-            if sweep.spec.search or all_done(asked, known):
-                return _as_it_was(record, asked, known, board)
-        return _make(sweep, runs, request, board, record, ledger, owner)
-    except OSError as error:
-        if error.errno in FULL:
-            raise UserError(
-                f"the disk is full ({error}); make room, and the same command goes on."
-            ) from error
-        raise
+        with full_disk_is_said():
+            ledger = Ledger(Path(config.tracking.folder), record.uri, record.experiment)
+            asked = _told(sweep, request, record) if sweep.spec.search else runs
+            if asked:
+                known = ledger.scan(run.key for run in asked)
+                if sweep.spec.search or all_done(asked, known):
+                    return _as_it_was(record, asked, known, board)
+            return _make(sweep, runs, request, board, record, ledger, owner)
     finally:
         if owner:
             lock.release()

@@ -1,6 +1,5 @@
 """One job in a worker: train or go on, with less memory where it does not fit, and never raise."""
 
-import errno
 import gc
 import os
 import signal
@@ -21,13 +20,12 @@ from scaling.tracking.store import client, sync
 from scaling.tracking.tracker import Tracker, new_run
 from scaling.training import RunResult, resume, train
 from sweeps.channel import Channel
+from sweeps.disk import is_full
 from sweeps.job import End, Ended, Job, Member, Outcome
 from sweeps.ledger import last_step
 
 if TYPE_CHECKING:
     from scaling.trainer import Trainer
-
-FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
 def run_job(job: Job, channel: Channel) -> Ended:
@@ -197,7 +195,7 @@ def kind_of(error: Exception) -> str:
         return "memory"
     if isinstance(error, RuntimeError) and ("allocate memory" in text or "out of memory" in text):
         return "memory"
-    if isinstance(error, OSError) and error.errno in FULL:
+    if is_full(error):
         return "full"
     if isinstance(error, UserError) and "there is no room" in text:
         return "full"

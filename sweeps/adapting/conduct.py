@@ -9,7 +9,8 @@ from sweeps.adapting.baselines import Ready, ready_baselines
 from sweeps.adapting.closing import as_it_was, close_adaptations
 from sweeps.adapting.reading import AdaptSweep
 from sweeps.adapting.wanted import Adaptation, Together, wanted_adaptations
-from sweeps.conduct import FULL, look
+from sweeps.conduct import look
+from sweeps.disk import full_disk_is_said
 from sweeps.driver import Driver, Options
 from sweeps.ledger import Ledger, all_done
 from sweeps.local import LocalExecutor
@@ -40,20 +41,15 @@ def conduct_adaptations(sweep: AdaptSweep, request: Request, board: Board) -> Re
     if not lock.acquire():
         raise UserError(f"another driver works on {spec.name} now; it will make all of it.")
     try:
-        baselines = ready_baselines(sweep, board, request.measure)
-        runs = wanted_adaptations(sweep, baselines)
-        record = SweepRecord(sweep, spec, board.say)
-        ledger = Ledger(Path(spec.tracking.folder), record.uri, record.experiment)
-        known = look(ledger, runs)
-        if all_done(runs, known):
-            return as_it_was(record, runs, known, board)
-        return _drive(sweep, runs, baselines, request, board, record, ledger)
-    except OSError as error:
-        if error.errno in FULL:
-            raise UserError(
-                f"the disk is full ({error}); make room, and the same command goes on."
-            ) from error
-        raise
+        with full_disk_is_said():
+            baselines = ready_baselines(sweep, board, request.measure)
+            runs = wanted_adaptations(sweep, baselines)
+            record = SweepRecord(sweep, spec, board.say)
+            ledger = Ledger(Path(spec.tracking.folder), record.uri, record.experiment)
+            known = look(ledger, runs)
+            if all_done(runs, known):
+                return as_it_was(record, runs, known, board)
+            return _drive(sweep, runs, baselines, request, board, record, ledger)
     finally:
         lock.release()
 
