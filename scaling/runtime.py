@@ -1,5 +1,6 @@
 """What this machine is and how a run uses it: device, precision, threads, versions, peak rate."""
 
+import ctypes
 import json
 import os
 import platform
@@ -45,6 +46,8 @@ def resolve(config: RuntimeConfig) -> Runtime:
             " use --runtime.device auto or cpu."
         )
     device = torch.device("cuda" if cuda and config.device != "cpu" else "cpu")
+    if device.type == "cpu":
+        _keep_freed_memory()
     if config.threads is not None:
         torch.set_num_threads(config.threads)
     torch.use_deterministic_algorithms(config.deterministic)
@@ -64,6 +67,21 @@ def resolve(config: RuntimeConfig) -> Runtime:
         _dynamo.config.recompile_limit = SHAPES
         _dynamo.config.accumulated_recompile_limit = SHAPES
     return Runtime(device, torch.bfloat16 if bf16 else torch.float32, compiled)
+
+
+def _keep_freed_memory() -> None:
+    """Have glibc keep what is freed, up to blocks of 32 MB, the largest that it can keep.
+
+    By its own rules it hands memory back to the system whenever enough lies free at the heap's
+    end: a training step then faults in 60 to 160 MB anew, page by page, a fifth of its time in a
+    virtual machine. Where the C library is another one, nothing is done.
+    """
+    if platform.libc_ver()[0] != "glibc":
+        return
+    libc = ctypes.CDLL(None)
+    # malloc.h's M_MMAP_THRESHOLD, M_TRIM_THRESHOLD and M_TOP_PAD, in bytes.
+    for parameter, value in ((-3, 2**25), (-1, 2**31 - 1), (-2, 2**26)):
+        libc.mallopt(parameter, value)
 
 
 def has_fast_bf16(device: torch.device) -> bool:

@@ -7,7 +7,7 @@ from torch import Tensor
 
 IGNORE = -100  # a target that is not counted
 # Logits at a time: what stays in a processor's cache, or keeps a card busy.
-CHUNK = {"cpu": 2**21, "cuda": 2**28}
+CHUNK = {"cpu": 2**22, "cuda": 2**28}
 # Rows of the head are a multiple of this in its products: tensor cores want whole tiles, and bf16
 # rows of an odd length are not aligned. What is added has no weights, no probability, no gradient.
 PAD = {"cuda": 128}
@@ -48,7 +48,7 @@ def padded(weight: Tensor, dtype: torch.dtype) -> Tensor:
 def chunks(rows: int, weight: Tensor) -> range:
     """Where the chunks of `rows` rows start, each about `CHUNK` logits."""
     members, vocabulary, _ = weight.shape
-    return range(0, rows, max(16, CHUNK.get(weight.device.type, 2**21) // (members * vocabulary)))
+    return range(0, rows, max(16, CHUNK.get(weight.device.type, 2**22) // (members * vocabulary)))
 
 
 def probabilities(logits: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:
@@ -78,6 +78,17 @@ def _log(p: Tensor) -> Tensor:
     return p.float().clamp_min_(least).log_()
 
 
+def _less_one(p: Tensor, wanted: Tensor) -> Tensor:
+    """`p [M, N, V]` with 1 taken from the wanted entry of each row, in place.
+
+    By flat index: a scatter in bf16 on a CPU copies all of p to fp32 and back (torch 2.13).
+    """
+    flat = p.view(-1)
+    places = torch.arange(0, p.numel(), p.shape[-1], device=p.device) + wanted.flatten()
+    flat.index_copy_(0, places, flat[places] - 1)
+    return p
+
+
 class _HeadLoss(torch.autograd.Function):
     """Computes the gradient on the way forward, a chunk of rows at a time, and keeps only it.
 
@@ -103,6 +114,7 @@ class _HeadLoss(torch.autograd.Function):
         # A CPU takes members one by one: the sums of a run are then those of it alone, to the bit.
         apart = rows.device.type == "cpu"
         groups = [slice(k, k + 1) for k in range(members)] if apart else [slice(None)]
+        cast = torch.empty_like(grad_weight[groups[0]]) if training and apart else None
         for own in groups:
             starts = chunks(count, weight[own])
             for start in starts:
@@ -118,14 +130,16 @@ class _HeadLoss(torch.autograd.Function):
                     log_p = log_probability(logits, wanted)
                 loss[own] -= (log_p * counted).sum(dim=(1, 2))
                 if training:
-                    grad_logits = p.scatter_add_(-1, wanted, torch.full_like(p[..., :1], -1.0))
+                    grad_logits = _less_one(p, wanted)
                     if softcap is not None:
                         grad_logits *= 1 - (logits / softcap).square()  # the slope of the cap
                         grad_logits[..., vocabulary:].zero_()
                     grad_logits = grad_logits.to(rows.dtype)
                     grad_rows[part] = torch.bmm(grad_logits, weight[own]) * counted
                     whole = torch.bmm(grad_logits.transpose(1, 2), rows[part] * counted)
-                    grad_weight[own] += whole[:, :vocabulary]
+                    whole = whole[:, :vocabulary]
+                    # A CPU would cast it in memory that is new each time.
+                    grad_weight[own].add_(whole if cast is None else cast.copy_(whole))
         if training:
             ctx.save_for_backward(grad_rows, grad_weight)
         return loss

@@ -18,16 +18,21 @@ class RotaryPosition(nn.Module):
         super().__init__()
         frequencies = theta ** (-torch.arange(0, head_dim, 2, dtype=torch.float64) / head_dim)
         angles = torch.arange(max_length, dtype=torch.float64)[:, None] * frequencies
-        self.register_buffer("cos", angles.cos().float(), persistent=False)
-        self.register_buffer("sin", angles.sin().float(), persistent=False)
+        cos, sin = angles.cos().float(), angles.sin().float()
+        self.register_buffer("cos", torch.cat([cos, cos], dim=-1), persistent=False)
+        self.register_buffer("sin", torch.cat([-sin, sin], dim=-1), persistent=False)
 
     def forward(self, x: Tensor, start: int) -> Tensor:
         """Rotate `x [..., T, H, d]` whose first token stands at position `start`."""
-        length = x.shape[-3]
-        cos = self.cos[start : start + length, None].to(x.dtype)
-        sin = self.sin[start : start + length, None].to(x.dtype)
+        length, heads = x.shape[-3:-1]
+        cos, sin = (
+            table[start : start + length, None].to(x.dtype) for table in (self.cos, self.sin)
+        )
+        if x.device.type == "cpu":
+            # A CPU's loops are long only where both sides lie alike in memory.
+            cos, sin = (t.expand(-1, heads, -1).contiguous() for t in (cos, sin))
         first, second = x.chunk(2, dim=-1)
-        return torch.cat([first * cos - second * sin, second * cos + first * sin], dim=-1)
+        return torch.addcmul(x * cos, torch.cat([second, first], dim=-1), sin)
 
 
 def alibi_slopes(heads: int) -> Tensor:

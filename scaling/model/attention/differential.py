@@ -41,8 +41,9 @@ class DifferenceOfHeads(nn.Module):
         members, batch, _, _ = x.shape
         qkv = torch.unflatten(fold(self.qkv(x)), -1, (-1, self.dim))
         start = cache.length if cache else 0
-        q, k = self.scoring.place(qkv[:, :, : 2 * self.heads], start)
-        v = torch.unflatten(qkv[:, :, 2 * self.heads :], 2, (-1, 2)).flatten(-2)
+        qk, v = qkv.split([2 * self.heads, self.heads], dim=2)
+        q, k = self.scoring.place(qk, start)
+        v = torch.unflatten(v, 2, (-1, 2)).flatten(-2)
         if cache is not None:
             k, v = cache.extend(k, v)
         seen = self.scoring(q, k, v.repeat_interleave(2, dim=2)).unflatten(2, (-1, 2))

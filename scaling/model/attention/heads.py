@@ -42,17 +42,15 @@ class Heads(nn.Module):
         """`[M, B, T, C]` to the same; with a cache, x continues the tokens in it."""
         members, batch, length, _ = x.shape
         mixed = fold(self.qkv(x))
-        ends = mixed.shape[-1] - self.gates
-        qkv = torch.unflatten(mixed[..., :ends], -1, (-1, self.dim))
-        both = self.heads + self.groups
-        q, k = self.scoring.place(qkv[:, :, :both], cache.length if cache else 0)
-        v = qkv[:, :, both:]
+        mixed, gates = mixed.split([mixed.shape[-1] - self.gates, self.gates], dim=-1)
+        qkv = torch.unflatten(mixed, -1, (-1, self.dim))
+        qk, v = qkv.split([self.heads + self.groups, self.groups], dim=2)
+        q, k = self.scoring.place(qk, cache.length if cache else 0)
         if cache is not None:
             k, v = cache.extend(k, v)
         out = self.scoring(q, k, v)
         if self.gates:
-            gates = torch.sigmoid(mixed[..., ends:])
-            out = out * torch.unflatten(gates, -1, (self.heads, -1))
+            out = out * torch.unflatten(torch.sigmoid(gates), -1, (self.heads, -1))
         return self.out(out.reshape(members, batch, length, -1))
 
     def new_cache(self, sequences: int, length: int, dtype: torch.dtype) -> Cache:
