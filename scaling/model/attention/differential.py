@@ -41,7 +41,7 @@ class DifferenceOfHeads(nn.Module):
         members, batch, _, _ = x.shape
         qkv = torch.unflatten(fold(self.qkv(x)), -1, (-1, self.dim))
         start = cache.length if cache else 0
-        qk, v = qkv.split([2 * self.heads, self.heads], dim=2)
+        qk, v = torch.split(qkv, [2 * self.heads, self.heads], dim=2)
         q, k = self.scoring.place(qk, start)
         v = torch.unflatten(v, 2, (-1, 2)).flatten(-2)
         if cache is not None:

@@ -42,9 +42,9 @@ class Heads(nn.Module):
         """`[M, B, T, C]` to the same; with a cache, x continues the tokens in it."""
         members, batch, length, _ = x.shape
         mixed = fold(self.qkv(x))
-        mixed, gates = mixed.split([mixed.shape[-1] - self.gates, self.gates], dim=-1)
+        mixed, gates = torch.split(mixed, [mixed.shape[-1] - self.gates, self.gates], dim=-1)
         qkv = torch.unflatten(mixed, -1, (-1, self.dim))
-        qk, v = qkv.split([self.heads + self.groups, self.groups], dim=2)
+        qk, v = torch.split(qkv, [self.heads + self.groups, self.groups], dim=2)
         q, k = self.scoring.place(qk, cache.length if cache else 0)
         if cache is not None:
             k, v = cache.extend(k, v)
