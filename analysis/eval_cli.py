@@ -1,6 +1,9 @@
 """The `tinyscale eval` and `tinyscale probe` commands; import nothing heavy until they run."""
 
+import functools
 import json
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,51 +16,61 @@ if TYPE_CHECKING:
     from scaling.trained import Trained
 
 
-def _selection(command: "click.decorators.FC") -> "click.decorators.FC":
-    """The options that say which models are meant."""
-    for decorate in reversed(
-        (
-            click.argument("runs", nargs=-1),
-            click.option("--experiment", help="All runs of an experiment."),
-            click.option("--sweep", help="All runs of a sweep."),
-            click.option("--group", help="All seeds of a group."),
-            click.option(
-                "--checkpoint", default="best", show_default=True, help="best, last or a step."
-            ),
-            click.option("--checkpoint-step", type=int, help="The same as --checkpoint STEP."),
-            click.option(
-                "--folder", default="runs", show_default=True, help="Where run folders are."
-            ),
+@dataclass(frozen=True)
+class Choice:
+    """Which models are meant."""
+
+    runs: tuple[str, ...]
+    experiment: str | None
+    sweep: str | None
+    group: str | None
+    checkpoint: str | int
+    folder: Path
+
+    def models(self) -> "list[Trained]":
+        """Those models, loaded."""
+        from analysis.select import select
+
+        return select(
+            [text for given in self.runs for text in given.split(",") if text],
+            experiment=self.experiment,
+            sweep=self.sweep,
+            group=self.group,
+            checkpoint=self.checkpoint,
+            runs=self.folder,
         )
-    ):
-        command = decorate(command)
-    return command
 
 
-def _select(
-    runs: tuple[str, ...],
-    experiment: str | None,
-    sweep: str | None,
-    group: str | None,
-    checkpoint: str,
-    checkpoint_step: int | None,
-    folder: str,
-) -> "list[Trained]":
-    from analysis.select import select
+def _choosing(command: Callable[..., None]) -> Callable[..., None]:
+    """A command that is given a `choice` of models, with the options that it is made from."""
 
-    which: str | int = checkpoint if checkpoint_step is None else checkpoint_step
-    return select(
-        [text for given in runs for text in given.split(",") if text],
-        experiment=experiment,
-        sweep=sweep,
-        group=group,
-        checkpoint=which,
-        runs=Path(folder),
-    )
+    @click.argument("runs", nargs=-1)
+    @click.option("--experiment", help="All runs of an experiment.")
+    @click.option("--sweep", help="All runs of a sweep.")
+    @click.option("--group", help="All seeds of a group.")
+    @click.option("--checkpoint", default="best", show_default=True, help="best, last or a step.")
+    @click.option("--checkpoint-step", type=int, help="The same as --checkpoint STEP.")
+    @click.option("--folder", type=click.Path(path_type=Path), default=Path("runs"),
+                  show_default=True, help="Where run folders are.")  # fmt: skip
+    @functools.wraps(command)
+    def chosen(
+        runs: tuple[str, ...],
+        experiment: str | None,
+        sweep: str | None,
+        group: str | None,
+        checkpoint: str,
+        checkpoint_step: int | None,
+        folder: Path,
+        **options: object,
+    ) -> None:
+        which = checkpoint if checkpoint_step is None else checkpoint_step
+        command(choice=Choice(runs, experiment, sweep, group, which, folder), **options)
+
+    return chosen
 
 
 @click.command(name="eval", short_help="Ask runs a prompt set and compare their answers.")
-@_selection
+@_choosing
 @click.option("--prompts", default="stories", show_default=True,
               help="A prompt file, or a shipped set: stories, tinystories.")  # fmt: skip
 @click.option("--limit", type=click.IntRange(1), help="Only so many prompts, spread over the set.")
@@ -71,13 +84,7 @@ def _select(
 @click.option("--log/--no-log", default=True, show_default=True, help="Log to the MLflow store.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 def eval(
-    runs: tuple[str, ...],
-    experiment: str | None,
-    sweep: str | None,
-    group: str | None,
-    checkpoint: str,
-    checkpoint_step: int | None,
-    folder: str,
+    choice: Choice,
     prompts: str,
     limit: int | None,
     temperature: float,
@@ -100,7 +107,7 @@ def eval(
     from scaling.prompts.shipped import find_prompts
 
     asked = find_prompts(prompts).first(limit)
-    models = _select(runs, experiment, sweep, group, checkpoint, checkpoint_step, folder)
+    models = choice.models()
 
     from analysis.prompts.evaluate import evaluate
     from analysis.prompts.report import Report
@@ -133,7 +140,7 @@ def eval(
 
 
 @click.command(short_help="Continue prompts with several runs, side by side.")
-@_selection
+@_choosing
 @click.option("--prompt", help="What the stories begin with.")
 @click.option("--prompts", type=click.Path(path_type=Path),
               help="A file of many: YAML or JSON with a list, or a line each.")  # fmt: skip
@@ -151,13 +158,7 @@ def eval(
 @click.option("--log/--no-log", default=True, show_default=True, help="Log to the MLflow store.")
 @click.option("--json", "as_json", is_flag=True, help="Print all stories as JSON.")
 def probe(
-    runs: tuple[str, ...],
-    experiment: str | None,
-    sweep: str | None,
-    group: str | None,
-    checkpoint: str,
-    checkpoint_step: int | None,
-    folder: str,
+    choice: Choice,
     prompt: str | None,
     prompts: Path | None,
     num_samples: int,
@@ -179,7 +180,7 @@ def probe(
     tinyscale probe --sweep width --prompts prompts.yaml --num-samples 1
     """
     texts = _texts(prompt, prompts)
-    models = _select(runs, experiment, sweep, group, checkpoint, checkpoint_step, folder)
+    models = choice.models()
 
     from analysis.probe.quality import quality_table
     from analysis.probe.report import Probe
@@ -195,7 +196,7 @@ def probe(
         top_p=top_p,
         seed=seed,
     )
-    judging = None if judge is None else find_trained(judge, runs=Path(folder))
+    judging = None if judge is None else find_trained(judge, runs=choice.folder)
     written = write(models, texts, settings, num_samples, say=console.say)
     found = Probe(written, quality_table(written, judging, say=console.say), settings)
     found.write(out)

@@ -2,13 +2,10 @@
 
 import json
 import os
-import socket
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import psutil
 
 import scaling
 from scaling.branches import Branch, branch_tags, copy_curves, is_recorded
@@ -114,13 +111,7 @@ def resume(
     for folder, data in zip(folders, cohort.data, strict=True):
         if from_start:
             data.tokenizer.save(folder.path / "tokenizer.json")
-        folder.update(
-            status="RUNNING",
-            ended=None,
-            host=socket.gethostname(),
-            pid=os.getpid(),
-            process_started=psutil.Process().create_time(),
-        )
+        folder.reopen()
     return _run(cohort, list(folders), say, progress, restore=not from_start)
 
 

@@ -15,7 +15,7 @@ from sweeps.pictures import write_search
 from sweeps.planning import Planned
 from sweeps.reading import Sweep
 from sweeps.record import SweepRecord, digest_of
-from sweeps.result import Result, send_late
+from sweeps.result import Result, ending, send_late
 from sweeps.search import SearchSource
 from sweeps.showing import plan_rows
 from sweeps.source import Source
@@ -33,15 +33,9 @@ def close_sweep(
     """Write what came of the sweep, end its record, and say what there is to say."""
     runs = source.runs()
     known = driver.ledger.scan(run.key for run in runs) | driver.known
-    counts = driver.counts()
-    lines: list[str] = []
-    code = 0
-    if driver.stopped is not None:
-        code = 128 + driver.signal if driver.signal else 1
-        lines.append(f"Stopped: {driver.stopped}. Go on with the same command.")
-    elif counts.failed:
-        code = 1
-        lines.append(f"{counts.failed} runs failed; see --status, and retry with --retry failed.")
+    code, lines, status = ending(
+        driver, "runs failed; see --status, and retry with --retry failed."
+    )
     if not owner:
         return Result({}, [*lines, f"helped: {len(driver.clock.jobs)} jobs"], code)
     whole = driver.options.limit is None and driver.stopped is None
@@ -54,12 +48,11 @@ def close_sweep(
         write_search(source, record.path / "search")
     if all_done(runs, known) and driver.stopped is None:
         record.tag(runs=digest_of(run.key for run in runs))
-    killed = driver.signal is not None
-    record.close("KILLED" if killed else "FAILED" if code else "FINISHED")
+    record.close(status)
     shown = outcome_lines(record.sweep, summary, groups(runs, known))
     summary["time"] = _with_overhead(summary["time"], driver)
     write_whole(record.path / NAME, json.dumps(summary, indent=1))
-    lines = [*shown, *lines, f"{counts.text}; leaderboard and summary in {record.path}"]
+    lines = [*shown, *lines, f"{driver.counts().text}; leaderboard and summary in {record.path}"]
     return Result(summary, lines, code)
 
 

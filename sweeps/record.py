@@ -3,14 +3,12 @@
 import hashlib
 import json
 import os
-import socket
 import time
 import traceback
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Generic, Protocol, TypeVar
 
-import psutil
 from filelock import FileLock, Timeout
 
 from scaling.config import TrackingConfig
@@ -138,13 +136,7 @@ class SweepRecord(Generic[S]):
             raise no_answer(self.uri, error) from None
         again = is_run_folder(self.path) and self.folder.read_record().uri == self.uri
         if again:
-            self.folder.update(
-                status="RUNNING",
-                ended=None,
-                host=socket.gethostname(),
-                pid=os.getpid(),
-                process_started=psutil.Process().create_time(),
-            )
+            self.folder.reopen()
         else:
             (self.path / "sent.json").unlink(missing_ok=True)  # of another store
             self.folder.write_record(self._new())

@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from scaling.tracking.folder import Status
 from scaling.tracking.store import client, sync
+from sweeps.driver import Driver
 from sweeps.ledger import Known
 from sweeps.progress import Board
 from sweeps.wanted import Key
@@ -17,6 +19,21 @@ class Result:
     summary: dict[str, Any]
     lines: list[str]
     exit_code: int
+
+
+def ending(driver: Driver[Any], failed: str) -> tuple[int, list[str], Status]:
+    """The exit code, what there is to say, and the record's status.
+
+    `failed` is said of failed ones, behind their number.
+    """
+    code, lines, counts = 0, list[str](), driver.counts()
+    if driver.stopped is not None:
+        code = 128 + driver.signal if driver.signal else 1
+        lines.append(f"Stopped: {driver.stopped}. Go on with the same command.")
+    elif counts.failed:
+        code = 1
+        lines.append(f"{counts.failed} {failed}")
+    return code, lines, "KILLED" if driver.signal is not None else "FAILED" if code else "FINISHED"
 
 
 def send_late(known: Mapping[Key, Known], board: Board) -> None:

@@ -100,6 +100,17 @@ class RunFolder:
         self.write_record(record)
         return record
 
+    def reopen(self, **changes: Any) -> RunRecord:
+        """The run goes on, in this process; fields of the record may change besides."""
+        return self.update(
+            status="RUNNING",
+            ended=None,
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            process_started=psutil.Process().create_time(),
+            **changes,
+        )
+
     # ------------------------------------------------------------ metrics
 
     @property

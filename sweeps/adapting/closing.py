@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from scaling.tracking.folder import Status, write_whole
+from scaling.tracking.folder import write_whole
 from scaling.tracking.store import client
 from sweeps.adapting.reading import AdaptSweep
 from sweeps.adapting.wanted import Adaptation
@@ -16,7 +16,7 @@ from sweeps.leaderboard import table
 from sweeps.ledger import Known, all_done
 from sweeps.progress import Board
 from sweeps.record import SweepRecord, digest_of
-from sweeps.result import Result, send_late
+from sweeps.result import Result, ending, send_late
 from sweeps.wanted import Key
 
 SUMMARY = "sweep_summary.json"
@@ -27,24 +27,17 @@ def close_adaptations(
 ) -> Result:
     """Write what came of the sweep, end its record, and say what there is to say."""
     known = driver.ledger.scan(run.key for run in runs) | driver.known
-    counts, code, lines = driver.counts(), 0, list[str]()
-    if driver.stopped is not None:
-        code = 128 + driver.signal if driver.signal else 1
-        lines.append(f"Stopped: {driver.stopped}. Go on with the same command.")
-    elif counts.failed:
-        code = 1
-        lines.append(f"{counts.failed} adaptations failed; retry with --retry failed.")
+    code, lines, status = ending(driver, "adaptations failed; retry with --retry failed.")
     send_late(known, driver.board)
     wall = driver.clock.wall
     summary, shown = conclude(record, runs, known, wall)
     if all_done(runs, known):
         record.tag(runs=digest_of(run.key for run in runs))
-    status: Status = "KILLED" if driver.signal is not None else "FAILED" if code else "FINISHED"
     record.close(status)
     lines = [
         *shown,
         *lines,
-        f"{counts.text} in {wall:.0f} s; {ROW} in {record.path}",
+        f"{driver.counts().text} in {wall:.0f} s; {ROW} in {record.path}",
         _next(record),
     ]
     return Result(summary, lines, code)

@@ -3,7 +3,6 @@
 import gc
 import json
 import os
-import socket
 import time
 import traceback
 from collections.abc import Sequence
@@ -11,7 +10,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import psutil
 import torch
 
 from scaling.adapt.config import AdaptConfig
@@ -106,14 +104,7 @@ def _begin(member: Member) -> RunFolder:
     """A new run's folder, or that of one which a stop or a death has left half done."""
     if member.folder is not None:
         folder = RunFolder(member.folder)
-        folder.update(
-            status="RUNNING",
-            ended=None,
-            host=socket.gethostname(),
-            pid=os.getpid(),
-            process_started=psutil.Process().create_time(),
-            tags=folder.read_record().tags | member.tags,
-        )
+        folder.reopen(tags=folder.read_record().tags | member.tags)
         return folder
     config = _config(member)
     trained = baseline_of(config)
