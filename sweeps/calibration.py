@@ -170,6 +170,11 @@ def _loop_seconds(
     )
 
 
+def evaluations(config: RunConfig, steps: int) -> int:
+    """How often a run of so many steps is validated."""
+    return len(_due(in_steps(config.evaluation.every, steps), 0, steps))
+
+
 def _due(every: int | None, first: int, total: int) -> set[int]:
     """The steps from `first` on at which something is done that the trainer does `every` so
     many."""

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from sweeps.advice import Advisor
 from sweeps.axes import axes_of
+from sweeps.calibration import evaluations
 from sweeps.cohorts import Cohort
 from sweeps.estimate import seconds_of, wall_seconds
 from sweeps.ledger import Known
@@ -132,6 +133,12 @@ def warnings(spec: SweepSpec, rows: Sequence[Row]) -> list[str]:
             f"up to {epochs:.1f} epochs: tokens repeated more than {MOST_EPOCHS} times are worth"
             " less than new ones"
         )
+    row = max(rows, key=lambda row: _validated(row) / row.size.budget.tokens)
+    if _validated(row) > row.size.budget.tokens:
+        found.append(
+            f"{_validated(row):,} tokens are validated in a run that trains on"
+            f" {row.size.budget.tokens:,}: evaluation.every or evaluation.tokens could spare much"
+        )
     varied = (
         {field for axis in axes_of(spec) for field in axis.fields}
         if not spec.search
@@ -152,3 +159,8 @@ def warnings(spec: SweepSpec, rows: Sequence[Row]) -> list[str]:
         if any(field.startswith("model.") for field in varied):
             found.append("runs of different shapes are compared in mid-run by the pruner")
     return found
+
+
+def _validated(row: Row) -> int:
+    """Tokens that a run is validated on, all of its evaluations together."""
+    return evaluations(row.run.config, row.size.budget.steps) * row.size.eval_tokens

@@ -72,7 +72,7 @@ class Board:
 
 def job_line(name: str, moved: Moved | None) -> str:
     """One worker's line: step, loss, tokens a second, time left."""
-    if moved is None:
+    if moved is None or moved.step == 0:
         return f"  {name}: starting"
     losses = " ".join(f"{loss:.3f}" for loss in moved.losses[:4])
     more = " ..." if len(moved.losses) > 4 else ""

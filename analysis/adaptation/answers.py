@@ -27,6 +27,11 @@ def self_edits(runs: pd.DataFrame) -> dict[int, list[Test]]:
     return found
 
 
+def counted(steps: int) -> str:
+    """`1 step`, `3 steps`."""
+    return f"{steps} step" if steps == 1 else f"{steps} steps"
+
+
 def answer(tests: dict[int, list[Test]]) -> str:
     """In a sentence, over all kinds and numbers of steps."""
     if not tests:
@@ -34,7 +39,7 @@ def answer(tests: dict[int, list[Test]]) -> str:
     better, worse, open_ = list[str](), list[str](), list[str]()
     for steps, some in tests.items():
         for one in some:
-            name = f"{one.group} at {steps} steps"
+            name = f"{one.group} at {counted(steps)}"
             if one.adjusted is None or one.adjusted >= 0.05:
                 open_.append(name)
             else:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from analysis.adaptation.answers import counted
 from analysis.adaptation.laws import Law, headline
 from analysis.adaptation.table import VERBATIM
 from analysis.band import band
@@ -175,7 +176,7 @@ def _against_size(panel: Axes, table: pd.DataFrame) -> None:
                 own["parameters"], own["gain"], yerr=_reach(own, "gain"),
                 fmt=_MARKERS[m] + _DASHES[m % len(_DASHES)], color=COLOURS[i % len(COLOURS)],
                 markersize=4, linewidth=1, elinewidth=0.8,
-                label=f"{steps} steps" if m == 0 else None,
+                label=counted(steps) if m == 0 else None,
             )  # fmt: skip
     for m, method in enumerate(methods):
         panel.plot([], [], _MARKERS[m] + _DASHES[m % len(_DASHES)], color="0.4", label=method)
@@ -203,7 +204,7 @@ def _by(
                 places + 0.06 * (b - (len(baselines) - 1) / 2), own["gain"],
                 yerr=_reach(own, "gain"), fmt=_MARKERS[b] + _DASHES[b % len(_DASHES)],
                 color=COLOURS[i % len(COLOURS)], markersize=4, linewidth=1, elinewidth=0.8,
-                label=f"{steps} steps" if b == 0 else None,
+                label=counted(steps) if b == 0 else None,
             )  # fmt: skip
     for b, baseline in enumerate(baselines):
         panel.plot([], [], _MARKERS[b] + _DASHES[b % len(_DASHES)], color="0.4",

@@ -1,5 +1,6 @@
 """Where a token stands: the schemes that tell attention the order of its input."""
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -16,11 +17,13 @@ class RotaryPosition(nn.Module):
 
     def __init__(self, head_dim: int, max_length: int, theta: float) -> None:
         super().__init__()
-        frequencies = theta ** (-torch.arange(0, head_dim, 2, dtype=torch.float64) / head_dim)
-        angles = torch.arange(max_length, dtype=torch.float64)[:, None] * frequencies
-        cos, sin = angles.cos().float(), angles.sin().float()
-        self.register_buffer("cos", torch.cat([cos, cos], dim=-1), persistent=False)
-        self.register_buffer("sin", torch.cat([-sin, sin], dim=-1), persistent=False)
+        # By numpy: on torch's meta device such sums would first import its compiler, for a second.
+        frequencies = theta ** (-np.arange(0, head_dim, 2) / head_dim)
+        angles = np.arange(max_length)[:, None] * frequencies
+        cos = np.concatenate([np.cos(angles), np.cos(angles)], axis=-1, dtype=np.float32)
+        sin = np.concatenate([-np.sin(angles), np.sin(angles)], axis=-1, dtype=np.float32)
+        self.register_buffer("cos", torch.from_numpy(cos), persistent=False)
+        self.register_buffer("sin", torch.from_numpy(sin), persistent=False)
 
     def forward(self, x: Tensor, start: int) -> Tensor:
         """Rotate `x [..., T, H, d]` whose first token stands at position `start`."""

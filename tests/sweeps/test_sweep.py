@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from subprocess import CompletedProcess
 
+import pytest
+
 from scaling.tracking.folder import run_folders
 from scaling.tracking.store import client, tracking_uri
 from sweeps.conduct import Request, plan_only
@@ -70,6 +72,17 @@ def test_the_plan_trains_nothing(sweep_of: Callable[..., Sweep]) -> None:
     for part in ("order of magnitude", "one seed", "one learning rate", "6.0 epochs"):
         assert part in told
     assert not Path("mlflow.db").exists()
+
+
+@pytest.mark.parametrize(("every", "told"), [(1, True), (None, False)])
+def test_the_plan_tells_of_more_validation_than_training(
+    sweep_of: Callable[..., Sweep], every: int | None, told: bool
+) -> None:
+    fields = {"evaluation.every": every, "evaluation.tokens": 300}
+    sweep = sweep_of(budget={"steps": 12}, fields=fields, grid={"optimizer.lr": [0.01, 0.02]})
+    found = plan_only(sweep, Request(measure=False), Board()).plan.warnings
+    # 13 or 2 evaluations of 300 tokens, and 12 steps of 4 x 32.
+    assert any("3,900 tokens are validated" in w and "1,536" in w for w in found) == told
 
 
 def test_a_mistake_ends_it_before_anything_is_trained(
