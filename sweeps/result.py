@@ -2,14 +2,16 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from scaling.tracking.folder import Status
 from scaling.tracking.store import client, sync
-from sweeps.driver import Driver
 from sweeps.ledger import Known
 from sweeps.progress import Board
 from sweeps.wanted import Key
+
+if TYPE_CHECKING:  # `--help` is to import nothing heavy
+    from sweeps.driver import Driver
 
 
 @dataclass(frozen=True)
@@ -21,7 +23,7 @@ class Result:
     exit_code: int
 
 
-def ending(driver: Driver[Any], failed: str) -> tuple[int, list[str], Status]:
+def ending(driver: "Driver[Any]", failed: str) -> tuple[int, list[str], Status]:
     """The exit code, what there is to say, and the record's status.
 
     `failed` is said of failed ones, behind their number.

@@ -79,6 +79,7 @@ def test_the_two_lines_are_there_and_ci_runs_them() -> None:
         assert line in script
 
 
+@pytest.mark.slow
 def test_the_launchers_line(place: Path) -> None:
     """The part of the first line after the install, made small; the launcher's run is ours."""
     words = [sys.executable, "-m", "mlflow", "run", str(ROOT), "-e", "train", "-P", "model=gqa"]
@@ -112,7 +113,8 @@ QUICK = {
     "tinyscale evaluate": ["--max-samples", "20"],
 }
 
-LONG = ("adaptation", "--optimizer", "bench")  # what these do is tested elsewhere too
+# What these do is tested elsewhere too; CI runs all of them.
+LONG = ("adaptation", "--optimizer", "bench", "--resume", "tinyscale plan")
 
 # In the README's order: what generates and resumes needs the run that was trained before.
 READER = [

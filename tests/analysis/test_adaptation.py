@@ -84,8 +84,8 @@ def test_only_self_edits_that_help_beat_verbatim() -> None:
         assert by_name["restatement"].adjusted < 0.01  # type: ignore[operator]
         assert by_name["continuation"].adjusted > 0.05  # type: ignore[operator]
     said = answer(tests)
-    assert "more is learned than from verbatim by restatement at 1 steps" in said
-    assert "not told from chance: continuation at 1 steps" in said
+    assert "more is learned than from verbatim by restatement at 1 step," in said
+    assert "not told from chance: continuation at 1 step," in said
     assert self_edits(recorded().query("edit == 'verbatim'")) == {}
 
 

@@ -227,7 +227,9 @@ def test_a_raising_run_is_failed_and_keeps_its_traceback(tiny: Tiny, workplace: 
     assert "traceback.txt" in names
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(
+    "number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)]
+)
 def test_a_signal_saves_marks_killed_and_says_how_to_resume(
     number: signal.Signals, tiny_yaml: Path, workplace: Path, tinyscale: Call
 ) -> None:
