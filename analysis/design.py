@@ -63,7 +63,7 @@ class Design:
 
     def describe(self) -> str:
         """In one sentence."""
-        parts = [f"{', '.join(named(one) for one in self.dimensions) or 'no dimension'} vary"]
+        parts = [", ".join(named(one) for one in self.dimensions) or "no dimension"]
         if self.nuisances:
             parts.append(f"{', '.join(self.nuisances)} tuned at each point")
         if self.variants:

@@ -97,9 +97,11 @@ def _short(found: Study) -> list[Block]:
 def _what(found: Study) -> list[Block]:
     runs = found.runs
     seeds = runs.groupby("group")["seed"].nunique()
+    least, most = int(seeds.min()), int(seeds.max())
+    each = f"{least}" if least == most else f"{least} to {most}"
     counts = [
         f"{len(runs)} finished runs of {runs['group'].nunique()} configurations,"
-        f" {seeds.min()} to {seeds.max()} seeds each.",
+        f" {each} seed{'s' * (most > 1)} each.",
         f"What varies: {found.design.describe()}.",
         f"Losses are final ones on the validation split, in {found.unit.name}, {found.unit.why}.",
     ]
