@@ -50,16 +50,18 @@ def close_sweep(
         record.tag(runs=digest_of(run.key for run in runs))
     record.close(status)
     shown = outcome_lines(record.sweep, summary, groups(runs, known))
-    summary["time"] = _with_overhead(summary["time"], driver)
+    summary["time"] = _with_overhead(summary["time"], driver, planned)
     write_whole(record.path / NAME, json.dumps(summary, indent=1))
     lines = [*shown, *lines, f"{driver.counts().text}; leaderboard and summary in {record.path}"]
     return Result(summary, lines, code)
 
 
-def _with_overhead(times: dict[str, Any] | None, driver: Driver[Wanted]) -> dict[str, Any] | None:
+def _with_overhead(
+    times: dict[str, Any] | None, driver: Driver[Wanted], planned: Planned
+) -> dict[str, Any] | None:
     """The share of the command's time in which neither a job ran nor a worker started.
 
-    Before the first job, between the jobs of each worker, and after the last one.
+    Before the first job, timing shapes, between the jobs of each worker, and after the last one.
     """
     if times is None:
         return None
@@ -67,10 +69,12 @@ def _with_overhead(times: dict[str, Any] | None, driver: Driver[Wanted]) -> dict
     began = psutil.Process().create_time()
     first = min(job.began for job, _ in clock.jobs)
     last = max(job.began + job.seconds for job, _ in clock.jobs)
-    starting = clock.starting / max(1, clock.workers)
+    workers = max(1, clock.workers)
+    timing = max(0.0, planned.timing - planned.starting / workers)
     parts = {
-        "before": max(0.0, first - began - starting),
-        "between": clock.gaps / clock.workers,
+        "before": max(0.0, first - began - clock.starting / workers - timing),
+        "timing": timing,
+        "between": clock.gaps / workers,
         "after": now - last,
     }
     return {

@@ -1,5 +1,6 @@
 """Timing ways of training before a sweep: the rule's for every shape, and others where it pays."""
 
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -23,6 +24,7 @@ class Found:
 
     timed: int = 0
     starting: float = 0.0  # seconds that workers took to start
+    seconds: float = 0.0  # all the timing's, waiting for the first workers included
     short: list[str] = field(default_factory=list)  # runs of shapes not worth a look around
 
 
@@ -114,6 +116,7 @@ class _Stopwatch:
         machine = self.advisor.machine
         # Processes share memory's bandwidth and caches; cards do not.
         copies = 1 if machine.gpus else self.advisor.at_once(way)
+        began = time.perf_counter()
         waiting = set(range(self.number, self.number + copies))
         self.number += copies
         for number in waiting:
@@ -131,6 +134,7 @@ class _Stopwatch:
                     else:
                         found.append(event.costs)
         self.found.timed += 1
+        self.found.seconds += time.perf_counter() - began
         if len(found) < copies:
             return None
         self.advisor.calibration.note(one.config, way, found)

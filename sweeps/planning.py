@@ -27,6 +27,7 @@ class Planned:
     plan: Plan
     advisor: Advisor
     starting: float  # seconds of workers that the measuring waited for
+    timing: float  # seconds of the measuring
 
 
 def plan_sweep(
@@ -69,7 +70,7 @@ def plan_sweep(
         plan = _of_search(plan, sweep, advisor)
     if plan.wall is not None and plan.cohorts and not found.starting:
         plan = replace(plan, wall=plan.wall + calibration.starting)
-    return Planned(plan, advisor, found.starting)
+    return Planned(plan, advisor, found.starting, found.seconds)
 
 
 def _scale(sweep: Sweep, todo: Sequence[tuple[Wanted, Known | None]]) -> float:
