@@ -17,7 +17,7 @@ from sweeps.machine import Way
 
 ENDING = 2.0  # seconds a run takes at its end (samples, figures, store), until one was measured
 STARTING = 4.0  # seconds until a worker is ready, until one was measured
-BUSY = 0.75  # processes that want a core, a core, in the last minute
+BUSY = 0.1  # of the machine's cores, taken by others
 KEPT = 20  # endings that are remembered
 
 
@@ -28,8 +28,7 @@ class Calibration:
     """
 
     def __init__(self, cache: Path, machine: str) -> None:
-        self.load = os.getloadavg()[0] / (os.cpu_count() or 1)
-        self.busy = self.load > BUSY
+        self.others = 0.0  # the most that others took of the cores while a way was timed
         self._file = cache / "calibration.json"
         self._machine = machine
         self._known: dict[str, Any] = (
@@ -61,8 +60,17 @@ class Calibration:
         share = (way.members - low.members) / (high.members - low.members)
         return _mean([timed[low], timed[high]], [1 - share, share])
 
-    def note(self, config: RunConfig, way: Way, costs: Sequence[Costs]) -> None:
-        """Remember what the processes that timed a way side by side found."""
+    @property
+    def busy(self) -> bool:
+        """Whether something else ran beside what was timed."""
+        return self.others > BUSY
+
+    def note(self, config: RunConfig, way: Way, costs: Sequence[Costs], others: float) -> None:
+        """Remember what the processes that timed a way side by side found.
+
+        `others` is the share of the machine's cores that went elsewhere meanwhile.
+        """
+        self.others = max(self.others, others)
         known = self._known.setdefault(self._shape(config), {})
         known[f"{way.members}x{way.threads}"] = asdict(_mean(costs, [1 / len(costs)] * len(costs)))
         self._write()

@@ -9,7 +9,7 @@ from sweeps.cohorts import Group
 from sweeps.estimate import seconds_of
 from sweeps.executors import Executor
 from sweeps.job import Costs, Measured, Measurement, Ready
-from sweeps.machine import Way
+from sweeps.machine import Others, Way
 
 MOST_SHAPES = 12  # that are timed; the rest are scaled from the nearest by their FLOPs
 SHARE = 0.05  # of a shape's whole time that looking for a faster way may cost
@@ -116,7 +116,7 @@ class _Stopwatch:
         machine = self.advisor.machine
         # Processes share memory's bandwidth and caches; cards do not.
         copies = 1 if machine.gpus else self.advisor.at_once(way)
-        began = time.perf_counter()
+        began, others = time.perf_counter(), Others()
         waiting = set(range(self.number, self.number + copies))
         self.number += copies
         for number in waiting:
@@ -137,5 +137,5 @@ class _Stopwatch:
         self.found.seconds += time.perf_counter() - began
         if len(found) < copies:
             return None
-        self.advisor.calibration.note(one.config, way, found)
+        self.advisor.calibration.note(one.config, way, found, others.share())
         return self.advisor.calibration.ways(one.config)[way]

@@ -3,8 +3,10 @@
 `sweeps.advice` decides by what was measured, and asks the rule where nothing was.
 """
 
+import contextlib
 import os
 import shutil
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -71,6 +73,41 @@ def this_machine(device: str) -> Machine:
     free = min(torch.cuda.mem_get_info(index)[0] for index in range(gpus))
     listed = os.environ.get("CUDA_VISIBLE_DEVICES", "")
     return Machine(cores, gpus, free, tuple(listed.split(",")) if listed else ())
+
+
+class Others:
+    """What other processes take of this machine's cores, from when it is made."""
+
+    def __init__(self) -> None:
+        self._began, self._all, self._ours = (
+            time.monotonic(),
+            _seconds_of_all(),
+            _seconds_of_ours(),
+        )
+
+    def share(self) -> float:
+        """Of all cores' time since then, 0 to 1; what a hypervisor took for others counts too."""
+        cores = (time.monotonic() - self._began) * (os.cpu_count() or 1)
+        taken = (_seconds_of_all() - self._all) - (_seconds_of_ours() - self._ours)
+        return min(1.0, max(0.0, taken / max(cores, 1e-9)))
+
+
+def _seconds_of_all() -> float:
+    """Seconds in which a core was not idle, of all cores since the machine started."""
+    times = psutil.cpu_times()._asdict()
+    idle = ("idle", "iowait", "guest", "guest_nice")  # a guest's are in `user` already
+    return float(sum(seconds for name, seconds in times.items() if name not in idle))
+
+
+def _seconds_of_ours() -> float:
+    """Processor seconds of this process and those that it started and that still run."""
+    total = 0.0
+    me = psutil.Process()
+    for process in [me, *me.children(recursive=True)]:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            times = process.cpu_times()
+            total += times.user + times.system
+    return total
 
 
 def rule(config: RunConfig, bytes_a_run: int, machine: Machine) -> Way:

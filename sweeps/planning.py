@@ -58,8 +58,8 @@ def plan_sweep(
         notes.append(f"{repeats} runs of the grid equal others of it and are made once")
     if found.timed and calibration.busy:
         notes.append(
-            f"the machine is busy ({calibration.load:.1f} processes a core): the time is what it"
-            " takes like this"
+            f"something else took {calibration.others:.0%} of this machine's cores: the time is"
+            " what it takes like this"
         )
     plan = replace(plan, warnings=[*notes, *plan.warnings])
     if found.short:

@@ -1,7 +1,7 @@
 """How many runs a program, how many programs, how many threads: judged by what was measured."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -83,12 +83,6 @@ def only_many_members_pay(width: int, way: Way) -> float:
 
 LAWS = [narrow_gains_by_members, threads_pay, members_cost, only_many_members_pay]
 WAYS = [Way(members, threads) for members in (1, 2, 4, 8) for threads in (1, 2)]
-
-
-@pytest.fixture(autouse=True)
-def _idle(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr("os.getloadavg", lambda: (0.0, 0.0, 0.0))
-    yield
 
 
 @pytest.fixture
@@ -193,7 +187,9 @@ def test_measured_memory_bounds_the_members(free: SweepOf, workplace: Path) -> N
     for way in WAYS:
         # Three programs' worth of members would fill the machine; eight are the fastest.
         step = only_many_members_pay(16, way)
-        advisor.calibration.note(todo[0][0].config, way, [costs(step, peak=way.members * 2**27)])
+        advisor.calibration.note(
+            todo[0][0].config, way, [costs(step, peak=way.members * 2**27)], others=0.0
+        )
     assert max(len(cohort.runs) for cohort in advisor.form(todo)) == 4
 
 
@@ -202,7 +198,9 @@ def test_the_spec_and_the_config_are_obeyed(sweep_of: SweepOf, workplace: Path) 
     todo = todo_of(sweep)
     advisor = advisor_of(sweep, workplace)
     for way in WAYS:
-        advisor.calibration.note(todo[0][0].config, way, [costs(members_cost(16, way))])
+        advisor.calibration.note(
+            todo[0][0].config, way, [costs(members_cost(16, way))], others=0.0
+        )
     cohorts = advisor.form(todo)
     assert [len(cohort.runs) for cohort in cohorts] == [3, 3]
     assert {cohort.threads for cohort in cohorts} == {1}  # as tiny.yaml says
@@ -216,7 +214,7 @@ def test_estimates_of_half_done_programs_count_what_is_left(
     sweep = free(seeds=[1])
     (pair,) = todo_of(sweep)
     advisor = advisor_of(sweep, workplace)
-    advisor.calibration.note(pair[0].config, Way(1, 1), [costs(1.0)])
+    advisor.calibration.note(pair[0].config, Way(1, 1), [costs(1.0)], others=0.0)
     (cohort,) = advisor.form([pair])
     assert seconds_of([cohort], advisor.calibration) == [30.0 + advisor.calibration.ending]
 

@@ -1,5 +1,7 @@
 """Times of shapes: kept by shape and machine, but not what a busy machine says."""
 
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,22 +10,16 @@ import pytest
 from scaling.config import RunConfig
 from sweeps.calibration import Calibration, training_seconds
 from sweeps.job import Costs
-from sweeps.machine import Way
+from sweeps.machine import Others, Way
 
 COSTS = Costs(setup=0.1, step=0.01, eval_token=1e-6, save=0.05, measuring=1.0, peak=1000)
 
 
-@pytest.fixture
-def load(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
-    return lambda value: monkeypatch.setattr("os.getloadavg", lambda: (value, 0.0, 0.0))
-
-
 def test_a_shape_is_known_whatever_its_length_and_rate(
-    workplace: Path, tiny: Callable[..., RunConfig], load: Callable[[float], None]
+    workplace: Path, tiny: Callable[..., RunConfig]
 ) -> None:
-    load(0.0)
     way = Way(members=2, threads=1)
-    Calibration(workplace, "here").note(tiny(), way, [COSTS])
+    Calibration(workplace, "here").note(tiny(), way, [COSTS], others=0.0)
     again = Calibration(workplace, "here")
     assert again.ways(tiny("--budget.steps", "7", "--optimizer.lr", "1")) == {way: COSTS}
     assert again.ways(tiny("--model.n_layers", "2")) == {}
@@ -31,12 +27,11 @@ def test_a_shape_is_known_whatever_its_length_and_rate(
 
 
 def test_costs_of_other_numbers_of_members_follow_from_those_timed(
-    workplace: Path, tiny: Callable[..., RunConfig], load: Callable[[float], None]
+    workplace: Path, tiny: Callable[..., RunConfig]
 ) -> None:
-    load(0.0)
     known = Calibration(workplace, "here")
-    known.note(tiny(), Way(2, 1), [COSTS])
-    known.note(tiny(), Way(4, 1), [COSTS.times(3.0)])
+    known.note(tiny(), Way(2, 1), [COSTS], others=0.0)
+    known.note(tiny(), Way(4, 1), [COSTS.times(3.0)], others=0.0)
     step = {}
     for members in (1, 2, 3, 4, 8):
         costs = known.costs(tiny(), Way(members, 1))
@@ -50,20 +45,40 @@ def test_what_processes_find_side_by_side_is_averaged(
     workplace: Path, tiny: Callable[..., RunConfig]
 ) -> None:
     known = Calibration(workplace, "here")
-    known.note(tiny(), Way(1, 1), [COSTS, COSTS.times(2.0)])
+    known.note(tiny(), Way(1, 1), [COSTS, COSTS.times(2.0)], others=0.0)
     costs = known.costs(tiny(), Way(1, 1))
     assert costs is not None
     assert costs.step == pytest.approx(1.5 * COSTS.step)
 
 
 def test_what_a_busy_machine_says_holds_for_now_only(
-    workplace: Path, tiny: Callable[..., RunConfig], load: Callable[[float], None]
+    workplace: Path, tiny: Callable[..., RunConfig]
 ) -> None:
-    load(1000.0)
     busy = Calibration(workplace, "here")
-    busy.note(tiny(), Way(1, 1), [COSTS])
+    busy.note(tiny(), Way(1, 1), [COSTS], others=0.5)
     assert busy.ways(tiny()) == {Way(1, 1): COSTS}
     assert Calibration(workplace, "here").ways(tiny()) == {}
+
+
+def test_others_are_who_is_neither_this_process_nor_its_children(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = {"all": 100.0, "monotonic": 5.0}
+    monkeypatch.setattr("sweeps.machine._seconds_of_all", lambda: clock["all"])
+    monkeypatch.setattr("time.monotonic", lambda: clock["monotonic"])
+    monkeypatch.setattr("os.cpu_count", lambda: 2)
+    burn = "import time\nt = time.process_time()\nwhile time.process_time() < t + 0.4: pass\n"
+    others = Others()
+    with subprocess.Popen(
+        [sys.executable, "-c", burn + "print(flush=True)\ninput()"],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
+    ) as child:  # fmt: skip
+        assert child.stdout is not None
+        child.stdout.readline()
+        clock |= {"all": 102.0, "monotonic": 7.0}
+        # Of 4 core seconds 2 were worked, .4 and more of them by the child: the rest by others.
+        assert 0.2 < others.share() < 0.41
+        child.communicate("\n")
 
 
 def test_a_run_is_its_steps_evaluations_and_saves(tiny: Callable[..., RunConfig]) -> None:
