@@ -85,6 +85,11 @@ LAWS = [narrow_gains_by_members, threads_pay, members_cost, only_many_members_pa
 WAYS = [Way(members, threads) for members in (1, 2, 4, 8) for threads in (1, 2)]
 
 
+@pytest.fixture(autouse=True)
+def _alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sweeps.machine.Others.share", lambda self: 0.0)
+
+
 @pytest.fixture
 def free(sweep_of: SweepOf) -> SweepOf:
     """A sweep of the tiny config, with as many threads as pay."""
