@@ -62,10 +62,7 @@ def _prepared(config: DataConfig) -> PreparedData:
 @lru_cache(maxsize=1024)
 def _counts(config: ModelConfig, vocab_size: int, context: int) -> tuple[dict[str, int], int]:
     """Parameters and forward FLOPs a token, of a model that is never allocated."""
-    import torch
+    from scaling.model.decoder import outline
 
-    from scaling.model.decoder import Decoder
-
-    with torch.device("meta"):
-        model = Decoder(config, vocab_size=vocab_size, context_length=context)
+    model = outline(config, vocab_size=vocab_size, context_length=context)
     return model.param_counts(), model.flops_per_token()

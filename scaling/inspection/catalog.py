@@ -13,7 +13,7 @@ from scaling.config import (
     RunConfig,
     Tokenizer,
 )
-from scaling.model.decoder import Decoder
+from scaling.model.decoder import outline
 from scaling.model.memory import activation_bytes, weight_bytes
 from scaling.schema import variants_at
 
@@ -65,11 +65,10 @@ def nominal_vocabulary(tokenizer: Tokenizer) -> int:
 
 
 def size_of(config: RunConfig) -> Size:
-    """Counts without allocating: the model is made on torch's meta device."""
+    """Counts, of a model that is never allocated."""
     vocabulary = nominal_vocabulary(config.data.tokenizer)
     context = config.data.context_length
-    with torch.device("meta"):
-        model = Decoder(config.model, vocab_size=vocabulary, context_length=context)
+    model = outline(config.model, vocab_size=vocabulary, context_length=context)
     counts = model.param_counts()
     return Size(
         name=config.name,

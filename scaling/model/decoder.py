@@ -172,3 +172,9 @@ class Decoder(nn.Module):
             for block in self.blocks
         )
         return int(blocks) + 2 * self.vocab_size * self.config.d_model
+
+
+def outline(config: ModelConfig, *, vocab_size: int, context_length: int) -> Decoder:
+    """A decoder of shapes alone, on torch's meta device: for counts, without memory or time."""
+    with torch.device("meta"):
+        return Decoder(config, vocab_size=vocab_size, context_length=context_length)

@@ -4,13 +4,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-
 from scaling.adapt.config import Baseline, Lora
 from scaling.adapt.lora import check_rank, targeted
 from scaling.data.prepare import prepare
 from scaling.errors import UserError
-from scaling.model.decoder import Decoder
+from scaling.model.decoder import Decoder, outline
 from scaling.trained import Trained, find_trained
 from sweeps.adapting.reading import AdaptSweep
 from sweeps.conduct import Request, conduct, look
@@ -81,12 +79,11 @@ def _trained(sweep: AdaptSweep, board: Board, measure: bool) -> list[Trained]:
 
 def _ready(trained: Trained, sweep: AdaptSweep) -> Ready:
     """Check that the asked ranks and targets fit it, from shapes alone."""
-    with torch.device("meta"):
-        model = Decoder(
-            trained.config.model,
-            vocab_size=_vocabulary(trained),
-            context_length=trained.config.data.context_length,
-        )
+    model = outline(
+        trained.config.model,
+        vocab_size=_vocabulary(trained),
+        context_length=trained.config.data.context_length,
+    )
     for rank in sweep.spec.rank:
         _check(model, sweep.spec.lora.targets, rank, trained.label)
     for edit in sweep.spec.edits:
