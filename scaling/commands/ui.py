@@ -20,7 +20,9 @@ def ui(port: int, host: str, store: str | None) -> None:
     if uri.startswith(("http://", "https://")):
         click.echo(f"The store {uri} is a server with its own UI: open it in a browser.")
         return
-    click.echo(f"http://{host}:{port} shows {uri}; Ctrl-C ends it.", err=True)
+    # By itself MLflow's UI opens on what chat applications log, not on training runs.
+    page = f"http://{host}:{port}/#/experiments?workflowType=machine_learning"
+    click.echo(f"{page} shows {uri}; Ctrl-C ends it.", err=True)
     # The server's own job runner is for chat evaluations: eight processes that no run here needs.
     os.environ.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")
     words = ["-m", "mlflow", "ui", "--backend-store-uri", uri, "--host", host, "--port", str(port)]
