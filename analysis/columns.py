@@ -69,6 +69,7 @@ def row_of(run: Run, given: Mapping[str, str]) -> dict[str, Any]:
         "run_id": run.info.run_id,
         "experiment_id": run.info.experiment_id,
         "id": tags.get("tinyscale.id"),
+        "trajectory": tags.get("tinyscale.branch_of") or tags.get("tinyscale.id"),
         "name": run.info.run_name,
         "identity": tags.get("tinyscale.identity"),
         "sweep": tags.get("tinyscale.sweep"),

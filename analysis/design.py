@@ -33,7 +33,8 @@ NAMES = {
 CONVENTIONS = ("N", "N_non_embedding", "N_with_head")
 
 _FIELDS = ("data.", "model.", "optimizer.", "schedule.", "batch.")
-_DIMENSION_FIELDS = {
+_NO_VARIANTS = {  # dimensions have columns of their own; a branch is the run of its budget
+    "schedule.branches",
     "model.d_model",
     "model.n_layers",
     "data.context_length",
@@ -95,7 +96,7 @@ def design_of(runs: pd.DataFrame, stated: str | None = None) -> Design:
     shape = [c for c in SHAPE if c in dimensions]
     nuisances, variants = [], []
     for field in varying:
-        if field in _DIMENSION_FIELDS or _follows(runs, field, shape):
+        if field in _NO_VARIANTS or _follows(runs, field, shape):
             continue
         if field.startswith(_NUISANCES) and numeric(runs, field):
             nuisances.append(field)

@@ -263,11 +263,16 @@ def _of_n_and_d(
 
 
 def _points(runs: pd.DataFrame, cost: str, roles: Mapping[str, str]) -> Points:
-    """Points of runs; the cost (C) goes along where every run has it, to order them by."""
+    """Points of runs; the cost (C) goes along where every run has it, to order them by.
+
+    Branches share their stem's noise, and are resampled with it.
+    """
     axes = {role: runs[column].to_numpy(dtype=float) for role, column in roles.items()}
     if cost == "C" and numeric(runs, "C") and "C" not in axes:
         axes["C"] = runs["C"].to_numpy(dtype=float)
-    made = points(runs["loss"].to_numpy(dtype=float), **axes)
+    stems = runs["trajectory"].fillna(runs["run_id"])
+    group = stems.to_numpy() if stems.duplicated().any() else None
+    made = points(runs["loss"].to_numpy(dtype=float), group=group, **axes)
     return replace(made, columns={"loss": "loss"} | dict(roles))
 
 

@@ -71,6 +71,12 @@ def branch_tags(stem: RunFolder, share: float) -> dict[str, str]:
     return {"tinyscale.branch_of": stem.read_record().id, "tinyscale.branch_at": f"{share:g}"}
 
 
+def sweep_tags(stem: RunFolder) -> dict[str, str]:
+    """What ties a run to its sweep, if it is of one: its branches belong there too."""
+    tags = stem.read_record().tags
+    return {key: tags[key] for key in ("mlflow.parentRunId", "tinyscale.sweep") if key in tags}
+
+
 def copy_curves(stem: RunFolder, branch: RunFolder, until: int) -> None:
     """Give a branch the metrics of the steps that it shares with its stem."""
     for row in stem.rows():

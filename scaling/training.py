@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import scaling
-from scaling.branches import Branch, branch_tags, copy_curves, is_recorded
+from scaling.branches import Branch, branch_tags, copy_curves, is_recorded, sweep_tags
 from scaling.checkpoint import Checkpoints
 from scaling.cohort import Cohort
 from scaling.config import DataConfig, RunConfig
@@ -178,7 +178,7 @@ def _train_branch(stem: Trainer, branch: Branch, stop: Stop, say: Say) -> None:
     stems = [tracker.folder for tracker in stem.trackers]
     if all(is_recorded(folder, branch.share) for folder in stems):
         return
-    tags = [branch_tags(folder, branch.share) for folder in stems]
+    tags = [sweep_tags(folder) | branch_tags(folder, branch.share) for folder in stems]
     folders = _new_runs(branch.cohort, tags, [None] * len(stems))
     for own, folder in zip(stems, folders, strict=True):
         copy_curves(own, folder, stem.step)

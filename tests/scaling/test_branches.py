@@ -67,6 +67,15 @@ def test_a_cohorts_branches_are_each_members(tiny: Tiny) -> None:
     ]  # fmt: skip
 
 
+def test_a_sweeps_branches_belong_to_it(tiny: Tiny) -> None:
+    tags = {"mlflow.parentRunId": "abc", "tinyscale.sweep": "s", "tinyscale.point": "{}"}
+    config = tiny(*WSD, "--schedule.branches", "[0.5]")
+    train([config], say=lambda _: None, progress=lambda _: None, tags=[tags])
+    (branch,) = [r for f in run_folders(Path("runs")) if (r := f.read_record()).name == "tiny-0.5"]
+    assert branch.tags["tinyscale.sweep"] == "s"
+    assert branch.tags["mlflow.parentRunId"] == "abc"
+
+
 def test_branches_need_a_warmup_in_steps(tiny: Tiny) -> None:
     with pytest.raises(UserError, match=r"schedule\.branches needs schedule\.warmup in steps"):
         load_config("baseline", ["--schedule.kind", "wsd", "--schedule.branches", "[0.5]"])
