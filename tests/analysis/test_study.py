@@ -39,6 +39,25 @@ def test_a_grid_is_found(studied: Recorder) -> None:
     assert design.nuisances == design.variants == ()
 
 
+def test_branches_are_points_that_are_resampled_with_their_stem(place: Path) -> None:
+    recorder = Recorder(place)
+    wsd = ("--schedule.kind", "wsd", "--schedule.warmup", "5")
+    for width in (16, 32, 64, 128):
+        for seed in (1, 2):
+            flags = (*wsd, "--schedule.branches", "[0.5]")
+            stem = recorder.record(width=width, seed=seed, tokens=400_000, flags=flags)
+            of = {"tinyscale.branch_of": stem.read_record().id}
+            recorder.record(width=width, seed=seed, tokens=200_000, flags=wsd, tags=of)
+    selection = Selection(store=recorder.uri, experiment=recorder.experiment)
+    options = FitOptions(starts=20, bootstrap=20)
+    found = study(Request(selection, place / "out", options=options), lambda _: None)
+    assert found.design.dimensions == ("width", "D")
+    assert found.design.variants == ()
+    points = {len(one.points): one.points.groups()[1] for one in found.questions}
+    assert points[16] == 8  # both axes together: as many groups as stems
+    assert points[8] == 8  # of one token count: each run its own
+
+
 def test_nuisances_are_tuned_and_variants_are_series(variants: Recorder) -> None:
     runs = table(variants)
     design = design_of(runs)
