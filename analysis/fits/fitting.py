@@ -125,13 +125,16 @@ def _with_intervals(
         notes.append(f"{1 - settled.mean():.1%} of the resamples did not settle and are left out")
     if on_bound > (1 - options.level) / 2:
         notes.append(f"{on_bound:.0%} of the resamples lie on a bound, and so may interval ends")
-    if groups < 2 * len(form.parameters):
+    enough = groups > 2  # two can be drawn in three ways alone
+    if not enough:
+        notes.append("two groups are too few to resample: no intervals")
+    elif groups < 2 * len(form.parameters):
         notes.append(f"only {groups} groups are resampled: the intervals are rough")
     return replace(
         done,
-        ci={name: interval(values, ends) for name, values in kept.items()},
+        ci={name: interval(values, ends) if enough else None for name, values in kept.items()},
         derived={
-            name: replace(one, ci=interval(asked[name].values, ends))
+            name: replace(one, ci=interval(asked[name].values, ends) if enough else None)
             for name, one in done.derived.items()
         },
         correlations=correlations(kept),

@@ -223,6 +223,16 @@ def test_points_of_one_trajectory_are_resampled_together() -> None:
     assert any("8 groups" in note for note in grouped.notes)
 
 
+def test_two_trajectories_give_no_intervals() -> None:
+    d = np.geomspace(1e5, 1e7, 8)
+    both, run = np.concatenate([d, d]), np.repeat([0, 1], 8)
+    loss = (1.2 + 60.0 * both**-0.3) * noise(16, 0.002)
+    options = FitOptions(starts=50, bootstrap=50, holdout=0)
+    one = fit(PowerLaw("D"), points(loss, D=both, group=run), options)
+    assert set(one.ci.values()) == {None}
+    assert any("two groups are too few" in note for note in one.notes)
+
+
 def test_the_largest_fifth_is_held_out_and_its_error_signed() -> None:
     n, d = grid()
     loss = losses(_law(), n, d)
