@@ -28,7 +28,7 @@ class Calibration:
     """
 
     def __init__(self, cache: Path, machine: str) -> None:
-        self.others = 0.0  # the most that others took of the cores while a way was timed
+        self.others = 0.0  # the most that others took of the cores while something was timed
         self._file = cache / "calibration.json"
         self._machine = machine
         self._known: dict[str, Any] = (
@@ -70,10 +70,14 @@ class Calibration:
 
         `others` is the share of the machine's cores that went elsewhere meanwhile.
         """
-        self.others = max(self.others, others)
+        self.note_others(others)
         known = self._known.setdefault(self._shape(config), {})
         known[f"{way.members}x{way.threads}"] = asdict(_mean(costs, [1 / len(costs)] * len(costs)))
         self._write()
+
+    def note_others(self, share: float) -> None:
+        """Something was timed, with so much of the machine's cores taken by others."""
+        self.others = max(self.others, share)
 
     @property
     def ending(self) -> float:

@@ -161,6 +161,7 @@ def _drive(
 ) -> Result:
     from sweeps.closing import close_sweep
     from sweeps.driver import Driver, Options
+    from sweeps.machine import Others
     from sweeps.planning import plan_sweep
     from sweeps.showing import plan_lines
 
@@ -193,7 +194,9 @@ def _drive(
         board=board,
         options=Options(request.retry_failed, request.limit, joined=not owner),
     )
+    others = Others()
     driver.run()
+    planned.advisor.calibration.note_others(others.share())
     driver.clock.starting += planned.starting
     return close_sweep(record, source, driver, planned, owner)
 
