@@ -14,7 +14,7 @@ import psutil
 
 from scaling.config import RunConfig
 
-NARROW = 96  # d_model up to which one thread a run is best
+NARROW = 96  # d_model up to which a run is given one thread
 SMALL = 64  # d_model up to which a cohort is quicker than its runs one by one, on a CPU
 CPU_MEMBERS = 4
 GPU_MEMBERS = 16
@@ -114,9 +114,9 @@ def rule(config: RunConfig, bytes_a_run: int, machine: Machine) -> Way:
     """Threads and members for runs of a shape that has not been timed.
 
     On a GPU a small model leaves most of the card idle: as many members as fit, up to 16. On CPUs
-    two processes of one thread beat one of two below d_model 96, and cohorts gain 10 to 15 % at
-    d_model 64 (two-core EPYC, docs/LOG.md); wider models use their cores by themselves. Beyond
-    two cores the numbers of threads are a rule of thumb.
+    two processes of one thread beat one of two, and small shapes gain a little by cohorts
+    (two-core EPYC, docs/LOG.md: at all widths up to 256; with two threads from `NARROW` on a
+    single run still uses both cores). Beyond two cores the numbers of threads are a rule of thumb.
     """
     if machine.gpus:
         fitting = int(SHARE * machine.free_bytes // max(1, bytes_a_run))

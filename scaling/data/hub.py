@@ -6,7 +6,7 @@ most five seconds, before anything is left to them.
 
 import logging
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Literal
 
@@ -62,14 +62,12 @@ def hub_file(
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import EntryNotFoundError, LocalEntryNotFoundError
 
-    try:
+    with suppress(LocalEntryNotFoundError):  # not in the cache: the hub is asked
         return Path(
             hf_hub_download(
                 repo, name, repo_type=repo_type, revision=revision, local_files_only=True
             )
         )
-    except LocalEntryNotFoundError:
-        pass  # not in the cache: ask the hub
     if revision_on_hub(repo, repo_type, revision) is None:
         raise unreachable(repo, instead)
     try:

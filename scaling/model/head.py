@@ -48,7 +48,8 @@ def padded(weight: Tensor, dtype: torch.dtype) -> Tensor:
 def chunks(rows: int, weight: Tensor) -> range:
     """Where the chunks of `rows` rows start, each about `CHUNK` logits."""
     members, vocabulary, _ = weight.shape
-    return range(0, rows, max(16, CHUNK.get(weight.device.type, 2**22) // (members * vocabulary)))
+    chunk = CHUNK.get(weight.device.type, CHUNK["cpu"])
+    return range(0, rows, max(16, chunk // (members * vocabulary)))
 
 
 def probabilities(logits: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:

@@ -58,7 +58,7 @@ def char() -> Tokenizer:
     return trained(CharTokenizer())
 
 
-def holds_for_any_text(tokenizer: Tokenizer, texts: list[str]) -> None:
+def assert_nothing_is_lost(tokenizer: Tokenizer, texts: list[str]) -> None:
     sizes = tokenizer.token_bytes()
     for text, quick in zip(texts, tokenizer.encode_batch(texts), strict=True):
         ids = tokenizer.encode(text)
@@ -72,19 +72,19 @@ def holds_for_any_text(tokenizer: Tokenizer, texts: list[str]) -> None:
 @settings(max_examples=150, deadline=None)
 @given(texts=st.lists(text, max_size=4))
 def test_bpe_with_any_text(bpe: Tokenizer, texts: list[str]) -> None:
-    holds_for_any_text(bpe, texts)
+    assert_nothing_is_lost(bpe, texts)
 
 
 @settings(max_examples=100, deadline=None)
 @given(texts=st.lists(text, max_size=4))
 def test_byte_with_any_text(by_byte: Tokenizer, texts: list[str]) -> None:
-    holds_for_any_text(by_byte, texts)
+    assert_nothing_is_lost(by_byte, texts)
 
 
 def test_tricky_texts(bpe: Tokenizer, by_byte: Tokenizer) -> None:
     for tokenizer in (bpe, by_byte):
-        holds_for_any_text(tokenizer, list(TRICKY))
-        holds_for_any_text(tokenizer, list(TRICKY))  # now from the dictionary
+        assert_nothing_is_lost(tokenizer, list(TRICKY))
+        assert_nothing_is_lost(tokenizer, list(TRICKY))  # now from the dictionary
 
 
 def test_words_are_split_as_the_library_splits_them() -> None:
@@ -107,7 +107,7 @@ def test_gpt2_gives_the_known_ids() -> None:
     assert tokenizer.eot == 50256
     assert tokenizer.encode("Hello world") == [15496, 995]
     assert tokenizer.encode("Once upon a time, there was") == [7454, 2402, 257, 640, 11, 612, 373]
-    holds_for_any_text(tokenizer, list(TRICKY))
+    assert_nothing_is_lost(tokenizer, list(TRICKY))
 
 
 def test_byte_ids_are_the_bytes(by_byte: Tokenizer) -> None:
@@ -120,7 +120,7 @@ def test_a_wild_byte_decodes_to_a_replacement(by_byte: Tokenizer) -> None:
 
 
 def test_char_knows_what_it_has_seen(char: Tokenizer) -> None:
-    holds_for_any_text(char, stories(3))
+    assert_nothing_is_lost(char, stories(3))
     ids = char.encode("cat é")
     assert ids[-1] == char.unknown
     assert char.encode_batch(["cat é", ""])[0].tolist() == ids
