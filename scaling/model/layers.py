@@ -51,7 +51,9 @@ class Linear(nn.Module):
         weight = self.weight.to(x.dtype)
         bias = None if self.bias is None else self.bias.to(x.dtype)
         if members == 1:  # torch's plain product is faster than its batched one
-            return F.linear(x[0], weight[0], None if bias is None else bias[0]).unsqueeze(0)
+            # Squeezed, not indexed: the gradient of an index is a copy into zeros.
+            alone = None if bias is None else bias.squeeze(0)
+            return F.linear(x.squeeze(0), weight.squeeze(0), alone).unsqueeze(0)
         if x.device.type == "cpu":  # member for member, so that a run's bits are those of it alone
             biases = [None] * members if bias is None else bias.unbind()
             parts = zip(x.unbind(), weight.unbind(), biases, strict=True)

@@ -41,15 +41,17 @@ class Heads(nn.Module):
     def forward(self, x: Tensor, cache: Cache | None = None) -> Tensor:
         """`[M, B, T, C]` to the same; with a cache, x continues the tokens in it."""
         members, batch, length, _ = x.shape
-        mixed = fold(self.qkv(x))
-        mixed, gates = torch.split(mixed, [mixed.shape[-1] - self.gates, self.gates], dim=-1)
+        mixed, gates = fold(self.qkv(x)), None
+        if self.gates:
+            sizes = [mixed.shape[-1] - self.gates, self.gates]
+            mixed, gates = torch.split(mixed, sizes, dim=-1)
         qkv = torch.unflatten(mixed, -1, (-1, self.dim))
         qk, v = torch.split(qkv, [self.heads + self.groups, self.groups], dim=2)
         q, k = self.scoring.place(qk, cache.length if cache else 0)
         if cache is not None:
             k, v = cache.extend(k, v)
         out = self.scoring(q, k, v)
-        if self.gates:
+        if gates is not None:
             out = out * torch.unflatten(torch.sigmoid(gates), -1, (self.heads, -1))
         return self.out(out.reshape(members, batch, length, -1))
 
