@@ -19,6 +19,8 @@ from sweeps.sizes import size_of
 from sweeps.spec import SweepSpec
 from sweeps.wanted import Wanted
 
+ENDLESS = 2**30  # runs of a search, as far as the rule is concerned
+
 
 class Advisor:
     """Answers for a sweep on a machine, from what has been timed there until now.
@@ -46,10 +48,7 @@ class Advisor:
         return min(divisions, key=self._wall)
 
     def options(self, one: Group) -> list[Way]:
-        """The ways of training a group that have been timed and are allowed, the fastest first.
-
-        Without any, the rule's, in parts small enough that no worker idles.
-        """
+        """The ways of training a group that have been timed and are allowed, the fastest first."""
         timed = self.calibration.ways(one.config)
         if self.members is not None:
             timed = self._with_members(one.config, timed, self.members)
@@ -70,10 +69,12 @@ class Advisor:
         peak = way.members * size_of(config).bytes_of(config) if measured is None else measured
         return way.members == 1 or self.machine.fits(peak, self.at_once(way))
 
-    def rule(self, config: RunConfig) -> Way:
-        """The way for a shape that nobody has timed."""
-        way = rule(config, size_of(config).bytes_of(config), self.machine)
-        return way if self.members is None else Way(self.members, way.threads)
+    def rule(self, config: RunConfig, runs: int = ENDLESS) -> Way:
+        """The way for a shape that nobody has timed, where there are so many runs in all."""
+        way = rule(config, size_of(config).bytes_of(config), self.machine, runs)
+        # A second job for every worker evens out what is left at the end; one worker needs none.
+        most = runs if self.workers == 1 else max(1, runs // (2 * self.workers))
+        return Way(self.members or min(way.members, most), way.threads)
 
     def rate(self, way: Way, costs: Costs) -> float:
         """Steps of runs a second, of all programs at once."""
@@ -95,10 +96,8 @@ class Advisor:
     ) -> list[tuple[Way, ...]]:
         """A way for each group: each one's fastest, of at most so many members; each one way for
         all groups that know it."""
-        # A second job for every worker evens out what is left at the end; one worker needs none.
         total = sum(len(one.runs) for one in groups)
-        most = total if self.workers == 1 else max(1, total // (2 * self.workers))
-        plain = [self._rule_in_parts(one.config, most) for one in groups]
+        plain = [self.rule(one.config, total) for one in groups]
         every = sorted({way for ways in options for way in ways})
         found: list[tuple[Way, ...]] = []
         for cap in sorted({way.members for way in every}, reverse=True):
@@ -108,10 +107,6 @@ class Advisor:
             first = ([way] if way in ways else ways for ways in options)
             found.append(tuple(([*ways, p])[0] for ways, p in zip(first, plain, strict=True)))
         return list(dict.fromkeys(found)) or [tuple(plain)]
-
-    def _rule_in_parts(self, config: RunConfig, most: int) -> Way:
-        way = self.rule(config)
-        return way if self.members is not None else Way(min(way.members, most), way.threads)
 
     def _with_members(
         self, config: RunConfig, timed: dict[Way, Costs], members: int

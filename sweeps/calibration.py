@@ -15,7 +15,7 @@ from scaling.tracking.folder import write_whole
 from sweeps.job import Costs
 from sweeps.machine import Way
 
-ENDING = 2.0  # seconds a run takes at its end (samples, figures, store), until one was measured
+ENDING = 0.5  # seconds a run takes at its end (samples, figures, store), until one was measured
 STARTING = 4.0  # seconds until a worker is ready, until one was measured
 BUSY = 0.1  # of the machine's cores, taken by others
 KEPT = 20  # endings that are remembered

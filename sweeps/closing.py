@@ -70,10 +70,9 @@ def _with_overhead(
     first = min(job.began for job, _ in clock.jobs)
     last = max(job.began + job.seconds for job, _ in clock.jobs)
     workers = max(1, clock.workers)
-    timing = max(0.0, planned.timing - planned.starting / workers)
     parts = {
-        "before": max(0.0, first - began - clock.starting / workers - timing),
-        "timing": timing,
+        "before": max(0.0, first - began - clock.starting / workers - planned.timing),
+        "timing": planned.timing,
         "between": clock.gaps / workers,
         "after": now - last,
     }

@@ -165,6 +165,8 @@ def _drive(
     from sweeps.planning import plan_sweep
     from sweeps.showing import plan_lines
 
+    if owner:
+        record.make_store()  # which takes as long as the workers take to start
     known = look(ledger, runs)
     planned = plan_sweep(
         sweep,

@@ -12,7 +12,7 @@ from sweeps.job import Costs, Measured, Measurement, Ready
 from sweeps.machine import Others, Way
 
 MOST_SHAPES = 12  # that are timed; the rest are scaled from the nearest by their FLOPs
-SHARE = 0.05  # of a shape's whole time that looking for a faster way may cost
+SHARE = 0.02  # of a shape's whole time that timing ways besides the rule's may cost
 NEAR = 0.95  # of the best rate: ways that are this good may have better neighbours
 
 Say = Callable[[str], None]
@@ -24,7 +24,7 @@ class Found:
 
     timed: int = 0
     starting: float = 0.0  # seconds that workers took to start
-    seconds: float = 0.0  # all the timing's, waiting for the first workers included
+    seconds: float = 0.0  # of timing, once the workers were there
     short: list[str] = field(default_factory=list)  # runs of shapes not worth a look around
 
 
@@ -36,11 +36,12 @@ def explore(
     order = sorted(groups, key=lambda g: -len(g.runs) * g.size.budget.flops)
     clock = _Stopwatch(advisor, executor, say, found)
     missing = [g for g in order if not advisor.calibration.ways(g.config)][:MOST_SHAPES]
+    runs = max(1, round(scale * sum(len(one.runs) for one in groups)))
     for number, one in enumerate(missing):
         say(f"timing shape {number + 1} of {len(missing)}")
-        clock.time(one, advisor.rule(one.config))
+        clock.time(one, advisor.rule(one.config, runs))
     for one in order:
-        _look_around(one, advisor, clock, scale)
+        _look_around(one, advisor, clock, scale, new=one in missing)
     return found
 
 
@@ -66,10 +67,13 @@ def neighbours(rates: Mapping[Way, float]) -> Iterator[Way]:
                 yield other
 
 
-def _look_around(one: Group, advisor: Advisor, clock: "_Stopwatch", scale: float) -> None:
+def _look_around(
+    one: Group, advisor: Advisor, clock: "_Stopwatch", scale: float, *, new: bool
+) -> None:
     """Climb from the ways that are known to faster ones, while the climb is cheap beside the work.
 
-    A doubling that pays is followed by the next; the rate falls on both sides of the best.
+    A doubling that pays is followed by the next; the rate falls on both sides of the best. Of a
+    `new` shape the rule's way was timed just now, which is part of the climb's cost.
     """
     calibration = advisor.calibration
     timed = calibration.ways(one.config)
@@ -78,7 +82,7 @@ def _look_around(one: Group, advisor: Advisor, clock: "_Stopwatch", scale: float
     runs = max(1, round(scale * len(one.runs)))
     tried: dict[Way, float] = {way: advisor.rate(way, costs) for way, costs in timed.items()}
     allowance = SHARE * scale * _seconds(one, advisor)
-    spent = 0.0
+    spent = sum(costs.measuring for costs in timed.values()) if new else 0.0
     while True:
         allowed = (w for w in neighbours(tried) if advisor.allows(one.config, w, runs))
         way = next(allowed, None)
@@ -86,7 +90,7 @@ def _look_around(one: Group, advisor: Advisor, clock: "_Stopwatch", scale: float
             return
         likely = calibration.costs(one.config, way) or timed[max(timed, key=lambda w: tried[w])]
         if spent + likely.measuring > allowance:
-            if spent == 0 and len(timed) == 1:
+            if len(tried) == 1:
                 clock.found.short.append(one.config.name)
             return
         costs = clock.time(one, way)
@@ -117,6 +121,7 @@ class _Stopwatch:
         # Processes share memory's bandwidth and caches; cards do not.
         copies = 1 if machine.gpus else self.advisor.at_once(way)
         began, others = time.perf_counter(), Others()
+        ready = began
         waiting = set(range(self.number, self.number + copies))
         self.number += copies
         for number in waiting:
@@ -125,6 +130,7 @@ class _Stopwatch:
         while waiting:
             for event in self.executor.events(1.0):
                 if isinstance(event, Ready):
+                    ready = time.perf_counter()
                     self.found.starting += event.seconds
                     self.advisor.calibration.note_starting(event.seconds)
                 elif isinstance(event, Measured):
@@ -134,7 +140,7 @@ class _Stopwatch:
                     else:
                         found.append(event.costs)
         self.found.timed += 1
-        self.found.seconds += time.perf_counter() - began
+        self.found.seconds += time.perf_counter() - ready
         if len(found) < copies:
             return None
         self.advisor.calibration.note(one.config, way, found, others.share())

@@ -73,7 +73,7 @@ class Costs:
             self.step * factor,
             self.eval_token * factor,
             self.save * factor,
-            self.measuring * factor,
+            self.measuring * max(1.0, factor),  # steps are timed for a while at least
             None if self.peak is None else round(self.peak * factor),
         )
 

@@ -14,7 +14,7 @@ import psutil
 
 from scaling.config import RunConfig
 
-NARROW = 96  # d_model up to which a run is given one thread
+PER_THREAD = 32  # channels of d_model for which a run alone is given a thread, two at least
 SMALL = 64  # d_model up to which a cohort is quicker than its runs one by one, on a CPU
 CPU_MEMBERS = 4
 GPU_MEMBERS = 16
@@ -110,20 +110,19 @@ def _seconds_of_ours() -> float:
     return total
 
 
-def rule(config: RunConfig, bytes_a_run: int, machine: Machine) -> Way:
-    """Threads and members for runs of a shape that has not been timed.
+def rule(config: RunConfig, bytes_a_run: int, machine: Machine, runs: int) -> Way:
+    """Threads and members for runs of a shape that has not been timed, of so many runs in all.
 
     On a GPU a small model leaves most of the card idle: as many members as fit, up to 16. On CPUs
-    two processes of one thread beat one of two, and small shapes gain a little by cohorts
-    (two-core EPYC, docs/LOG.md: at all widths up to 256; with two threads from `NARROW` on a
-    single run still uses both cores). Beyond two cores the numbers of threads are a rule of thumb.
+    programs of one thread are the best as long as there are runs for all cores, since two threads
+    make one run only 1.2 to 1.7 times as fast, and small shapes gain a little by cohorts (two-core
+    EPYC, widths 32 to 256, docs/LOG.md). Beyond two cores the numbers are a rule of thumb.
     """
     if machine.gpus:
         fitting = int(SHARE * machine.free_bytes // max(1, bytes_a_run))
         return Way(max(1, min(GPU_MEMBERS, fitting)), threads=1)
     width = config.model.d_model
-    threads = 1 if width <= NARROW else 2 if width <= 256 else 4
-    members = CPU_MEMBERS if width <= SMALL else 1
-    if config.runtime.threads is not None:
-        threads = config.runtime.threads
-    return Way(members, min(threads, machine.cores))
+    threads = config.runtime.threads
+    if threads is None:
+        threads = max(1, min(machine.cores // runs, max(2, width // PER_THREAD)))
+    return Way(CPU_MEMBERS if width <= SMALL else 1, min(threads, machine.cores))

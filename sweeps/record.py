@@ -7,7 +7,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from filelock import FileLock, Timeout
 
@@ -18,6 +18,9 @@ from scaling.tracking.sender import Sender
 from scaling.tracking.sent import Sent
 from scaling.tracking.store import client, experiment_id, sync, tracking_uri
 from sweeps.wanted import Key
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
 
 FOLDER = "sweeps"  # in the runs folder
 
@@ -127,13 +130,18 @@ class SweepRecord(Generic[S]):
             and Sent.read(self.folder).status == "FINISHED"
         )
 
-    def open(self) -> None:
-        """Make the store, the experiment and the parent before any worker needs them."""
+    def make_store(self) -> "MlflowClient":
+        """Make the store and the experiment, where they are not there yet."""
         try:
             store = client(self.uri)
             experiment_id(store, self.experiment)
         except Exception as error:  # a store can fail in any way
             raise no_answer(self.uri, error) from None
+        return store
+
+    def open(self) -> None:
+        """Make the parent before any worker needs it, and the store if need be."""
+        store = self.make_store()
         again = is_run_folder(self.path) and self.folder.read_record().uri == self.uri
         if again:
             self.folder.reopen()
