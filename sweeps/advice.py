@@ -71,7 +71,8 @@ class Advisor:
 
     def rule(self, config: RunConfig, runs: int = ENDLESS) -> Way:
         """The way for a shape that nobody has timed, where there are so many runs in all."""
-        way = rule(config, size_of(config).bytes_of(config), self.machine, runs)
+        programs = min(runs, self.workers)
+        way = rule(config, size_of(config).bytes_of(config), self.machine, programs)
         # A second job for every worker evens out what is left at the end; one worker needs none.
         most = runs if self.workers == 1 else max(1, runs // (2 * self.workers))
         return Way(self.members or min(way.members, most), way.threads)

@@ -14,7 +14,7 @@ import psutil
 
 from scaling.config import RunConfig
 
-PER_THREAD = 32  # channels of d_model for which a run alone is given a thread, two at least
+PER_THREAD = 32  # channels of d_model that each thread has at least, where there are over two
 SMALL = 64  # d_model up to which a cohort is quicker than its runs one by one, on a CPU
 CPU_MEMBERS = 4
 GPU_MEMBERS = 16
@@ -110,13 +110,14 @@ def _seconds_of_ours() -> float:
     return total
 
 
-def rule(config: RunConfig, bytes_a_run: int, machine: Machine, runs: int) -> Way:
-    """Threads and members for runs of a shape that has not been timed, of so many runs in all.
+def rule(config: RunConfig, bytes_a_run: int, machine: Machine, programs: int) -> Way:
+    """Threads and members for runs of a shape that has not been timed.
 
     On a GPU a small model leaves most of the card idle: as many members as fit, up to 16. On CPUs
-    programs of one thread are the best as long as there are runs for all cores, since two threads
-    make one run only 1.2 to 1.7 times as fast, and small shapes gain a little by cohorts (two-core
-    EPYC, widths 32 to 256, docs/LOG.md). Beyond two cores the numbers are a rule of thumb.
+    the cores are shared out among the `programs` that can train at once: two threads make one run
+    only 1.2 to 1.7 times as fast, so programs of one thread are the best where there are runs for
+    all cores; and small shapes gain a little by cohorts (two-core EPYC, widths 32 to 256,
+    docs/LOG.md). Beyond two cores the numbers are a rule of thumb.
     """
     if machine.gpus:
         fitting = int(SHARE * machine.free_bytes // max(1, bytes_a_run))
@@ -124,5 +125,5 @@ def rule(config: RunConfig, bytes_a_run: int, machine: Machine, runs: int) -> Wa
     width = config.model.d_model
     threads = config.runtime.threads
     if threads is None:
-        threads = max(1, min(machine.cores // runs, max(2, width // PER_THREAD)))
+        threads = max(1, min(machine.cores // programs, max(2, width // PER_THREAD)))
     return Way(CPU_MEMBERS if width <= SMALL else 1, min(threads, machine.cores))

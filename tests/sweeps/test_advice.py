@@ -151,6 +151,27 @@ def test_a_way_is_timed_by_as_many_processes_as_would_train_and_only_once(
     assert again.asked == []
 
 
+@pytest.mark.parametrize(
+    ("cores", "width", "runs", "workers", "way"),
+    [
+        (2, 16, 16, "auto", Way(4, 1)),  # runs enough for all cores
+        (2, 256, 16, "auto", Way(1, 1)),
+        (2, 16, 1, "auto", Way(1, 2)),  # a run alone has them all
+        (2, 16, 16, 1, Way(4, 2)),  # and so has a worker alone
+        (16, 16, 1, "auto", Way(1, 2)),  # as far as its width pays for them
+        (16, 256, 1, "auto", Way(1, 8)),
+        (16, 256, 5, "auto", Way(1, 3)),
+    ],
+)
+def test_cores_are_shared_out_among_the_programs_of_untimed_shapes(
+    free: SweepOf, workplace: Path, cores: int, width: int, runs: int, workers: Any, way: Way
+) -> None:
+    sweep = free(seeds=list(range(runs)), grid={"model.d_model": [width]}, workers=workers)
+    machine = Machine(cores=cores, gpus=0, free_bytes=2**34)
+    todo = todo_of(sweep)
+    assert advisor_of(sweep, workplace, machine).rule(todo[0][0].config, len(todo)) == way
+
+
 def test_little_work_is_not_worth_a_look_around(free: SweepOf, workplace: Path) -> None:
     sweep = free(seeds=[1, 2], budget={"steps": 30})
     todo = todo_of(sweep)
