@@ -1,5 +1,6 @@
 """The decoder's shape, and the parts that are too small for a file of their own."""
 
+import math
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
@@ -76,7 +77,7 @@ ResidualConfig = Annotated[
 
 
 class StandardParametrization(Part):
-    """Initial weights and rates do not know of the width."""
+    """One learning rate for all widths, and initial weights as init_std says."""
 
     kind: Literal["standard"] = "standard"
 
@@ -128,7 +129,11 @@ class ModelConfig(Part):
         None, description="logits l become cap tanh(l / cap) (Gemma 2, arXiv:2408.00118)"
     )
     parametrization: ParametrizationConfig = StandardParametrization()
-    init_std: Positive = Field(0.02, description="standard deviation of the initial weights")
+    init_std: Positive | None = Field(
+        None,
+        description="standard deviation of the initial weights; else sqrt(2 / 5 d_model)"
+        " (arXiv:1910.05895), in muP of its base width",
+    )
     residual_init: Literal["scaled", "same", "zero"] = Field(
         "scaled",
         description="of the products that write to the residual stream: init_std over the root of"
@@ -181,6 +186,9 @@ class ModelConfig(Part):
             )
         self._derive(n_heads=heads, head_dim=dim)
         self._derive(feedforward=self.feedforward.model_copy(update={"d_ff": self.d_ff}))
+        if self.init_std is None:
+            base = self.d_model / self.width_ratio
+            self._derive(init_std=round(math.sqrt(2 / (5 * base)), 4))
         self._check_attention(heads, dim)
         return self
 

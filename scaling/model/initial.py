@@ -27,6 +27,7 @@ def init_weights(model: nn.Module, config: ModelConfig, seeds: Sequence[int]) ->
     muP a matrix from width to width is smaller by the root of the width's ratio to the base.
     """
     std = config.init_std
+    assert std is not None  # derived where it is not given
     for k, seed in enumerate(seeds):
         generator = torch.Generator().manual_seed(seed)
         for module in model.modules():

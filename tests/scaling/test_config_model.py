@@ -51,6 +51,10 @@ def test_a_mistake_is_one_sentence_that_names_the_field(flags: str, sentence: st
 DERIVED: list[tuple[str, tuple[str, ...], Any]] = [
     ("", ("model", "feedforward", "d_ff"), 352),
     ("--model.feedforward.kind gelu", ("model", "feedforward", "d_ff"), 512),
+    ("", ("model", "init_std"), 0.0559),  # sqrt(2 / (5 * 128))
+    ("--model.d_model 512", ("model", "init_std"), 0.028),
+    ("--model.d_model 512 --model.parametrization.kind mup", ("model", "init_std"), 0.0559),
+    ("--model.init_std 0.02", ("model", "init_std"), 0.02),
     ("--model.feedforward.kind moe", ("model", "feedforward", "d_ff"), 512),
     ("--model.attention.kind mla", ("model", "attention", "kv_rank"), 32),
     ("--model.attention.kind mla", ("model", "attention", "rope_dim"), 16),
