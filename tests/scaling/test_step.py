@@ -57,10 +57,10 @@ def test_rates_in_a_tensor_train_as_numbers_do(name: str, tiny: Tiny) -> None:
     flags = (*PARTS, *OPTIMIZERS[name].split())
     configs = [tiny(*flags, "--seed", "1"), tiny(*flags, "--seed", "2")]
     plain, buffered = cohort_of(*configs), rates_on_device(cohort_of(*configs))
-    for one, other in zip(walk(plain, 6), walk(buffered, 6), strict=True):
-        torch.testing.assert_close(other, one, rtol=1e-5, atol=0)
     # Muon's steps are of bf16: a last bit of a gradient may turn one of a step's eight.
-    near = 1e-3 if name == "muon" else 1e-6
+    near, same = (1e-3, 1e-4) if name == "muon" else (1e-6, 1e-5)
+    for one, other in zip(walk(plain, 6), walk(buffered, 6), strict=True):
+        torch.testing.assert_close(other, one, rtol=same, atol=0)
     for one_weight, other_weight in zip(
         plain.model.parameters(), buffered.model.parameters(), strict=True
     ):
