@@ -97,6 +97,11 @@ ParametrizationConfig = Annotated[
 ]
 
 
+def small_init(width: float) -> float:
+    """The initial deviation for a width, sqrt(2 / 5 width) (arXiv:1910.05895)."""
+    return round(math.sqrt(2 / (5 * width)), 4)
+
+
 class ModelConfig(Part):
     """The decoder's shape."""
 
@@ -132,7 +137,7 @@ class ModelConfig(Part):
     init_std: Positive | None = Field(
         None,
         description="standard deviation of the initial weights; else sqrt(2 / 5 d_model)"
-        " (arXiv:1910.05895), in muP of its base width",
+        " (arXiv:1910.05895), in muP that of the base width",
     )
     residual_init: Literal["scaled", "same", "zero"] = Field(
         "scaled",
@@ -187,8 +192,7 @@ class ModelConfig(Part):
         self._derive(n_heads=heads, head_dim=dim)
         self._derive(feedforward=self.feedforward.model_copy(update={"d_ff": self.d_ff}))
         if self.init_std is None:
-            base = self.d_model / self.width_ratio
-            self._derive(init_std=round(math.sqrt(2 / (5 * base)), 4))
+            self._derive(init_std=small_init(self.d_model / self.width_ratio))
         self._check_attention(heads, dim)
         return self
 

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from scaling.budget import Budget
 from scaling.cohort import Cohort
 from scaling.config import RunConfig
+from scaling.config.model import small_init
 from scaling.data.cache import default_cache
 from scaling.data.prepare import PreparedData
 from scaling.errors import UserError
@@ -57,6 +58,8 @@ def at_width(config: RunConfig, width: int, parametrization: str) -> RunConfig:
         if part.get(field) is not None:
             part[field] = max(1, round(part[field] * ratio))
     model |= {"d_model": width, "n_heads": None}
+    if config.model.init_std == small_init(config.model.d_model / config.model.width_ratio):
+        model["init_std"] = None  # it followed from the width, and does again
     if parametrization == "standard":
         model["parametrization"] = {"kind": "standard"}
     elif model["parametrization"]["kind"] != "mup":

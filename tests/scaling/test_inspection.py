@@ -78,6 +78,14 @@ def test_at_its_base_width_mup_is_the_standard_model() -> None:
     wide = transfer.at_width(config, 64, "mup")
     assert (wide.model.width_ratio, wide.model.head_dim, wide.model.n_heads) == (4, 4, 16)
     assert wide.model.feedforward.d_ff == 4 * (config.model.feedforward.d_ff or 0)
+    assert wide.model.init_std == config.model.init_std
+
+
+def test_initial_weights_that_followed_from_the_width_follow_from_the_other() -> None:
+    narrow, wide = tiny_config(""), tiny_config("--model.d_model 64")
+    assert transfer.at_width(narrow, 64, "standard").model.init_std == wide.model.init_std
+    given = tiny_config("--model.init_std 0.03")
+    assert transfer.at_width(given, 64, "standard").model.init_std == 0.03
 
 
 def test_the_pictures_come_with_their_numbers(tinyscale: Call, tiny_yaml: Path) -> None:
