@@ -12,7 +12,7 @@ from sweeps.job import Costs, Measured, Measurement, Ready
 from sweeps.machine import Others, Way
 
 MOST_SHAPES = 12  # that are timed; the rest are scaled from the nearest by their FLOPs
-SHARE = 0.02  # of a shape's whole time that timing ways besides the rule's may cost
+SHARE = 0.02  # of a shape's whole time that timing may cost, but for the rule's way alone
 NEAR = 0.95  # of the best rate: ways that are this good may have better neighbours
 
 Say = Callable[[str], None]
