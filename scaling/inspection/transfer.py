@@ -59,7 +59,7 @@ def at_width(config: RunConfig, width: int, parametrization: str) -> RunConfig:
             part[field] = max(1, round(part[field] * ratio))
     model |= {"d_model": width, "n_heads": None}
     if config.model.init_std == small_init(config.model.d_model / config.model.width_ratio):
-        model["init_std"] = None  # it followed from the width, and does again
+        model["init_std"] = None  # what followed from the width does so again
     if parametrization == "standard":
         model["parametrization"] = {"kind": "standard"}
     elif model["parametrization"]["kind"] != "mup":
