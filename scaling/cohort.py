@@ -20,7 +20,7 @@ from scaling.data.packed import PackedSplit
 from scaling.data.prepare import PreparedData
 from scaling.data.windows import Windows
 from scaling.errors import UserError
-from scaling.evaluation import Evaluation, Evaluator
+from scaling.evaluation import PASSES, Evaluation, Evaluator
 from scaling.model.decoder import Decoder
 from scaling.model.memory import activation_bytes, weight_bytes
 from scaling.optim import Average, MemberOptimizers
@@ -88,7 +88,7 @@ class Cohort:
         ]
         self.tokens_per_step = self.config.tokens_per_step
         self.training_flops_per_token = TRAINING_PASSES * self.model.flops_per_token()
-        self._evaluators: dict[str, Evaluator] = {}
+        self._evaluators: dict[tuple[str, int | None], Evaluator] = {}
         self._resolve_budgets()
         size = self.config.batch.micro_size
         self.micro_size = self._fitting_micro_size() if size == "auto" else size
@@ -143,17 +143,25 @@ class Cohort:
     def _token_bytes(self) -> Tensor:
         return torch.from_numpy(self.data[0].tokenizer.token_bytes()).long()
 
-    def _evaluator(self, split: PackedSplit, limit: int | None) -> Evaluator:
-        if split.name not in self._evaluators:
-            rows = 2 * self.micro_size
-            self._evaluators[split.name] = Evaluator(split, self._token_bytes, rows, limit)
-        return self._evaluators[split.name]
+    @property
+    def evaluation_rows(self) -> int:
+        """Sequences that are evaluated at a time."""
+        return PASSES[self.device.type] * self.micro_size
+
+    def evaluator(self, split: PackedSplit, limit: int | None) -> Evaluator:
+        """What judges the models on a split, or on its first `limit` tokens."""
+        key = split.name, limit
+        if key not in self._evaluators:
+            self._evaluators[key] = Evaluator(
+                split, self._token_bytes, self.evaluation_rows, limit
+            )
+        return self._evaluators[key]
 
     def validate(self) -> list[Evaluation]:
         """Each member's loss on the validation split (or the config's prefix of it)."""
         limit = self.config.evaluation.tokens
         split = self.data[0].validation
-        return self._evaluator(split, None if limit == "all" else limit)(self.model)
+        return self.evaluator(split, None if limit == "all" else limit)(self.model)
 
     def validate_average(self) -> list[Evaluation] | None:
         """The same of the averaged weights, where there are any."""
@@ -165,7 +173,7 @@ class Cohort:
     def test(self) -> list[Evaluation] | None:
         """Each member's loss on the test split, where there is one."""
         split = self.data[0].test
-        return None if split is None else self._evaluator(split, None)(self.model)
+        return None if split is None else self.evaluator(split, None)(self.model)
 
     def mfu(self, tokens_per_second: float) -> float:
         """Share of this machine's measured matrix rate that the cohort's useful FLOPs make."""

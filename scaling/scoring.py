@@ -56,7 +56,8 @@ def log_probabilities(model: Decoder, stretches: Sequence[Stretch]) -> list[Tens
             columns += list(places)
             targets += text[w.wanted : w.end + 1]
         hidden = model.hidden(ids.to(device)[None])[0]
-        found = _log_p(model, hidden[rows, columns], torch.tensor(targets, device=device)).cpu()
+        where = torch.tensor([rows, columns, targets], device=device)
+        found = _log_p(model, hidden[where[0], where[1]], where[2]).cpu()
         at = 0
         for w in batch:
             count, place = w.end + 1 - w.wanted, w.wanted - stretches[w.text].start

@@ -2,7 +2,8 @@
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import torch
 
@@ -91,12 +92,10 @@ class Trainer:
         """Train a branch and come back, as if no time had passed."""
         assert self.branch_off is not None
         self._save()
-        start = time.perf_counter()
-        with self.cohort.set_aside():
+        before = self._aside
+        with self._not_training(), self.cohort.set_aside():
             self.branch_off(self, branch, stop)
-        elapsed = time.perf_counter() - start
-        self._session += elapsed
-        self._aside += elapsed
+        self._session += self._aside - before
 
     def start_from(self, stem: "Trainer") -> None:
         """Begin where another trainer of the same models stands."""
@@ -109,6 +108,20 @@ class Trainer:
         return (
             every is not None and self.step % every == 0 and self.total - self.step >= every // 2
         )
+
+    @contextmanager
+    def _not_training(self) -> Iterator[None]:
+        """What is done while entered counts as no training's time; entered again, it counts once.
+
+        A device that is behind first ends the steps it was given, which are training.
+        """
+        if self.cohort.device.type == "cuda":
+            torch.cuda.synchronize(self.cohort.device)
+        start, before = time.perf_counter(), self._aside
+        try:
+            yield
+        finally:
+            self._aside = before + time.perf_counter() - start
 
     def train_step(self) -> None:
         """One optimizer step of all members, without waiting for a device."""
@@ -174,7 +187,11 @@ class Trainer:
 
     def _evaluate(self) -> None:
         """Validate; keep each member's state that is its best so far."""
-        start = time.perf_counter()
+        with self._not_training():
+            self._judge()
+        self.progress(self)
+
+    def _judge(self) -> None:
         results = self.cohort.validate()
         averaged = self.cohort.validate_average()
         improved = []
@@ -196,14 +213,11 @@ class Trainer:
         self.evaluated_at = self.step
         if self.step > 0 and improved:
             self._save(members=improved, best=True)
-        self._aside += time.perf_counter() - start
-        self.progress(self)
 
     def _watch(self, watch: Watch) -> None:
-        """See what the members write and know; not counted as training."""
-        start = time.perf_counter()
-        watch(self.trackers, self.step, [at is not None for at in self.diverged])
-        self._aside += time.perf_counter() - start
+        """See what the members write and know."""
+        with self._not_training():
+            watch(self.trackers, self.step, [at is not None for at in self.diverged])
 
     def finish(self) -> list[dict[str, float | int | bool | str | None]]:
         """Judge the ended runs once on the test split and return each one's summary."""
@@ -278,13 +292,11 @@ class Trainer:
     def _save(
         self, *, members: Sequence[int] | None = None, best: bool = False, keep: int | None = None
     ) -> None:
-        start = time.perf_counter()
-        for k in range(self.cohort.members) if members is None else members:
-            if self.diverged[k] is None:
-                self.cohort.save(
-                    k, self.trackers[k].folder, self.step, self._progress(k), best=best, keep=keep
-                )
-        self._aside += time.perf_counter() - start
+        with self._not_training():
+            for k in range(self.cohort.members) if members is None else members:
+                folder = self.trackers[k].folder
+                if self.diverged[k] is None:
+                    self.cohort.save(k, folder, self.step, self._progress(k), best=best, keep=keep)
 
     def _progress(self, k: int) -> dict[str, object]:
         last = self.last[k]

@@ -14,7 +14,6 @@ import torch
 from scaling.cohort import Cohort
 from scaling.data.cache import default_cache
 from scaling.data.prepare import prepare
-from scaling.evaluation import Evaluator
 from scaling.graph import PLAIN_CALLS
 from scaling.runtime import resolve
 from scaling.tracking.folder import RunFolder
@@ -57,12 +56,12 @@ def _measure(request: Measurement) -> Costs:
     seconds_a_step = (time.perf_counter() - started) / steps
 
     # An evaluation computes whole batches, so that whole batches are timed.
-    batch = 2 * cohort.micro_size * config.data.context_length
+    batch = cohort.evaluation_rows * config.data.context_length
     a_batch = seconds_a_step * batch / cohort.tokens_per_step / 3  # forward is a third
     limit = min(batch * max(1, round(EVALUATING / a_batch)), data.validation.tokens - 1)
-    evaluator = Evaluator(data.validation, cohort._token_bytes, 2 * cohort.micro_size, limit)
+    evaluator = cohort.evaluator(data.validation, limit)
     if runtime.device.type != "cpu":
-        evaluator(cohort.model)  # which compiles, and records
+        evaluator(cohort.model)  # which compiles
     started = time.perf_counter()
     evaluator(cohort.model)
     seconds_a_token = (time.perf_counter() - started) / (-(-limit // batch) * batch)

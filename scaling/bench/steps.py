@@ -11,6 +11,7 @@ from scaling.bench.loop import BASELINE, SHAPES, Loop, Shape
 from scaling.bench.plain import PlainGPT, PlainLoop
 from scaling.bench.timing import in_turn, median_ratio
 from scaling.data.batches import evaluation_batches, placed
+from scaling.evaluation import PASSES
 from scaling.graph import PLAIN_CALLS
 from scaling.runtime import Runtime, peak_flops
 
@@ -52,15 +53,16 @@ def training(runtime: Runtime, seconds: float) -> dict[str, Any]:
 
 
 def evaluation(runtime: Runtime, seconds: float) -> dict[str, Any]:
-    """Validation at its default batch, twice a training pass's, against a training step."""
+    """Validation at its default batch against a training step."""
     found: dict[str, Any] = {}
+    passes = PASSES[runtime.device.type]
     for name, shape in SHAPES.items():
         loop = Loop(shape, runtime)
         stream = placed(shape.stream(), runtime.device)
 
         @torch.no_grad()
         def evaluate(loop: Loop = loop, shape: Shape = shape, stream: Any = stream) -> None:
-            rows, limit = 2 * shape.batch, 2 * shape.tokens
+            rows, limit = passes * shape.batch, passes * shape.tokens
             batches = evaluation_batches(stream, shape.context, rows, runtime.device, limit)
             for inputs, targets in batches:
                 loop.model.loss(inputs[None], targets[None])
@@ -68,8 +70,8 @@ def evaluation(runtime: Runtime, seconds: float) -> dict[str, Any]:
         jobs = {"train": loop.step, "val": evaluate}
         timings, series = in_turn(jobs, seconds, warmup=PLAIN_CALLS + 1)
         found[name] = {
-            "tokens_per_second": 2 * shape.tokens / timings["val"].median,
-            "ratio_to_training": 2 * median_ratio(series["train"], series["val"]),
+            "tokens_per_second": passes * shape.tokens / timings["val"].median,
+            "ratio_to_training": passes * median_ratio(series["train"], series["val"]),
         }
     return found
 

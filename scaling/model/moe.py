@@ -70,7 +70,8 @@ class SparseFeedforward(nn.Module):
         if top > 1:  # of a single one the share would be 1, and the router would learn nothing
             gates = gates / gates.sum(-1, keepdim=True)
         chosen = likeliest.indices.flatten(2)  # [M, B, T k], token by token
-        taken = torch.nn.functional.one_hot(chosen, experts)
+        # As `one_hot`, which on a CPU looks at every index first.
+        taken = (chosen.unsqueeze(-1) == torch.arange(experts, device=x.device)).long()
         ahead = (taken.cumsum(dim=2) - 1).gather(-1, chosen.unsqueeze(-1)).squeeze(-1)
         room = self.capacity(length) if training else self._enough(taken)
         kept = ahead < room

@@ -134,7 +134,7 @@ def weights(folder: RunFolder) -> dict[str, torch.Tensor]:
 
 
 def test_a_branch_leaves_its_stem_as_it_would_have_been(on_card: Tiny) -> None:
-    stem = ("--schedule.kind", "wsd", "--schedule.decay", "5")
+    stem = ("--schedule.kind", "wsd", "--schedule.decay", "5", "--schedule.warmup", "2")
     (plain,) = run(on_card(*stem))
     branched, *_ = run(on_card(*stem, "--schedule.branches", "[0.5]"))
     assert branched.summary["final_val_loss"] == pytest.approx(

@@ -1,6 +1,7 @@
 """The training step from buffers that stay in place: what a CUDA graph of it rests on.
 
-On a CPU the step is called plainly; `tests/scaling/test_gpu.py` holds the graph against it.
+On a CPU the step is called plainly, or from a tape of its operations, which remembers what a graph
+would; `tests/scaling/test_gpu.py` holds the graph itself against it.
 """
 
 from collections.abc import Callable
@@ -17,7 +18,8 @@ from scaling.data.windows import Windows
 from scaling.optim import MemberOptimizers
 from scaling.runtime import resolve
 from scaling.step import TrainingStep
-from tests.variants import OPTIMIZERS
+from tests.tape import Taped
+from tests.variants import MODEL, OPTIMIZERS
 
 Tiny = Callable[..., RunConfig]
 PARTS = ("--evaluation.ema", "0.9", "--model.dropout", "0.1", "--batch.micro_size", "2")
@@ -78,6 +80,28 @@ def test_everything_that_a_step_reads_and_writes_stays_where_it_is(name: str, ti
     before = {name: tensor.data_ptr() for name, tensor in tensors(cohort).items()}
     walk(cohort, 3, first=1)
     assert {name: tensor.data_ptr() for name, tensor in tensors(cohort).items()} == before
+
+
+def assert_a_recording_is_the_step(*configs: RunConfig) -> None:
+    plain, taped = rates_on_device(cohort_of(*configs)), rates_on_device(cohort_of(*configs))
+    taped.step._recorded = Taped(taped.step._run)  # type: ignore[assignment]
+    for one, other in zip(walk(plain, 6), walk(taped, 6), strict=True):
+        torch.testing.assert_close(other, one)
+    for one_weight, other_weight in zip(
+        plain.model.parameters(), taped.model.parameters(), strict=True
+    ):
+        torch.testing.assert_close(other_weight, one_weight)
+
+
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_every_optimizers_step_can_be_recorded(name: str, tiny: Tiny) -> None:
+    flags = (*PARTS, *OPTIMIZERS[name].split())
+    assert_a_recording_is_the_step(tiny(*flags), tiny(*flags, "--seed", "2"))
+
+
+@pytest.mark.parametrize("name", MODEL)
+def test_every_variants_step_can_be_recorded(name: str, tiny: Tiny) -> None:
+    assert_a_recording_is_the_step(tiny("--model.n_heads", "4", *MODEL[name].split()))
 
 
 def tensors(cohort: Cohort) -> dict[str, Tensor]:

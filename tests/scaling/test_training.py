@@ -10,15 +10,18 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from scaling.checkpoint import Checkpoints
+from scaling.cohort import Cohort
 from scaling.config import RunConfig
 from scaling.errors import UserError
 from scaling.runs import find_run
 from scaling.tracking.folder import RunFolder, run_folders
+from scaling.trainer import Trainer
 from scaling.training import RunResult, resume, train
 
 Tiny = Callable[..., RunConfig]
@@ -179,6 +182,27 @@ def test_a_trained_models_loss_stays_above_the_corpus_floor(tiny: Tiny) -> None:
     floor = float(result.folder.read_record().params["floor_nats_per_token"])
     assert 0.15 < floor < 0.35  # of bytes: a third of a bit, times ln 2
     assert floor < result.summary["best_val_loss"] < 4.5
+
+
+def test_the_speed_is_that_of_the_steps_however_slow_the_disk(
+    tiny: Tiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stepping = []
+
+    def timed_step(self: Trainer, step: Callable[[Trainer], None] = Trainer.train_step) -> None:
+        start = time.perf_counter()
+        step(self)
+        stepping.append(time.perf_counter() - start)
+
+    def slow_save(*args: Any, save: Callable[..., None] = Cohort.save, **more: Any) -> None:
+        time.sleep(0.4)
+        save(*args, **more)
+
+    monkeypatch.setattr(Trainer, "train_step", timed_step)
+    monkeypatch.setattr(Cohort, "save", slow_save)
+    (result,) = run(tiny())
+    tokens = result.summary["tokens"]
+    assert 0 < result.summary["final_tokens_per_second"] <= tokens / sum(stepping)
 
 
 def test_kept_checkpoints(tiny: Tiny) -> None:
