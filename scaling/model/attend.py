@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 BLOCK = 64  # query rows at a time; a block attends to the keys up to its own end
+NARROW = torch.backends.cpu.get_cpu_capability() == "AVX2"  # torch's fp32 kernels here
 LONGEST = 1024  # beyond it the kept probabilities cost more memory than the time is worth
 
 
@@ -138,11 +139,14 @@ def _local(q: Tensor, k: Tensor, v: Tensor, scale: float, window: int) -> Tensor
 
 
 def _blocks_pay(q: Tensor) -> bool:
-    """On a CPU torch's fused kernel is slow in bf16, above all its backward pass."""
+    """On a CPU torch's fused kernel is slow in bf16, above all its backward pass.
+
+    In fp32 it is slower than the blocks with AVX2, and as fast with AVX-512 (docs/LOG.md).
+    """
     length = q.shape[2]
     return (
         q.device.type == "cpu"
-        and q.dtype == torch.bfloat16
+        and (q.dtype == torch.bfloat16 or (q.dtype == torch.float32 and NARROW))
         and length % BLOCK == 0
         and length <= LONGEST
     )
