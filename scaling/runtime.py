@@ -34,7 +34,9 @@ class Runtime:
     def describe(self) -> str:
         """One line for people."""
         compiled = ", compiled" if self.compile else ""
-        return f"{device_name(self.device)}, {self.precision}{compiled}"
+        slow = self.dtype == torch.bfloat16 and not has_fast_bf16(self.device)
+        emulated = " (which it only emulates: fp32 is many times faster here)" if slow else ""
+        return f"{device_name(self.device)}, {self.precision}{emulated}{compiled}"
 
 
 def resolve(config: RuntimeConfig) -> Runtime:
@@ -124,16 +126,24 @@ def peak_flops(runtime: Runtime, cache: Path) -> float:
 
 
 def _measure_peak(runtime: Runtime) -> float:
-    n = 8192 if runtime.device.type == "cuda" else 1536
+    """The best rate of square products, as large as take a moment."""
+    n, largest = 512, 8192 if runtime.device.type == "cuda" else 1536
+    while (best := _product_seconds(n, runtime)) < 0.05 and n < largest:
+        n = min(2 * n, largest)
+    return 2 * n**3 / min(best, _product_seconds(n, runtime))
+
+
+def _product_seconds(n: int, runtime: Runtime) -> float:
+    """The least seconds of three products of `n` by `n`."""
     a = torch.randn(n, n, device=runtime.device).to(runtime.dtype)
     best = float("inf")
-    for _ in range(6):
+    for _ in range(3):
         start = time.perf_counter()
         a @ a
         if runtime.device.type == "cuda":
             torch.cuda.synchronize()
         best = min(best, time.perf_counter() - start)
-    return 2 * n**3 / best
+    return best
 
 
 def versions() -> dict[str, str]:

@@ -137,6 +137,9 @@ def test_selection(runs: list[RunFolder]) -> None:
     every = select(["wide"], experiment="tinyscale")
     assert every[0].label == runs[2].path.name and len(every) == 3
     assert select([str(runs[1].path)], checkpoint=30)[0].step == 30
+    with pytest.raises(UserError, match="has no runs in sweep nothing"):
+        select([], sweep="nothing")
+    Path("mlflow.db").unlink()
     with pytest.raises(UserError, match="No run of sweep nothing is there"):
         select([], sweep="nothing")
     with pytest.raises(UserError, match="Name runs"):

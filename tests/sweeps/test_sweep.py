@@ -65,6 +65,7 @@ def test_two_by_two(write_sweep: Callable[..., Path], tinyscale: Tinyscale) -> N
 
 def test_the_plan_trains_nothing(sweep_of: Callable[..., Sweep]) -> None:
     sweep = sweep_of(budget={"epochs": 6}, grid={"model.d_model": [16, 32]})
+    Path("mlflow.db").unlink()
     plan = plan_json(plan_only(sweep, Request(measure=False), Board()).plan, price=None)
     assert [run["state"] for run in plan["runs"]] == ["missing", "missing"]
     assert {"parameters_total", "tokens", "flops", "memory_bytes"} <= plan["runs"][0].keys()
