@@ -7,6 +7,7 @@ import platform
 import subprocess
 import time
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -86,6 +87,7 @@ def _keep_freed_memory() -> None:
         libc.mallopt(parameter, value)
 
 
+@cache
 def has_fast_bf16(device: torch.device) -> bool:
     """Whether products in bf16 run natively."""
     if device.type == "cuda":

@@ -7,6 +7,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
+from scaling.runtime import has_fast_bf16
+
 # The quintic of Jordan's Muon: its slope at zero is large, and it ends near one, not at it.
 COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 EPS = 1e-7
@@ -72,7 +74,10 @@ class Muon(torch.optim.Optimizer):
 
 @torch.no_grad()
 def step_together(optimizers: Sequence[Muon]) -> None:
-    """One update of each; all matrices of one shape, lying or standing, are one batch."""
+    """One update of each; all matrices of one shape, lying or standing, are one batch.
+
+    The iteration runs in bf16, as Jordan's does, but in fp32 where bf16 is only emulated.
+    """
     batches: dict[tuple[int, int, int], list[Part]] = {}
     for optimizer in optimizers:
         for matrix, ahead, rate in optimizer.advance():
@@ -83,8 +88,10 @@ def step_together(optimizers: Sequence[Muon]) -> None:
             batches.setdefault(key, []).append((matrix.detach(), ahead, rate))
     for (ns_steps, _, _), rows in batches.items():
         matrices, ahead_of, rates = zip(*rows, strict=True)
-        updates = orthogonal(torch.stack([x.bfloat16() for x in ahead_of]), ns_steps).float()
-        updates *= _column(rates, updates.device)
+        device = matrices[0].device
+        dtype = torch.bfloat16 if has_fast_bf16(device) else torch.float32
+        updates = orthogonal(torch.stack([x.to(dtype) for x in ahead_of]), ns_steps).float()
+        updates *= _column(rates, device)
         torch._foreach_sub_(list(matrices), list(updates.unbind()))
 
 
