@@ -4,11 +4,14 @@ import ctypes
 import json
 import os
 import platform
+import shutil
 import subprocess
+import sysconfig
 import time
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
 from pathlib import Path
 
 import torch
@@ -34,7 +37,8 @@ class Runtime:
 
     def describe(self) -> str:
         """One line for people."""
-        compiled = ", compiled" if self.compile else ""
+        on_card = self.device.type == "cuda"
+        compiled = ", compiled" if self.compile else ", not compiled" if on_card else ""
         slow = self.dtype == torch.bfloat16 and not has_fast_bf16(self.device)
         emulated = " (which it only emulates: fp32 is many times faster here)" if slow else ""
         return f"{device_name(self.device)}, {self.precision}{emulated}{compiled}"
@@ -61,7 +65,8 @@ def resolve(config: RuntimeConfig) -> Runtime:
     bf16 = config.precision == "bf16" or (config.precision == "auto" and has_fast_bf16(device))
     # On a CPU our own kernels are as fast as compiled ones at these sizes (docs/LOG.md), and
     # compiling costs tens of seconds and needs a compiler.
-    compiled = device.type == "cuda" if config.compile == "auto" else config.compile
+    auto = device.type == "cuda" and _can_compile()
+    compiled = auto if config.compile == "auto" else config.compile
     if compiled:
         # A sweep's worker compiles each shape once, all of its life; by default torch stops
         # compiling, and runs slowly without a word, from the fifth shape on.
@@ -70,6 +75,19 @@ def resolve(config: RuntimeConfig) -> Runtime:
         _dynamo.config.recompile_limit = SHAPES
         _dynamo.config.accumulated_recompile_limit = SHAPES
     return Runtime(device, torch.bfloat16 if bf16 else torch.float32, compiled)
+
+
+def _can_compile() -> bool:
+    """Whether what torch.compile needs for a card is there.
+
+    That is Triton, and what it builds its launchers with: a C compiler and Python's headers.
+    """
+    compilers = (os.environ.get("CC", ""), "gcc", "clang")
+    return (
+        find_spec("triton") is not None
+        and any(shutil.which(one) for one in compilers)
+        and Path(sysconfig.get_path("include"), "Python.h").exists()
+    )
 
 
 def _keep_freed_memory() -> None:

@@ -1,0 +1,64 @@
+"""What `auto` makes of a machine, and what is said of it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from scaling import runtime
+from scaling.config import RuntimeConfig
+from scaling.runtime import Runtime, peak_flops, resolve
+
+
+@pytest.fixture
+def card(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """Torch says that there is a card."""
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: True)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "A card")
+    (tmp_path / "Python.h").touch()
+    monkeypatch.setattr(runtime.sysconfig, "get_path", lambda name: tmp_path)
+    runtime.has_fast_bf16.cache_clear()
+    yield
+    runtime.has_fast_bf16.cache_clear()
+
+
+@pytest.mark.usefixtures("card")
+@pytest.mark.parametrize("triton", [True, False])
+@pytest.mark.parametrize("compiler", [True, False])
+def test_a_card_compiles_where_it_can(
+    triton: bool, compiler: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runtime, "find_spec", lambda name: object() if triton else None)
+    monkeypatch.setattr(runtime.shutil, "which", lambda name: "/a/cc" if compiler else None)
+    found = resolve(RuntimeConfig())
+    assert (found.device.type, found.precision) == ("cuda", "bf16")
+    assert found.compile == (triton and compiler)
+    words = "compiled" if found.compile else "not compiled"
+    assert found.describe() == f"A card, bf16, {words}"
+    assert resolve(RuntimeConfig(compile=True)).compile
+
+
+def test_bf16_that_a_processor_only_emulates_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = Runtime(torch.device("cpu"), torch.bfloat16, compile=False)
+    for fast in (True, False):
+        monkeypatch.setattr(runtime, "has_fast_bf16", lambda device, fast=fast: fast)
+        assert ("fp32 is many times faster here" in asked.describe()) is not fast
+
+
+def test_the_peak_is_measured_once_and_with_products_that_take_a_moment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sizes = []
+
+    def seconds(n: int, of: Runtime) -> float:
+        sizes.append(n)
+        return 2 * n**3 / 8e9  # a slow machine's
+
+    monkeypatch.setattr(runtime, "_product_seconds", seconds)
+    here = Runtime(torch.device("cpu"), torch.float32, compile=False)
+    assert peak_flops(here, tmp_path) == pytest.approx(8e9)
+    assert set(sizes) == {512, 1024}  # .03 s and .27 s a product
+    assert peak_flops(here, tmp_path) == pytest.approx(8e9)
+    assert len(sizes) == 3
