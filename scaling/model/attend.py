@@ -1,4 +1,4 @@
-"""Causal attention without weights: torch's fused kernel, and a faster one for bf16 on a CPU."""
+"""Causal attention without weights: torch's fused kernel, and one that is faster on most CPUs."""
 
 from typing import Any
 
