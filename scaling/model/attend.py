@@ -1,4 +1,4 @@
-"""Causal attention without weights: torch's fused kernel, and one that is faster on most CPUs."""
+"""Causal attention without weights: torch's fused kernel, and one of ours that is faster on some CPUs."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 BLOCK = 64  # query rows at a time; a block attends to the keys up to its own end
-NARROW = torch.backends.cpu.get_cpu_capability() == "AVX2"  # torch's fp32 kernels here
+NARROW = torch.backends.cpu.get_cpu_capability() == "AVX2"  # what torch's kernels use here
 LONGEST = 1024  # beyond it the kept probabilities cost more memory than the time is worth
 
 

@@ -123,6 +123,13 @@ def test_muon_in_batches_does_what_torchs_does_matrix_by_matrix(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(muon, "has_fast_bf16", lambda device: fast_bf16)
+    computed_in = set()
+
+    def orthogonal(x: torch.Tensor, steps: int, plain: Any = muon.orthogonal) -> torch.Tensor:
+        computed_in.add(x.dtype)
+        return plain(x, steps)
+
+    monkeypatch.setattr(muon, "orthogonal", orthogonal)
     shapes = [(8, 8), (24, 8), (8, 24), (8, 8), (16, 8)]
     generator = torch.Generator().manual_seed(0)
     weights = [torch.nn.Parameter(torch.randn(shape, generator=generator)) for shape in shapes]
@@ -150,6 +157,7 @@ def test_muon_in_batches_does_what_torchs_does_matrix_by_matrix(
             copy.grad = weight.grad.clone()
         ours.step()
         theirs.step()
+    assert computed_in == {torch.bfloat16 if fast_bf16 else torch.float32}
     for weight, copy in zip(weights, copies, strict=True):
         torch.testing.assert_close(weight, copy, rtol=0, atol=near)
         torch.testing.assert_close(
