@@ -1,4 +1,4 @@
-"""Causal attention without weights: torch's fused kernel, and one of ours that is faster on some CPUs."""
+"""Causal attention without weights: torch's fused kernel, and ours, faster on some CPUs."""
 
 from typing import Any
 
