@@ -57,7 +57,9 @@ def resolve(config: RuntimeConfig) -> Runtime:
         _keep_freed_memory()
     if config.threads is not None:
         torch.set_num_threads(config.threads)
-    torch.use_deterministic_algorithms(config.deterministic)
+    # `use_deterministic_algorithms` says the same to torch, and loads its compiler to tell that
+    # too, a second or more of every start.
+    torch.set_deterministic_debug_mode("error" if config.deterministic else "default")
     if device.type == "cuda":
         torch.set_float32_matmul_precision("high")
         if config.deterministic:
@@ -70,8 +72,9 @@ def resolve(config: RuntimeConfig) -> Runtime:
     if compiled:
         # A sweep's worker compiles each shape once, all of its life; by default torch stops
         # compiling, and runs slowly without a word, from the fifth shape on.
-        from torch import _dynamo
+        from torch import _dynamo, _inductor
 
+        _inductor.config.deterministic = config.deterministic
         _dynamo.config.recompile_limit = SHAPES
         _dynamo.config.accumulated_recompile_limit = SHAPES
     return Runtime(device, torch.bfloat16 if bf16 else torch.float32, compiled)

@@ -113,12 +113,12 @@ QUICK = {
     "tinyscale evaluate": ["--max-samples", "20"],
 }
 
-# What these do is tested elsewhere too; CI runs all of them.
-LONG = ("adaptation", "--optimizer", "bench", "--resume", "tinyscale plan")
+# A reader's first steps. What the others do is tested elsewhere too, and CI runs all of them.
+FIRST = re.compile("tinyscale (train gqa$|generate|models$)")
 
 # In the README's order: what generates and resumes needs the run that was trained before.
 READER = [
-    pytest.param(line, marks=pytest.mark.slow if any(w in line for w in LONG) else ())
+    pytest.param(line, marks=() if FIRST.match(line) else pytest.mark.slow)
     for line in sorted(
         (line for line in commands() if line.startswith("tinyscale ")),
         key=lambda line: not line.startswith("tinyscale train gqa"),

@@ -1,5 +1,6 @@
 """A store with runs of a known law, made once."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -8,9 +9,9 @@ from tests.analysis.recorded import Recorder, grid
 
 
 @pytest.fixture(scope="session")
-def studied(tmp_path_factory: pytest.TempPathFactory) -> Recorder:
+def studied(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> Recorder:
     """Experiment `study`: 5 widths x 3 token counts x 2 seeds, and runs that do not count."""
-    recorder = Recorder(tmp_path_factory.mktemp("store"))
+    recorder = Recorder(_with_a_store(tmp_path_factory.mktemp("study"), empty_store))
     grid(recorder, (16, 32, 64, 128, 256), (200_000, 800_000, 3_200_000), (1, 2))
     recorder.record(width=48, seed=1, status="FAILED")
     recorder.record(width=48, seed=2, status="RUNNING")
@@ -22,9 +23,10 @@ def studied(tmp_path_factory: pytest.TempPathFactory) -> Recorder:
 
 
 @pytest.fixture(scope="session")
-def variants(tmp_path_factory: pytest.TempPathFactory) -> Recorder:
+def variants(tmp_path_factory: pytest.TempPathFactory, empty_store: Path) -> Recorder:
     """Experiment `variants`: two attentions by width and seed, and learning rates at one seed."""
-    recorder = Recorder(tmp_path_factory.mktemp("variants"), experiment="variants")
+    place = _with_a_store(tmp_path_factory.mktemp("variants"), empty_store)
+    recorder = Recorder(place, experiment="variants")
     for seed in (1, 2, 3):
         for width in (32, 64, 128):
             recorder.record(width=width, seed=seed)
@@ -36,8 +38,6 @@ def variants(tmp_path_factory: pytest.TempPathFactory) -> Recorder:
     return recorder
 
 
-@pytest.fixture
-def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A working folder of one's own."""
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+def _with_a_store(place: Path, empty: Path) -> Path:
+    shutil.copy(empty, place)
+    return place

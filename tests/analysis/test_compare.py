@@ -117,7 +117,7 @@ def test_inference_memory_is_weights_and_one_cache(fields: dict[str, Any], cache
     assert inference_bytes(run) == 2 * (1000 + 3 * cached)
 
 
-def test_groups_of_an_experiment(variants: Recorder, place: Path) -> None:
+def test_groups_of_an_experiment(variants: Recorder, workplace: Path) -> None:
     words = ("--store", variants.uri, "--experiment", "variants")
     found = run(*words, "--group-by", "model.attention.kind", "--out", "out")
     assert found["reference"] == "mha"
@@ -129,21 +129,21 @@ def test_groups_of_an_experiment(variants: Recorder, place: Path) -> None:
     assert equals["N"]["difference"] == pytest.approx(0.02 * 3, rel=0.3)
     assert {one["group"] for one in found["groups"]} == {"mha", "mqa"}
 
-    table = pd.read_csv(place / "out" / "summary_table.csv")
+    table = pd.read_csv(workplace / "out" / "summary_table.csv")
     assert list(table["seeds"]) == [3, 3]
-    assert (place / "out" / "summary_table.md").read_text().count("\n| ") >= 3
-    runs = pd.read_csv(place / "out" / "runs.csv")
+    assert (workplace / "out" / "summary_table.md").read_text().count("\n| ") >= 3
+    runs = pd.read_csv(workplace / "out" / "runs.csv")
     assert (runs["before"] > runs["loss"]).all()
-    names = {path.stem for path in (place / "out/figures").glob("*.svg")}
+    names = {path.stem for path in (workplace / "out/figures").glob("*.svg")}
     assert names >= {"curves-val-loss", "curves-grad-norm", "curves-weight-norm", "pareto"}
     assert names >= {"curves-throughput", "curves-train-loss", "equal-cost", "losses"}
     logged = variants.store.get_run(found["mlflow_run_id"])
     assert logged.data.tags["tinyscale.kind"] == "comparison"
 
 
-def test_named_runs_are_groups_in_the_order_named(variants: Recorder, place: Path) -> None:
+def test_named_runs_are_groups_in_the_order_named(variants: Recorder, workplace: Path) -> None:
     selection = Selection(store=variants.uri, runs=("mqa64", "w128", "mqa32"))
-    found = compare_runs(Request(selection, place), lambda _: None)
+    found = compare_runs(Request(selection, workplace), lambda _: None)
     assert found.reference == "mqa64"
     names = [name.split("-")[0] for name, _ in found.groups]
     assert names == ["mqa64", "w128", "w128", "w128", "mqa32"]  # w128 had three learning rates

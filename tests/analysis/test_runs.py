@@ -54,9 +54,9 @@ def test_a_filter_and_names_select(studied: Recorder) -> None:
 
 
 def test_a_sweep_is_its_tagged_runs_or_its_parents_children(
-    tmp_path: Path, studied: Recorder
+    workplace: Path, studied: Recorder
 ) -> None:
-    recorder = Recorder(tmp_path)
+    recorder = Recorder(workplace)
     experiment = recorder.store.create_experiment("study")
     parent = recorder.store.create_run(experiment, run_name="widths").info.run_id
     recorder.record(seed=1, tags={"mlflow.parentRunId": parent})
@@ -93,8 +93,8 @@ def test_no_store_is_made_by_reading(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
-def test_no_finished_run_says_what_there_is(tmp_path: Path) -> None:
-    recorder = Recorder(tmp_path)
+def test_no_finished_run_says_what_there_is(workplace: Path) -> None:
+    recorder = Recorder(workplace)
     recorder.record(status="FAILED")
     with pytest.raises(UserError, match=r"No finished run .*1 failed"):
         read_runs(Selection(store=recorder.uri, experiment="study"))
@@ -146,8 +146,8 @@ def test_runs_of_others_are_read_from_metric_history(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_thousand_runs_in_five_seconds(tmp_path: Path) -> None:
-    recorder = Recorder(tmp_path)
+def test_a_thousand_runs_in_five_seconds(workplace: Path) -> None:
+    recorder = Recorder(workplace)
     for seed in range(100):
         for width in (16, 32, 48, 64, 80, 96, 112, 128, 144, 160):
             recorder.record(width=width, seed=seed)

@@ -39,8 +39,8 @@ def test_a_grid_is_found(studied: Recorder) -> None:
     assert design.nuisances == design.variants == ()
 
 
-def test_branches_are_points_that_are_resampled_with_their_stem(place: Path) -> None:
-    recorder = Recorder(place)
+def test_branches_are_points_that_are_resampled_with_their_stem(workplace: Path) -> None:
+    recorder = Recorder(workplace)
     wsd = ("--schedule.kind", "wsd", "--schedule.warmup", "5")
     for width in (16, 32, 64, 128):
         for seed in (1, 2):
@@ -50,7 +50,7 @@ def test_branches_are_points_that_are_resampled_with_their_stem(place: Path) -> 
             recorder.record(width=width, seed=seed, tokens=200_000, flags=wsd, tags=of)
     selection = Selection(store=recorder.uri, experiment=recorder.experiment)
     options = FitOptions(starts=20, bootstrap=20)
-    found = study(Request(selection, place / "out", options=options), lambda _: None)
+    found = study(Request(selection, workplace / "out", options=options), lambda _: None)
     assert found.design.dimensions == ("width", "D")
     assert found.design.variants == ()
     points = {len(one.points): one.points.groups()[1] for one in found.questions}
@@ -107,10 +107,10 @@ def test_losses_across_tokenizers_are_in_bits_per_byte(studied: Recorder) -> Non
 
 
 def test_analyze_recovers_the_law_and_leaves_a_whole_report(
-    studied: Recorder, place: Path
+    studied: Recorder, workplace: Path
 ) -> None:
     found = run("--store", studied.uri, "--experiment", "study", "--out", "out")
-    fits = json.loads((place / "out" / "fits.json").read_text())["fits"]
+    fits = json.loads((workplace / "out" / "fits.json").read_text())["fits"]
     joint = {
         one["approach"]: one
         for one in fits
@@ -131,19 +131,19 @@ def test_analyze_recovers_the_law_and_leaves_a_whole_report(
     assert found["runs"] == 30
     assert sum(found["runs_apart"].values()) == 6
 
-    page = (place / "out" / "report.html").read_text()
+    page = (workplace / "out" / "report.html").read_text()
     assert not re.findall(r'(?:src|href)="(?!data:|#)', page)  # nothing from elsewhere
     assert page.count("data:image/svg+xml;base64,") == len(
-        list((place / "out/figures").glob("*.svg"))
+        list((workplace / "out/figures").glob("*.svg"))
     )
     assert "Runs apart" in page and "diverged at step" in page
-    names = {path.stem for path in (place / "out/figures").iterdir()}
+    names = {path.stem for path in (workplace / "out/figures").iterdir()}
     for name in names:
         for ending in ("png", "svg", "csv"):
-            assert (place / "out/figures" / f"{name}.{ending}").stat().st_size > 50
-    text = (place / "out" / "report.md").read_text()
+            assert (workplace / "out/figures" / f"{name}.{ending}").stat().st_size > 50
+    text = (workplace / "out" / "report.md").read_text()
     assert set(re.findall(r"\(figures/(.+?)\.png\)", text)) == names
-    assert len(pd.read_csv(place / "out" / "runs.csv")) == 30
+    assert len(pd.read_csv(workplace / "out" / "runs.csv")) == 30
 
     logged = studied.store.get_run(found["mlflow_run_id"])
     assert logged.info.status == "FINISHED"
@@ -153,17 +153,18 @@ def test_analyze_recovers_the_law_and_leaves_a_whole_report(
     assert len(table(studied)) == 30  # the analysis is not one of the runs
 
 
-def test_variants_have_laws_of_their_own(variants: Recorder, place: Path) -> None:
+@pytest.mark.slow
+def test_variants_have_laws_of_their_own(variants: Recorder, workplace: Path) -> None:
     selection = Selection(store=variants.uri, experiment="variants")
     options = FitOptions(starts=100, bootstrap=60)
-    found = study(Request(selection, place, options=options), lambda _: None)
+    found = study(Request(selection, workplace, options=options), lambda _: None)
     assert {one.series for one in found.questions} == {"attention mha", "attention mqa"}
     law = next(one for one in found.questions if one.series == "attention mha").laws[0]
     rate = next(one for one in law.findings if one.rule == "learning_rate")
     assert rate.verdict == "pass"  # judged over the rates that were tried, not the chosen one
     assert law.fit.n_points == 9
-    saved = basins_figure(found.runs, found.unit, place, "basins")
-    basins = pd.read_csv(place / f"{saved.name}.csv")
+    saved = basins_figure(found.runs, found.unit, workplace, "basins")
+    basins = pd.read_csv(workplace / f"{saved.name}.csv")
     assert set(basins["lr"]) == {1e-3, 3e-3, 1e-2}
     assert basins["count"].sum() == len(found.runs)
 

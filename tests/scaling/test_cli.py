@@ -35,7 +35,7 @@ def test_train_help_lists_the_fields_as_flags(tinyscale: Call) -> None:
         assert flag in text
 
 
-def test_a_mistake_is_one_sentence_on_stderr_and_code_2(tinyscale: Call) -> None:
+def test_a_mistake_is_one_sentence_on_stderr_and_code_2(tinyscale_here: Call) -> None:
     for words, sentence in [
         (["train", "nothing"], "there is no config called nothing"),
         (["train", "--modle.x", "3"], "did you mean model?"),
@@ -44,7 +44,7 @@ def test_a_mistake_is_one_sentence_on_stderr_and_code_2(tinyscale: Call) -> None
         (["generate", "nowhere"], "There is no run nowhere"),
         (["trian"], "No such command 'trian'"),
     ]:
-        done = tinyscale(*words)
+        done = tinyscale_here(*words)
         assert done.returncode == 2, (words, done)
         assert sentence in done.stderr
         assert "Traceback" not in done.stderr

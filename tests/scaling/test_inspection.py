@@ -21,8 +21,8 @@ Call = Callable[..., subprocess.CompletedProcess[str]]
 CPU = Runtime(torch.device("cpu"), torch.float32, compile=False)
 
 
-def test_the_list_has_every_recipe_and_every_kind(tinyscale: Call) -> None:
-    answer = json.loads(tinyscale("models", "--json").stdout)
+def test_the_list_has_every_recipe_and_every_kind(tinyscale_here: Call) -> None:
+    answer = json.loads(tinyscale_here("models", "--json").stdout)
     assert [size["name"] for size in answer["recipes"]] == recipe_names()
     (falcon,) = (size for size in answer["recipes"] if size["name"] == "falcon_moe")
     assert falcon["active"] < falcon["parameters"]
@@ -37,11 +37,11 @@ def test_a_size_is_what_the_model_has() -> None:
     assert nominal_vocabulary(load_config("gpt2_33m").data.tokenizer) == 50_257
 
 
-def test_a_users_own_config_is_verified(tinyscale: Call, tiny_yaml: Path) -> None:
-    done = tinyscale("models", "--verify", "tiny.yaml", "--model.attention.kind", "mla")
+def test_a_users_own_config_is_verified(tinyscale_here: Call, tiny_yaml: Path) -> None:
+    done = tinyscale_here("models", "--verify", "tiny.yaml", "--model.attention.kind", "mla")
     assert done.returncode == 0
     assert done.stdout.count("holds") == len(CHECKS)
-    done = tinyscale("models", "--verify", "tiny.yaml", "--model.n_heads", "3")
+    done = tinyscale_here("models", "--verify", "tiny.yaml", "--model.n_heads", "3")
     assert done.returncode == 2
     assert "model.n_heads 3 does not divide" in done.stderr
 
@@ -88,8 +88,8 @@ def test_initial_weights_that_followed_from_the_width_follow_from_the_other() ->
     assert transfer.at_width(given, 64, "standard").model.init_std == 0.03
 
 
-def test_the_pictures_come_with_their_numbers(tinyscale: Call, tiny_yaml: Path) -> None:
-    done = tinyscale(
+def test_the_pictures_come_with_their_numbers(tinyscale_here: Call, tiny_yaml: Path) -> None:
+    done = tinyscale_here(
         "models", "--lr-transfer", "tiny.yaml", "--widths", "16,32", "--steps", "3",
         "--lrs", "0.001,0.01", "--out", "pictures", "--json",
     )  # fmt: skip
@@ -100,5 +100,5 @@ def test_the_pictures_come_with_their_numbers(tinyscale: Call, tiny_yaml: Path) 
     assert lines[0] == "parametrization,width,lr,loss"
     assert len(lines) == 1 + 2 * 2 * 2
     assert Path("pictures/lr_transfer.png").stat().st_size > 10_000
-    done = tinyscale("models", "--lr-transfer", "tiny.yaml", "--widths", "many")
+    done = tinyscale_here("models", "--lr-transfer", "tiny.yaml", "--widths", "many")
     assert "--widths is 'many', but it is two or more positive numbers" in done.stderr

@@ -132,14 +132,8 @@ def test_no_step_is_logged_twice_after_a_crash_between_checkpoints(tiny: Tiny) -
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_a_cohorts_runs_are_its_solo_runs_bit_for_bit(tiny: Tiny, precision: str) -> None:
-    shape = (
-        "--runtime.precision",
-        precision,
-        "--model.d_model",
-        "64",
-        "--data.context_length",
-        "64",
-    )
+    shape = ("--runtime.precision", precision, "--budget.steps", "12")
+    shape += ("--model.d_model", "64", "--data.context_length", "64")
     flags = [
         (*shape, "--seed", "1"),
         (*shape, "--seed", "2", "--optimizer.lr", "3e-3"),
@@ -230,8 +224,8 @@ def test_a_copied_run_folder_is_a_whole_run(tiny: Tiny, workplace: Path) -> None
     assert weights(find_run(str(copied)))
 
 
-def test_two_seeds_are_one_group_and_two_runs(tiny_yaml: Path, tinyscale: Call) -> None:
-    done = tinyscale("train", "tiny.yaml", "--seeds", "1,2", "--json", "--budget.steps", "5")
+def test_two_seeds_are_one_group_and_two_runs(tiny_yaml: Path, tinyscale_here: Call) -> None:
+    done = tinyscale_here("train", "tiny.yaml", "--seeds", "1,2", "--json", "--budget.steps", "5")
     assert done.returncode == 0, done.stderr
     first, second = json.loads(done.stdout)
     assert (first["seed"], second["seed"]) == (1, 2)

@@ -19,7 +19,9 @@ from sweeps.showing import plan_json
 Tinyscale = Callable[..., CompletedProcess[str]]
 
 
-def test_two_by_two(write_sweep: Callable[..., Path], tinyscale: Tinyscale) -> None:
+def test_two_by_two(
+    write_sweep: Callable[..., Path], tinyscale: Tinyscale, tinyscale_here: Tinyscale
+) -> None:
     grid = {"optimizer.lr": [0.001, 0.01]}
     write_sweep(seeds=[1, 2], budget={"steps": 12}, grid=grid, workers=1)
     done = tinyscale("sweep", "s.yaml", "--no-timing")
@@ -58,7 +60,7 @@ def test_two_by_two(write_sweep: Callable[..., Path], tinyscale: Tinyscale) -> N
     assert "all 4 runs are done" in again.stdout
     assert time.monotonic() - start < 5
     assert len(run_folders(Path("runs"))) == 4
-    status = tinyscale("sweep", "s.yaml", "--status")
+    status = tinyscale_here("sweep", "s.yaml", "--status")
     assert "4 runs, 4 done" in status.stdout
     assert "no driver works on it" in status.stdout
 

@@ -97,21 +97,14 @@ def test_what_a_run_leaves_in_the_store(tiny: Tiny, workplace: Path) -> None:
 
 
 def test_a_launchers_run_is_used_and_its_parameters_do_not_collide(
-    tiny_yaml: Path, workplace: Path, tinyscale: Call
+    tiny_yaml: Path, workplace: Path, tinyscale_here: Call, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     store = store_of(workplace)
     launched = store.create_run(store.create_experiment("tinyscale"))
     store.log_param(launched.info.run_id, "optimizer.lr", "1e-3")  # as MLflow spells it
     store.log_param(launched.info.run_id, "model", "tiny.yaml")
-    done = tinyscale(
-        "train",
-        "tiny.yaml",
-        "--optimizer.lr",
-        "1e-3",
-        "--budget.steps",
-        "3",
-        MLFLOW_RUN_ID=launched.info.run_id,
-    )
+    monkeypatch.setenv("MLFLOW_RUN_ID", launched.info.run_id)
+    done = tinyscale_here("train", "tiny.yaml", "--optimizer.lr", "1e-3", "--budget.steps", "3")
     assert done.returncode == 0, done.stderr
     (run,) = runs_in(workplace)
     assert run.info.run_id == launched.info.run_id
@@ -247,7 +240,7 @@ def test_a_signal_saves_marks_killed_and_says_how_to_resume(
 
 
 def test_doctor_finds_runs_whose_process_is_gone(
-    tiny_yaml: Path, workplace: Path, tinyscale: Call
+    tiny_yaml: Path, workplace: Path, tinyscale_here: Call
 ) -> None:
     words = [sys.executable, "-m", "scaling.cli", "train", "tiny.yaml", "--budget.steps", "100000"]
     words += ["--tracking.log_every", "5"]
@@ -259,11 +252,11 @@ def test_doctor_finds_runs_whose_process_is_gone(
     process.kill()
     process.wait()
     assert runs_in(workplace)[0].info.status == "RUNNING"
-    done = tinyscale("doctor")
+    done = tinyscale_here("doctor")
     assert done.returncode == 0, done.stderr
     assert "its process is gone; marked KILLED" in done.stdout
     assert runs_in(workplace)[0].info.status == "KILLED"
-    assert "marked KILLED" not in tinyscale("doctor").stdout
+    assert "marked KILLED" not in tinyscale_here("doctor").stdout
 
 
 def wait_for_rows(
