@@ -15,6 +15,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import torch
+from loky import cpu_count
 
 from scaling.config import RuntimeConfig
 from scaling.errors import UserError
@@ -55,8 +56,8 @@ def resolve(config: RuntimeConfig) -> Runtime:
     device = torch.device("cuda" if cuda and config.device != "cpu" else "cpu")
     if device.type == "cpu":
         _keep_freed_memory()
-    if config.threads is not None:
-        torch.set_num_threads(config.threads)
+    # Torch counts the machine's cores, in a container too that may use but a few of them.
+    torch.set_num_threads(config.threads or min(torch.get_num_threads(), cpu_count()))
     # `use_deterministic_algorithms` says the same to torch, and loads its compiler to tell that
     # too, a second or more of every start.
     torch.set_deterministic_debug_mode("error" if config.deterministic else "default")

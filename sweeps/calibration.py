@@ -2,12 +2,13 @@
 
 import hashlib
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
+
+from loky import cpu_count
 
 from scaling.budget import in_steps
 from scaling.config import RunConfig, WarmupStableDecay
@@ -137,14 +138,16 @@ def _mean(costs: Sequence[Costs], weights: Sequence[float]) -> Costs:
 
 
 def machine_name() -> str:
-    """What a measurement holds for: processor or card, and torch's version."""
+    """What a measurement holds for: processor or card, cores, precision, torch's version."""
     import torch
 
-    from scaling.runtime import device_name
+    from scaling.runtime import device_name, has_fast_bf16
 
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     name = device_name(device).split(" x ")[0]
-    return f"{name}, {os.cpu_count()} cores, torch {torch.__version__}"
+    # Processors with bf16 and without can have one name.
+    precision = "bf16" if has_fast_bf16(device) else "fp32"
+    return f"{name}, {cpu_count()} cores, {precision}, torch {torch.__version__}"
 
 
 def training_seconds(config: RunConfig, steps: int, costs: Costs, eval_tokens: int) -> float:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
+from loky import cpu_count
 
 from scaling.config import RunConfig
 
@@ -60,8 +61,7 @@ class Machine:
 
 def this_machine(device: str) -> Machine:
     """This machine, as a config's `runtime.device` lets it be used."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else 0
-    cores = cores or os.cpu_count() or 1
+    cores = cpu_count()  # that this process may use: a container's quota counts
     driver = Path("/dev/nvidiactl").exists() or shutil.which("nvidia-smi") is not None
     if device == "cpu" or not driver:  # known without importing torch
         return Machine(cores, 0, psutil.virtual_memory().available)

@@ -8,12 +8,12 @@ of losses (Hoffmann et al. 2022, arXiv:2203.15556, use 1e-3). Each problem's ste
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
 import numpy as np
+from loky import cpu_count
 
 from analysis.fits.descent import Batch
 from analysis.fits.model import Array, Index, Mask, Model
@@ -139,7 +139,7 @@ def _in_chunks(work: Callable[[slice], Solution], count: int, chunk: int) -> Sol
     pieces = [slice(i, i + chunk) for i in range(0, count, chunk)]
     if len(pieces) == 1:
         return quiet(pieces[0])
-    with ThreadPoolExecutor(min(os.cpu_count() or 1, len(pieces))) as pool:
+    with ThreadPoolExecutor(min(cpu_count(), len(pieces))) as pool:
         return _concatenate(list(pool.map(quiet, pieces)))
 
 

@@ -9,6 +9,7 @@ import torch
 from scaling import runtime
 from scaling.config import RuntimeConfig
 from scaling.runtime import Runtime, peak_flops, resolve
+from sweeps.machine import this_machine
 
 
 @pytest.fixture
@@ -38,6 +39,20 @@ def test_a_card_compiles_where_it_can(
     words = "compiled" if found.compile else "not compiled"
     assert found.describe() == f"A card, bf16, {words}"
     assert resolve(RuntimeConfig(compile=True)).compile
+
+
+def test_a_container_of_one_core_is_no_machine_of_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        monkeypatch.setenv("LOKY_MAX_CPU_COUNT", "1")  # counts as a container's quota does
+        resolve(RuntimeConfig(device="cpu"))
+        assert torch.get_num_threads() == 1
+        assert this_machine("cpu").cores == 1
+        resolve(RuntimeConfig(device="cpu", threads=2))  # who says how many is believed
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
 
 
 def test_bf16_that_a_processor_only_emulates_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
