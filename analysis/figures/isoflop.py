@@ -15,6 +15,7 @@ from analysis.figures.style import (
     log_x,
     log_y,
     panels,
+    powers,
     save,
     shades,
     short,
@@ -34,8 +35,9 @@ def valleys_figure(question: Question, unit: Unit, folder: Path) -> Saved:
     parabola, *others = [law.fit for law in question.laws]
     for k, card in enumerate(parabola.budgets):
         mine = runs[budget == k]
+        about = float(f"{card['C']:.2g}")  # whole steps make it a little less or more
         left.plot(mine[size], mine["loss"], "o", color=colours[k], markersize=4,
-                  label=f"{short(card['C'])} FLOPs")  # fmt: skip
+                  label=f"{powers(about)} FLOPs")  # fmt: skip
         x = np.log(mine[size].to_numpy(dtype=float))
         if mine[size].nunique() >= 3:
             reach = np.linspace(x.min(), x.max(), 60)

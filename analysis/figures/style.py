@@ -152,8 +152,8 @@ def powers(value: float, _: Any = None) -> str:
     label of a tick before the axis's start."""
     if value == 0:
         return "0"
-    power = math.floor(math.log10(abs(value)) + 1e-9)
-    return f"{value / 10**power:.3g}e{power}"
+    front, power = f"{value:.2e}".split("e")
+    return f"{float(front):g}e{int(power)}"
 
 
 def _log(axis: Axis, values: np.ndarray, most: int) -> None:

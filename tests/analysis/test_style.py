@@ -23,4 +23,12 @@ def test_numbers_are_said_in_few_signs(value: float, text: str) -> None:
 
 
 def test_large_numbers_are_said_with_their_power() -> None:
-    assert [powers(value) for value in (0, 1e15, 3e15, -1e12)] == ["0", "1e15", "3e15", "-1e12"]
+    said = {
+        0: "0",
+        1e15: "1e15",
+        3e15: "3e15",
+        -1e12: "-1e12",
+        9.9987e12: "1e13",
+        1.5e12: "1.5e12",
+    }
+    assert {value: powers(value) for value in said} == said
