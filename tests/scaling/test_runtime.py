@@ -55,6 +55,16 @@ def test_a_container_of_one_core_is_no_machine_of_many(monkeypatch: pytest.Monke
         torch.set_num_threads(before)
 
 
+@pytest.mark.parametrize("asked", [True, False])
+def test_deterministic_is_what_torch_is_told(asked: bool) -> None:
+    try:
+        resolve(RuntimeConfig(device="cpu", deterministic=asked))
+        assert torch.are_deterministic_algorithms_enabled() is asked
+        assert not torch.is_deterministic_algorithms_warn_only_enabled()
+    finally:
+        torch.use_deterministic_algorithms(False)
+
+
 def test_bf16_that_a_processor_only_emulates_is_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
     asked = Runtime(torch.device("cpu"), torch.bfloat16, compile=False)
     for fast in (True, False):
