@@ -47,13 +47,21 @@ def branches_of(cohort: Cohort) -> list[Branch]:
     for share in schedule.branches:
         smaller = cohort.with_configs([branch_config(config, share) for config in cohort.configs])
         total = smaller.budget.steps
-        if schedule.decay >= total:
-            raise UserError(
-                f"A branch at {share:g} of the budget has {total} steps, too few for"
-                f" schedule.decay {schedule.decay:g}."
-            )
-        found.append(Branch(share, total - decay_steps(schedule.decay, total), smaller))
+        found.append(Branch(share, total - branch_steps(schedule, share, total), smaller))
     return sorted(found, key=lambda branch: branch.start)
+
+
+def branch_steps(schedule: WarmupStableDecay, share: float, total: int) -> int:
+    """Steps that a branch trains besides its run: the decay of a run of `total` steps.
+
+    Raises UserError where that run would be nothing but decay.
+    """
+    if schedule.decay >= total:
+        raise UserError(
+            f"A branch at {share:g} of the budget has {total} steps, too few for"
+            f" schedule.decay {schedule.decay:g}."
+        )
+    return decay_steps(schedule.decay, total)
 
 
 def is_recorded(stem: RunFolder, share: float) -> bool:

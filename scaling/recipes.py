@@ -154,9 +154,13 @@ def _keep_shared(base: Tree, path: tuple[str, ...], kind: object, trail: Trail) 
     shared = variant.model_fields if variant else {}
     own: frozenset[str] = getattr(variant, "own_fields", frozenset())
     for key in list(base):
-        flagged = trail.get((*path, key), "").startswith("flag ")
-        if key not in shared or (key in own and not flagged):
+        if key not in shared or (key in own and not _is_chosen(trail.get((*path, key), ""))):
             del base[key]
+
+
+def _is_chosen(source: str) -> bool:
+    """Whether a person set a field for whatever runs: by a flag, or in a sweep's `fields`."""
+    return source.startswith("flag ") or source.endswith(": fields")
 
 
 def _read(path: Path, seen: tuple[Path, ...]) -> tuple[Tree, Trail]:
@@ -182,7 +186,7 @@ def _find(name: str, asked_by: Path | None) -> Path:
     given = Path(name).expanduser()
     places = [given] if asked_by is None else [asked_by.parent / given, given]
     for place in places:
-        for candidate in (place, place.with_name(place.name + ".yaml")):
+        for candidate in (place, Path(f"{place}.yaml")):
             if candidate.is_file():
                 return candidate.resolve()
     shipped = recipe_folder() / f"{given.stem if given.parent == Path('configs') else name}.yaml"

@@ -10,6 +10,11 @@ from scaling.recipes import field_at
 from sweeps.spec import SweepSpec
 
 Settings = dict[str, Any]  # dotted field to value
+# Columns of plans and leaderboards: an axis of that name would be overwritten by them.
+COLUMNS = (
+    *("name", "seed", "seeds", "status", "state", "trial", "identity", "folder", "error"),
+    *("cohort", "steps", "tokens", "epochs", "tokens_per_param", "flops", "diverged"),
+)
 
 
 @dataclass(frozen=True)
@@ -36,6 +41,11 @@ class Axis:
         """All fields that some place sets."""
         return {field for _, settings in self.places for field in settings}
 
+    @property
+    def always(self) -> set[str]:
+        """The fields that every place sets."""
+        return set.intersection(*(set(settings) for _, settings in self.places))
+
 
 def points_of(spec: SweepSpec) -> list[Point]:
     """Every point of a grid, in the order of the file; one empty point where nothing varies."""
@@ -48,7 +58,7 @@ def points_of(spec: SweepSpec) -> list[Point]:
         settings: Settings = {}
         for _, some in places:
             settings.update(some)
-        hits = [i for i, item in enumerate(excluded) if _matches(item, settings)]
+        hits = [i for i, item in enumerate(excluded) if is_excluded(item, settings)]
         for i in hits:
             used[i] += 1
         if not hits:
@@ -65,6 +75,7 @@ def points_of(spec: SweepSpec) -> list[Point]:
 def axes_of(spec: SweepSpec) -> list[Axis]:
     """The axes: those of the grid, then learning rates, then FLOP budgets."""
     axes = [_axis(name, values) for name, values in (spec.grid or {}).items()]
+    of_grid = {field for axis in axes for field in axis.fields}
     if spec.lr_per_size:
         axes.append(_axis(spec.lr_per_size.field, spec.lr_per_size.rates))
     if spec.budget and spec.budget.isoflop:
@@ -72,7 +83,7 @@ def axes_of(spec: SweepSpec) -> list[Axis]:
     owner: dict[str, str] = {}
     for axis in axes:
         for field in axis.fields:
-            if field.split(".")[0] == "budget" and spec.budget and not spec.budget.isoflop:
+            if field.split(".")[0] == "budget" and spec.budget and field in of_grid:
                 raise UserError(f"the sweep has a budget, and the grid's {field} another.")
             if field == "seed":
                 raise UserError("seed is no axis: list the seeds under seeds.")
@@ -88,11 +99,14 @@ def _axis(name: str, values: Any) -> Axis:
         raise UserError(f"grid.{name} is {values!r}, but an axis is a list of values.")
     if not values:
         raise UserError(f"grid.{name} is an empty axis.")
-    if are_settings(values):
-        places = [_place(name, value) for value in values]
-    else:
+    if not are_settings(values):
         check_field(name)
-        places = [(label_of(value), {name: value}) for value in values]
+    places = list(zip(labels_of(values), settings_of(name, values), strict=True))
+    for _, settings in places:
+        if not settings:
+            raise UserError(f"grid.{name} has a place that sets no field.")
+        for field in settings:
+            check_field(field)
     labels = [label for label, _ in places]
     for label in labels:
         if labels.count(label) > 1:
@@ -112,17 +126,28 @@ def _zipped(name: str, lists: Mapping[str, Any]) -> list[tuple[str, Settings]]:
         told = ", ".join(f"{field} has {n}" for field, n in lengths.items()) or "it is empty"
         raise UserError(f"grid.{name}: fields that change together have as many values: {told}.")
     rows = [dict(zip(lists, row, strict=True)) for row in zip(*lists.values(), strict=True)]
-    return [_place(name, row) for row in rows]
+    return list(zip(labels_of(rows), rows, strict=True))
 
 
-def _place(name: str, row: Mapping[str, Any]) -> tuple[str, Settings]:
-    settings = {str(field): value for field, value in row.items() if field != "label"}
-    if not settings:
-        raise UserError(f"grid.{name} has a place that sets no field.")
-    for field in settings:
-        check_field(field)
-    label = row.get("label") or "/".join(label_of(value) for value in settings.values())
-    return str(label), settings
+def settings_of(name: str, values: Sequence[Any]) -> list[Settings]:
+    """What each value of an axis or of choices sets: the field `name`, or the fields it lists."""
+    if not are_settings(values):
+        return [{name: value} for value in values]
+    rows = [{str(k): inner for k, inner in row.items() if k != "label"} for row in values]
+    if is_field(name) and not any("." in field for row in rows for field in row):
+        return [{name: row} for row in rows]  # labelled values of one field, each a mapping
+    return rows
+
+
+def labels_of(values: Sequence[Any]) -> list[str]:
+    """What each is called: its label, else its value; of mappings with one `kind`, all of it."""
+    short = [label_of(value) for value in values]
+    return [
+        "/".join(label_of(inner) for inner in value.values())
+        if isinstance(value, Mapping) and "label" not in value and short.count(label) > 1
+        else label
+        for value, label in zip(values, short, strict=True)
+    ]
 
 
 def check_field(dotted: str) -> None:
@@ -156,7 +181,8 @@ def _exclusion(item: Mapping[str, Any], fields: set[str]) -> Settings:
     return dict(item)
 
 
-def _matches(item: Settings, settings: Settings) -> bool:
+def is_excluded(item: Settings, settings: Settings) -> bool:
+    """Whether a point has all values of an exclusion, of which each may be a list of them."""
     return all(
         settings.get(field) in (values if isinstance(values, list) else [values])
         for field, values in item.items()
@@ -164,10 +190,18 @@ def _matches(item: Settings, settings: Settings) -> bool:
 
 
 def short_names(names: Sequence[str]) -> list[str]:
-    """Each dotted name's last word, or two words where the last is not enough to tell."""
+    """Each dotted name's last word, or two words where the last is not enough to tell.
+
+    Raises UserError for a name of one word that every table has already.
+    """
+    for name in names:
+        if name in COLUMNS:
+            raise UserError(f"an axis cannot be called {name}: every table has that column.")
     last = [name.rsplit(".", 1)[-1] for name in names]
     return [
-        ".".join(name.split(".")[-2:]) if last.count(word) > 1 or word == "kind" else word
+        ".".join(name.split(".")[-2:])
+        if last.count(word) > 1 or word == "kind" or word in COLUMNS
+        else word
         for name, word in zip(names, last, strict=True)
     ]
 
@@ -179,7 +213,8 @@ def label_of(value: Any) -> str:
     if isinstance(value, float):
         return f"{value:.6g}"
     if isinstance(value, Mapping):
-        return str(value.get("kind") or "/".join(label_of(inner) for inner in value.values()))
+        told = value.get("label") or value.get("kind")
+        return str(told or "/".join(label_of(inner) for inner in value.values()))
     if isinstance(value, list | tuple):
         return "+".join(label_of(inner) for inner in value)
     return str(value)

@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import psutil
@@ -9,7 +10,7 @@ import psutil
 from scaling.tracking.folder import write_whole
 from sweeps.cohorts import Cohort
 from sweeps.driver import Driver
-from sweeps.leaderboard import groups, write_table
+from sweeps.leaderboard import groups
 from sweeps.ledger import all_done
 from sweeps.pictures import write_search
 from sweeps.planning import Planned
@@ -17,7 +18,6 @@ from sweeps.reading import Sweep
 from sweeps.record import SweepRecord, digest_of
 from sweeps.result import Result, ending, send_late
 from sweeps.search import SearchSource
-from sweeps.showing import plan_rows
 from sweeps.source import Source
 from sweeps.summary import NAME, conclude, outcome_lines
 from sweeps.wanted import Wanted
@@ -29,9 +29,13 @@ def close_sweep(
     driver: Driver[Wanted],
     planned: Planned,
     owner: bool,
+    every: Sequence[Wanted] = (),
 ) -> Result:
-    """Write what came of the sweep, end its record, and say what there is to say."""
-    runs = source.runs()
+    """Write what came of the sweep, end its record, and say what there is to say.
+
+    `every`: all runs of a grid, of which the source may have had a part (`--only`).
+    """
+    runs = every or source.runs()
     known = driver.ledger.scan(run.key for run in runs) | driver.known
     code, lines, status = ending(
         driver, "runs failed; see --status, and retry with --retry failed."
@@ -43,9 +47,11 @@ def close_sweep(
     summary = conclude(record, runs, known, driver, estimate)
     _remember(driver, planned)
     send_late(known, driver.board)
-    write_table(record.path / "plan.csv", plan_rows(planned.plan))
     if isinstance(source, SearchSource):
         write_search(source, record.path / "search")
+        if wrong := source.no_configs():
+            what = f"{len(wrong)} of the search's {source.search.trials} points made no config"
+            lines.insert(0, f"{what}, the first: {wrong[0]}")
     if all_done(runs, known) and driver.stopped is None:
         record.tag(runs=digest_of(run.key for run in runs))
     record.close(status)

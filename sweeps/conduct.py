@@ -21,7 +21,10 @@ if TYPE_CHECKING:
     from sweeps.local import LocalExecutor
     from sweeps.machine import Machine
     from sweeps.planning import Planned
+    from sweeps.search import SearchSource
     from sweeps.source import Source
+
+PLAN = "plan.csv"
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,7 @@ class Request:
 def conduct(sweep: Sweep, request: Request, board: Board) -> Result:
     """Make what the sweep wants and is not there yet; nothing is trained before all is checked."""
     runs = first_runs(sweep, request)
+    every = wanted_runs(sweep) if request.only else runs
     config = runs[0].config
     record = SweepRecord(sweep, config, board.say)
     lock = DriverLock(sweep_folder(sweep, config))
@@ -52,12 +56,13 @@ def conduct(sweep: Sweep, request: Request, board: Board) -> Result:
     try:
         with full_disk_is_said():
             ledger = Ledger(Path(config.tracking.folder), record.uri, record.experiment)
-            asked = _told(sweep, request, record) if sweep.spec.search else runs
-            if asked:
-                known = ledger.scan(run.key for run in asked)
-                if sweep.spec.search or all_done(asked, known):
-                    return _as_it_was(record, asked, known, board)
-            return _make(sweep, runs, request, board, record, ledger, owner)
+            if sweep.spec.search:
+                search = _search(sweep, request, record)
+                if search.ended:
+                    return _as_it_was(record, search.runs(), ledger, board, search)
+            elif all_done(runs, ledger.scan(run.key for run in runs)):
+                return _as_it_was(record, every, ledger, board)
+            return _make(sweep, runs, every, request, board, record, ledger, owner)
     finally:
         if owner:
             lock.release()
@@ -85,6 +90,7 @@ def plan_only(sweep: Sweep, request: Request, board: Board) -> "Planned":
             board.say,
             retry_failed=request.retry_failed,
             limit=request.limit,
+            told=_told(sweep, request, record),
         )
     finally:
         if executor is not None:
@@ -126,6 +132,7 @@ def look(ledger: Ledger, runs: Sequence[Run]) -> dict[Key, Known]:
 def _make(
     sweep: Sweep,
     runs: list[Wanted],
+    every: list[Wanted],
     request: Request,
     board: Board,
     record: SweepRecord[Sweep],
@@ -138,7 +145,7 @@ def _make(
     executor = _executor(sweep, machine, record.path)
     executor.warm(min(len(runs), request.limit or len(runs)))  # while this process prepares
     try:
-        return _drive(sweep, runs, request, board, record, ledger, owner, machine, executor)
+        return _drive(sweep, runs, every, request, board, record, ledger, owner, machine, executor)
     except BaseException as error:
         if owner:
             with contextlib.suppress(OSError):  # a full disk: what was wrong goes before
@@ -151,6 +158,7 @@ def _make(
 def _drive(
     sweep: Sweep,
     runs: list[Wanted],
+    every: list[Wanted],
     request: Request,
     board: Board,
     record: SweepRecord[Sweep],
@@ -161,9 +169,10 @@ def _drive(
 ) -> Result:
     from sweeps.closing import close_sweep
     from sweeps.driver import Driver, Options
+    from sweeps.leaderboard import write_table
     from sweeps.machine import Others
     from sweeps.planning import plan_sweep
-    from sweeps.showing import plan_lines
+    from sweeps.showing import plan_lines, plan_rows
 
     if owner:
         record.make_store()  # which takes as long as the workers take to start
@@ -177,12 +186,15 @@ def _drive(
         board.say,
         retry_failed=request.retry_failed,
         limit=request.limit,
+        told=_told(sweep, request, record),
     )
     for line in plan_lines(planned.plan, request.price):
         board.say(line)
     source = _source(sweep, runs, request, record, planned.advisor)
     if owner:
         record.open()
+        if not request.only or not (record.path / PLAN).exists():
+            write_table(record.path / PLAN, plan_rows(planned.plan))
     else:
         record.join()
     driver = Driver(
@@ -200,7 +212,8 @@ def _drive(
     driver.run()
     planned.advisor.calibration.note_others(others.share())
     driver.clock.starting += planned.starting
-    return close_sweep(record, source, driver, planned, owner)
+    all_of_grid = () if sweep.spec.search else every
+    return close_sweep(record, source, driver, planned, owner, all_of_grid)
 
 
 def _executor(sweep: Sweep, machine: "Machine", folder: Path) -> "LocalExecutor":
@@ -222,45 +235,71 @@ def _source(
 
     if not sweep.spec.search:
         return Grid(runs)
-    from sweeps.search import SearchSource
-
     # So many points at a time as fill every worker's program, yet few enough for the sampler to
     # learn from five batches.
     config = runs[0].config
     batch = min(advisor.fill(config), sweep.spec.search.trials // 5)
     batch = max(advisor.at_once(advisor.rule(config)), batch)
+    return _search(sweep, request, record, batch)
+
+
+def _search(
+    sweep: Sweep, request: Request, record: SweepRecord[Sweep], batch: int = 1
+) -> "SearchSource":
+    from sweeps.search import SearchSource
+
     retry = request.retry_failed
     return SearchSource(sweep, request.storage, record.path, batch, retry_failed=retry)
 
 
-def _told(sweep: Sweep, request: Request, record: SweepRecord[Sweep]) -> list[Wanted]:
-    """The runs of a search that has ended; none of one that goes on."""
-    from sweeps.search import SearchSource
+def _told(sweep: Sweep, request: Request, record: SweepRecord[Sweep]) -> int:
+    if not sweep.spec.search:
+        return 0
+    from sweeps.search import ended_trials
 
-    retry = request.retry_failed
-    source = SearchSource(sweep, request.storage, record.path, batch=1, retry_failed=retry)
-    return source.runs() if source.ended else []
+    return ended_trials(sweep, request.storage, record.path)
 
 
 def _as_it_was(
-    record: SweepRecord[Sweep], runs: Sequence[Wanted], known: dict[Key, Known], board: Board
+    record: SweepRecord[Sweep],
+    runs: Sequence[Wanted],
+    ledger: Ledger,
+    board: Board,
+    search: "SearchSource | None" = None,
 ) -> Result:
     """Nothing is to be done: what came of it is told, and recorded if it is not yet."""
     from sweeps.leaderboard import groups
     from sweeps.summary import NAME, conclude, outcome_lines
 
     keys = [run.key for run in runs]
+    known = ledger.scan(keys)
+    whole = all_done(runs, known)
+    lines = []
+    if not whole and search is not None:
+        bad = sum(key not in known or known[key].state not in ("done", "pruned") for key in keys)
+        lines.append(f"{bad} runs failed; see --status, and retry with --retry failed.")
     if record.finished(keys):
         summary: dict[str, Any] = json.loads((record.path / NAME).read_text())
     else:  # other sweeps have made all of it, or the driver died at the very end
         record.open()
         summary = conclude(record, runs, known, None, None)
+        if search is not None:
+            from sweeps.pictures import write_search
+
+            write_search(search, record.path / "search")
         send_late(known, board)
-        record.tag(runs=digest_of(keys))
-        record.close("FINISHED")
-    lines = outcome_lines(record.sweep, summary | {"time": None}, groups(runs, known))
-    lines.append(f"all {len(runs)} runs are done; leaderboard and summary in {record.path}")
-    return Result(summary, lines, 0)
+        if whole:
+            record.tag(runs=digest_of(keys))
+        record.close("FAILED" if lines else "FINISHED")
+    shown = outcome_lines(record.sweep, summary | {"time": None}, groups(runs, known))
+    if any(getattr(run.config.schedule, "branches", ()) for run in runs):
+        from sweeps.planning import without_branches
+
+        if lacking := without_branches(runs, known):
+            shown.append(f"warning: {lacking}.")
+    done = "all that is asked for is done" if not whole else f"all {len(runs)} runs are done"
+    ended = f"{done}; leaderboard and summary in {record.path}"
+    return Result(summary, [*shown, *(lines or [ended])], 1 if lines else 0)
 
 
 def _is_there(uri: str) -> bool:

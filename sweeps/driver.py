@@ -112,7 +112,20 @@ class Driver(Generic[R]):
                 self._look_elsewhere()
                 self._show()
         self.clock.ended = time.time()
+        self._hear_others()
         self.board.clear()
+
+    @property
+    def answers_for_all(self) -> bool:
+        """Whether the sweep is to be whole when this driver ends by itself."""
+        return self.options.limit is None and not self.options.joined
+
+    def _hear_others(self) -> None:
+        """Know what came of the runs that other drivers made."""
+        keys = [run.key for run in self.source.runs() if run.key not in self.known]
+        ends = (*ENDED, "failed") if self.source.judged else ("done", "failed")
+        there = self.ledger.scan(keys) if keys else {}
+        self.known |= {key: known for key, known in there.items() if known.state in ends}
 
     def counts(self) -> Counts:
         """How the runs stand."""
@@ -203,15 +216,24 @@ class Driver(Generic[R]):
         room = len(cohort.runs) if limit is None else limit - self._launched
         there = self.ledger.scan(run.key for run in cohort.runs)
         pairs: list[tuple[R, Known | None]] = []
+        changed: list[Key] = []
         for run, known in zip(cohort.runs, cohort.known, strict=True):
             if len(pairs) == room:
                 break
             now = there.get(run.key)
+            if now is not None and not can_go_on(now):
+                now = None
             moved_on = now is not None and now.state in ("done", "training")
             if moved_on or not self.claims.take(run.key):
                 self._elsewhere.add(run.key)
                 continue
+            if not _same(now, known):  # another driver had it in the meantime, and let go of it
+                self.claims.free(run.key)
+                changed.append(run.key)
+                continue
             pairs.append((run, known))
+        if changed:
+            self._enqueue(changed)
         if not pairs:
             return None
         runs, known_runs = zip(*pairs, strict=True)
@@ -234,8 +256,9 @@ class Driver(Generic[R]):
 
     def _idle(self) -> bool:
         """Whether nothing is left to do or to wait for."""
-        waiting = self._elsewhere and not self.options.joined and self._may_launch()
-        return not self._queue and not waiting
+        if self._queue or self.options.joined or not self._may_launch():
+            return not self._queue
+        return not self._elsewhere and not self.source.waits
 
     # ------------------------------------------------------------ taking in
 
@@ -308,8 +331,10 @@ class Driver(Generic[R]):
             self._count_failure(outcome)
             self._settle(member.key, _known_of(outcome))
         if again:
-            self.board.say(f"{job.name}: {event.why}; trying once more")
-            self._enqueue(again, again=True)
+            how = "trying once more" + (", each alone" if len(again) > 1 else "")
+            self.board.say(f"{job.name}: {event.why}; {how}")
+        for key in again:  # alone: it may have been ended for taking too much memory
+            self._enqueue([key], again=True)
 
     def _settle(self, key: Key, known: Known) -> None:
         self.known[key] = known
@@ -339,6 +364,17 @@ class Driver(Generic[R]):
         stamp = time.strftime("%Y-%m-%d %H:%M:%S")
         with (self.folder / "log.txt").open("a", encoding="utf-8") as stream:
             stream.write(f"{stamp} {text}\n")
+
+
+def _same(one: Known | None, other: Known | None) -> bool:
+    """Whether a run stands where it stood."""
+    return _standing(one) == _standing(other)
+
+
+def _standing(known: Known | None) -> tuple[str, Path | None, int | None] | None:
+    if known is None:
+        return None
+    return known.state, known.folder.path if known.folder else None, known.step
 
 
 def _known_of(outcome: Outcome) -> Known:

@@ -34,8 +34,16 @@ class Group:
     diverged: int
 
 
+def judged_by(runs: Sequence[Wanted]) -> str:
+    """The figure that says which run is best: losses per token compare with one tokenizer only."""
+    tokenizers = [run.config.data.tokenizer for run in runs]
+    one = all(tokenizer == tokenizers[0] for tokenizer in tokenizers)
+    return "final_val_loss" if one else "final_val_bpb"
+
+
 def entries(runs: Sequence[Wanted], known: Mapping[Key, Known]) -> list[dict[str, Any]]:
     """One entry for each config and seed, best first, those without a loss last."""
+    by = judged_by(runs)
     found = []
     for run in runs:
         there = known.get(run.key)
@@ -53,7 +61,7 @@ def entries(runs: Sequence[Wanted], known: Mapping[Key, Known]) -> list[dict[str
             "error": there.error if there else None,
         }
         found.append(entry)
-    return sorted(found, key=lambda e: _or_worst(e["final_val_loss"]))
+    return sorted(found, key=lambda e: _or_worst(e[by]))
 
 
 def groups(runs: Sequence[Wanted], known: Mapping[Key, Known]) -> list[Group]:
@@ -87,19 +95,33 @@ def groups(runs: Sequence[Wanted], known: Mapping[Key, Known]) -> list[Group]:
     return found
 
 
+def competing(found: Sequence[Group]) -> list[Group]:
+    """The groups whose means compare: of as many seeds as any, none of which diverged.
+
+    A rate at which one seed of two diverges is not as good as the other seed's loss.
+    """
+    most = max((len(group.seeds) for group in found), default=0)
+    return [group for group in found if len(group.seeds) == most and not group.diverged]
+
+
 def best_rates(rule: RatePerSize, found: Sequence[Group]) -> list[dict[str, Any]]:
     """For each size the best learning rate, and whether it lies inside the range."""
-    axis = rule.field.rsplit(".", 1)[-1]
-    sizes: dict[tuple[tuple[str, str], ...], list[tuple[float, float]]] = {}
+    names = found[0].labels if found else {}
+    axis = next((name for name in names if f".{rule.field}".endswith(f".{name}")), rule.field)
+    sizes: dict[tuple[tuple[str, str], ...], list[Group]] = {}
     for group in found:
         size = tuple((k, v) for k, v in group.labels.items() if k != axis)
-        rate = float(group.labels[axis])
-        loss = group.mean.get("final_val_loss")
-        if loss is not None:
-            sizes.setdefault(size, []).append((loss, rate))
+        sizes.setdefault(size, []).append(group)
     answers = []
     for size, tried in sizes.items():
-        loss, rate = min(tried)
+        losses = [
+            (group.mean["final_val_loss"], float(group.labels[axis]))
+            for group in competing(tried)
+            if "final_val_loss" in group.mean
+        ]
+        if not losses:
+            continue
+        loss, rate = min(losses)
         ends = (min(rule.rates), max(rule.rates))
         inside = not any(math.isclose(rate, end, rel_tol=1e-3) for end in ends)
         answers.append({**dict(size), axis: rate, "final_val_loss": loss, "inside": inside})
@@ -123,10 +145,10 @@ def group_row(group: Group) -> dict[str, Any]:
     return {**row, "identity": group.identity}
 
 
-def group_table(spec: SweepSpec, found: Sequence[Group]) -> list[str]:
-    """The groups as lines for people, best first."""
+def group_table(spec: SweepSpec, found: Sequence[Group], by: str) -> list[str]:
+    """The groups as lines for people, best first, those with a diverged seed after the others."""
     rows = []
-    for group in sorted(found, key=lambda g: _or_worst(g.mean.get("final_val_loss"))):
+    for group in sorted(found, key=lambda g: (g.diverged > 0, _or_worst(g.mean.get(by)))):
         mean, deviation = group.mean.get("final_val_loss"), group.deviation.get("final_val_loss")
         loss = "diverged" if group.diverged and mean is None else "-"
         if mean is not None:
@@ -134,6 +156,8 @@ def group_table(spec: SweepSpec, found: Sequence[Group]) -> list[str]:
         bpb = group.mean.get("final_val_bpb")
         point = ", ".join(f"{k} {v}" for k, v in group.labels.items()) or spec.name
         seeds = f"{len(group.seeds)} seed{'s' * (len(group.seeds) != 1)}"
+        if group.diverged:
+            seeds = f"{group.diverged} of {seeds} diverged"
         rows.append((point, loss, f"{bpb:.4f}" if bpb is not None else "-", seeds))
     return table(["point", "loss (nats per token)", "bits per byte", ""], rows)
 

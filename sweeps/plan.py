@@ -11,10 +11,12 @@ from sweeps.cohorts import Cohort
 from sweeps.estimate import seconds_of, wall_seconds
 from sweeps.ledger import Known
 from sweeps.sizes import Size
+from sweeps.space import Space
 from sweeps.spec import SweepSpec
 from sweeps.wanted import Key, Wanted
 
 MOST_EPOCHS = 4  # repeats beyond these are worth less (Muennighoff et al., arXiv:2305.16264)
+ALIKE = 1.02  # a ratio of budgets that is whole steps' rounding
 SAME_SIZE = 1.1  # a ratio of parameters that is not a difference of size
 
 
@@ -40,11 +42,37 @@ class Plan:
     wall: float | None
     warnings: list[str]
     ways: list[str]  # how the runs are divided into programs, in words
+    asked: int | None = None  # of a search: runs to ask for yet; the rows are those at its ends
 
     @property
     def todo(self) -> int:
         """Runs that are to be made."""
+        if self.asked is not None:
+            return self.asked
         return sum(len(cohort.runs) for cohort in self.cohorts)
+
+    @property
+    def tokens(self) -> int:
+        """Tokens to train on."""
+        return round(self._of_todo([row.size.tokens for row in self._open]))
+
+    @property
+    def flops(self) -> float:
+        """FLOPs to train with."""
+        return self._of_todo([row.size.flops for row in self._open])
+
+    @property
+    def busy(self) -> float:
+        """Seconds of workers, where they are known."""
+        return self._of_todo([row.seconds or 0.0 for row in self._open])
+
+    @property
+    def _open(self) -> list[Row]:
+        return [row for row in self.rows if self.asked is not None or row.cohort is not None]
+
+    def _of_todo(self, each: Sequence[float]) -> float:
+        """The sum; of a search what its runs come to, if they are as those at its ends."""
+        return sum(each) if self.asked is None else self.asked * sum(each) / len(each)
 
 
 def make_plan(
@@ -116,16 +144,22 @@ def warnings(spec: SweepSpec, rows: Sequence[Row]) -> list[str]:
             f"the sizes span a factor of {span:.1f} in parameters without"
             " embeddings; a law over less than an order of magnitude says little"
         )
-    if len({row.run.config.seed for row in rows}) == 1:
+    seeds = set(spec.seeds) if spec.search else {row.run.config.seed for row in rows}
+    if len(seeds) <= 1:
         found.append("one seed only: nothing will say how far apart equal runs end")
     isoflop = bool(spec.budget and spec.budget.isoflop)
-    tokens = {row.size.budget.tokens for row in rows}
+    tokens = [row.size.budget.tokens for row in rows]
     flops = [row.size.budget.flops for row in rows]
-    equal_flops = max(flops) < 1.02 * min(flops)
-    if len(tokens) > 1 and not isoflop and not equal_flops:
+    equal = any(max(each) < ALIKE * min(each) for each in (tokens, flops))
+    if not equal and not isoflop:
         found.append(
             f"the budgets differ: from {min(tokens):,} to {max(tokens):,} tokens; compare runs"
             " of one budget only"
+        )
+    if off := [row for row in rows if _is_off(row)]:
+        found.append(
+            f"{len(off)} runs cannot have the FLOPs asked for in whole steps, such as"
+            f" {off[0].size.budget.flops:.3g}; a smaller batch comes closer"
         )
     epochs = max(row.size.budget.epochs for row in rows)
     if epochs > MOST_EPOCHS:
@@ -142,7 +176,7 @@ def warnings(spec: SweepSpec, rows: Sequence[Row]) -> list[str]:
     varied = (
         {field for axis in axes_of(spec) for field in axis.fields}
         if not spec.search
-        else {*spec.search.space}
+        else Space(spec.search.space).fields
     )
     rates = {row.run.config.optimizer.lr for row in rows}
     mup = any(
@@ -159,6 +193,12 @@ def warnings(spec: SweepSpec, rows: Sequence[Row]) -> list[str]:
         if any(field.startswith("model.") for field in varied):
             found.append("runs of different shapes are compared in mid-run by the pruner")
     return found
+
+
+def _is_off(row: Row) -> bool:
+    """Whether a run's FLOPs are not those asked for, since it takes few steps."""
+    asked = row.run.config.budget.flops
+    return asked is not None and not 1 / ALIKE < row.size.budget.flops / asked < ALIKE
 
 
 def _validated(row: Row) -> int:

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+from scaling.branches import is_recorded
+from scaling.config import WarmupStableDecay
 from scaling.data.cache import default_cache
 from scaling.data.prepare import prepare
 from sweeps.advice import Advisor
@@ -16,7 +18,6 @@ from sweeps.machine import Machine
 from sweeps.plan import Plan, make_plan
 from sweeps.reading import Sweep
 from sweeps.sizes import size_of
-from sweeps.spec import Search
 from sweeps.wanted import Key, Wanted, wanted_runs
 
 
@@ -40,18 +41,23 @@ def plan_sweep(
     *,
     retry_failed: bool = False,
     limit: int | None = None,
+    told: int = 0,
 ) -> Planned:
-    """The plan of these runs; shapes without a known time are measured by the executor."""
+    """The plan of these runs; shapes without a known time are measured by the executor.
+
+    `told`: trials of a search that have ended.
+    """
     prepare_data(runs, say)
     calibration = Calibration(default_cache(), machine_name())
     sizes = {run.key: size_of(run.config) for run in runs}
+    asked = _asked(sweep, told)
     todo = [(run, known.get(run.key)) for run in runs if _is_open(known, run, retry_failed)]
     todo = todo[:limit]
     pruned = sweep.spec.search is not None and sweep.spec.search.pruner.kind != "none"
     advisor = Advisor(sweep.spec, machine, calibration, alone=pruned)
     found = Found()
     if executor is not None and todo:
-        found = explore(group(todo), advisor, executor, say, _scale(sweep, todo))
+        found = explore(group(todo), advisor, executor, say, (asked or len(todo)) / len(todo))
     plan = make_plan(runs, known, sizes, advisor.form(todo), advisor)
     notes = []
     if repeats := _repeats(sweep):
@@ -61,25 +67,46 @@ def plan_sweep(
             f"something else took {calibration.others:.0%} of this machine's cores: the time is"
             " what it takes like this"
         )
+    if lacking := without_branches(runs, known):
+        notes.append(lacking)
     plan = replace(plan, warnings=[*notes, *plan.warnings])
     if found.short:
         names = ", ".join(found.short[:3]) + (" ..." if len(found.short) > 3 else "")
         short = f"too little work to time more than the rule's way: {names}"
         plan = replace(plan, ways=[*plan.ways, short])
-    if sweep.spec.search:
-        plan = _of_search(plan, sweep, advisor)
+    if asked is not None:
+        plan = _of_search(plan, asked, advisor)
     if plan.wall is not None and plan.cohorts and not found.starting:
         plan = replace(plan, wall=plan.wall + calibration.starting)
     return Planned(plan, advisor, found.starting, found.seconds)
 
 
-def _scale(sweep: Sweep, todo: Sequence[tuple[Wanted, Known | None]]) -> float:
-    """How many times as many runs a search asks for as stand at the ends of its space."""
-    return 1.0 if sweep.spec.search is None else _total(sweep.spec.search, sweep) / len(todo)
+def _asked(sweep: Sweep, told: int) -> int | None:
+    """How many runs a search is to ask for yet; none of a grid."""
+    if sweep.spec.search is None:
+        return None
+    return max(0, sweep.spec.search.trials - told) * max(1, len(sweep.spec.seeds))
 
 
-def _total(search: Search, sweep: Sweep) -> int:
-    return search.trials * max(1, len(sweep.spec.seeds))
+def without_branches(runs: Sequence[Wanted], known: dict[Key, Known]) -> str | None:
+    """What to say of runs that are done, without the branches that are asked for now.
+
+    A branch is trained on the way of its run, so that a later one is not made.
+    """
+    lacking = 0
+    for run in runs:
+        there, schedule = known.get(run.key), run.config.schedule
+        if not isinstance(schedule, WarmupStableDecay) or there is None or there.folder is None:
+            continue
+        stem = there.folder
+        if there.state == "done" and not all(is_recorded(stem, b) for b in schedule.branches):
+            lacking += 1
+    if not lacking:
+        return None
+    return (
+        f"{lacking} runs are done without branches that are asked for now, and stay so: in"
+        " another experiment (--experiment) all are trained"
+    )
 
 
 def prepare_data(runs: Sequence[Wanted], say: Callable[[str], None]) -> None:
@@ -103,17 +130,15 @@ def _is_open(known: dict[Key, Known], run: Wanted, retry_failed: bool) -> bool:
     return there.state == "failed" and retry_failed
 
 
-def _of_search(plan: Plan, sweep: Sweep, advisor: Advisor) -> Plan:
-    """A search's time: its trials cost what the ends of its space do on average."""
-    assert sweep.spec.search is not None
-    total = _total(sweep.spec.search, sweep)
+def _of_search(plan: Plan, asked: int, advisor: Advisor) -> Plan:
+    """A search's figures: its trials cost what the ends of its space do on average."""
     known = [seconds for seconds in plan.seconds if seconds is not None]
     members = sum(len(cohort.runs) for cohort in plan.cohorts)
     wall = None
     if known and len(known) == len(plan.seconds):
-        wall = sum(known) / members * total / advisor.at_once(plan.cohorts[0].way)
+        wall = sum(known) / members * asked / advisor.at_once(plan.cohorts[0].way)
     note = (
-        f"a search asks for its {total} runs as it goes; the table shows the ends of its space,"
-        " and the time is theirs on average"
+        f"a search asks for its {asked} runs as it goes; the table shows the ends of its space,"
+        " and the sums are theirs on average"
     )
-    return replace(plan, wall=wall, warnings=[note, *plan.warnings])
+    return replace(plan, wall=wall, asked=asked, warnings=[note, *plan.warnings])

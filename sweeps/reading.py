@@ -22,9 +22,10 @@ from scaling.recipes import (
     shown,
 )
 from scaling.schema import Trail, explain, nearest
-from sweeps.axes import check_field
+from sweeps.axes import axes_of, check_field
 from sweeps.fields import nest, put
 from sweeps.smoke import smoke_base, smoke_spec
+from sweeps.space import Space
 from sweeps.spec import SweepSpec
 
 SHIPPED = Path(__file__).parent
@@ -76,23 +77,28 @@ def read_sweep(
     Flags set fields of the sweep where it has one of that name (`--name`, `--budget.tokens`), else
     of the base config. What changes every run changes the sweep's name too, so that its record is
     another: `corpus` (`width-tinystories`), `smoke` (`width-smoke`), flags (`width-1a2b3c`).
+    Other seeds and another grid do not: the record is of whatever the sweep asks for now.
     """
     path = find_sweep(name)
     tree = read_yaml(path)
     if tree.get("kind") == ADAPTATION:
         raise UserError(f"{shown(path)} is a sweep of adaptations: `tinyscale adapt {name}`.")
     for_base: dict[tuple[str, ...], Any] = {}
+    changed: dict[str, Any] = {}  # of every run
     for field, value in parse_flags(flags):
+        dotted = ".".join(field)
         if field[0] in SweepSpec.model_fields:
             put(tree, field, value)
         else:
-            check_field(".".join(field))
+            check_field(dotted)
             for_base[field] = value
+        if field[0] in ("base", "fields", "budget") or field in for_base:
+            changed[dotted] = value
     if seeds is not None:
         tree["seeds"] = list(seeds)
     suffixes = [corpus] if corpus else []
-    if for_base:
-        told = json.dumps([[".".join(f), v] for f, v in sorted(for_base.items())], default=str)
+    if changed:
+        told = json.dumps(sorted(changed.items()), default=str)
         suffixes.append(hashlib.sha256(told.encode()).hexdigest()[:6])
     named = any(field == ("name",) for field, _ in parse_flags(flags))
     tree.setdefault("name", path.stem)
@@ -112,6 +118,8 @@ def assemble(
     """The sweep that a tree means, as the file at `path` says it; `flags` set base fields."""
     source = shown(path)
     spec = parse_spec(tree, source)
+    _check_overruled(spec, {f"--{'.'.join(field)}": ".".join(field) for field in flags or ()})
+    _check_overruled(spec, {f"fields: {dotted}": dotted for dotted in spec.fields})
     if smoke:
         spec = smoke_spec(spec)
     base, trail = _base(spec, path)
@@ -126,11 +134,27 @@ def assemble(
         smoke_base(spec, base, trail)
     if corpus:
         merge(base, {"data": {"corpus": {"kind": corpus}}}, trail, "flag --corpus")
-    for field, value in (flags or {}).items():
-        merge(base, nest({".".join(field): value}), trail, f"flag --{'.'.join(field)}")
     if spec.experiment:
         merge(base, {"tracking": {"experiment": spec.experiment}}, trail, f"{source}: experiment")
+    for field, value in (flags or {}).items():
+        merge(base, nest({".".join(field): value}), trail, f"flag --{'.'.join(field)}")
     return Sweep(spec, base, trail, source, smoke)
+
+
+def _check_overruled(spec: SweepSpec, given: Mapping[str, str]) -> None:
+    """Raise one sentence where a field is set for all runs, and by the sweep for each again.
+
+    `given`: how it was said, and the dotted field.
+    """
+    space = Space(spec.search.space).always if spec.search else set()
+    varied = space | {field for axis in axes_of(spec) for field in axis.always}
+    for said, dotted in given.items():
+        if dotted == "seed" and spec.seeds:
+            raise UserError(f"{said} would change nothing: the sweep lists its seeds (--seeds).")
+        if dotted.split(".")[0] == "budget" and spec.budget:
+            raise UserError(f"the sweep has a budget, and {said} another.")
+        if dotted in varied:
+            raise UserError(f"{said} would change nothing: the sweep sets {dotted} in every run.")
 
 
 def parse_spec(tree: Mapping[str, Any], source: str) -> SweepSpec:
@@ -148,7 +172,7 @@ def parse_spec(tree: Mapping[str, Any], source: str) -> SweepSpec:
 def find_sweep(name: str) -> Path:
     """A sweep file as given, else a shipped sweep's."""
     given = Path(name).expanduser()
-    for candidate in (given, given.with_name(given.name + ".yaml")):
+    for candidate in (given, Path(f"{given}.yaml")):
         if candidate.is_file():
             return candidate.resolve()
     shipped = SHIPPED / f"{given.stem if given.parent in (Path('sweeps'), Path('.')) else name}"
@@ -173,7 +197,7 @@ def _is_adaptation(path: Path) -> bool:
 def _base(spec: SweepSpec, path: Path) -> tuple[Tree, Trail]:
     """The base config's tree; a file beside the sweep's goes before a shipped recipe."""
     beside = path.parent / spec.base
-    for candidate in (beside, beside.with_name(beside.name + ".yaml")):
+    for candidate in (beside, Path(f"{beside}.yaml")):
         if candidate.is_file() and candidate != path and spec.base not in recipe_names():
             return read_tree(str(candidate))
     return read_tree(spec.base)

@@ -35,6 +35,10 @@ def ending(driver: "Driver[Any]", failed: str) -> tuple[int, list[str], Status]:
     elif counts.failed:
         code = 1
         lines.append(f"{counts.failed} {failed}")
+    elif counts.done < counts.wanted and driver.answers_for_all:
+        code = 1
+        missing = counts.wanted - counts.done
+        lines.append(f"{missing} runs are missing. Go on with the same command.")
     return code, lines, "KILLED" if driver.signal is not None else "FAILED" if code else "FINISHED"
 
 

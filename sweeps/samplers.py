@@ -5,8 +5,10 @@ import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from pydantic import ValidationError
+
 from scaling.errors import UserError
-from scaling.schema import nearest
+from scaling.schema import explain, nearest
 from sweeps.spec import Pruner, Sampler
 
 if TYPE_CHECKING:
@@ -74,14 +76,21 @@ def make_pruner(pruner: Pruner) -> "BasePruner":
     inner = given.pop("wrapped", None)
     options = PRUNER_DEFAULTS[pruner.kind] | _checked("search.pruner", pruner.kind, made, given)
     if pruner.kind == "patient":
-        wrapped = {"kind": inner} if isinstance(inner, str) else inner
-        options["wrapped_pruner"] = make_pruner(Pruner(**wrapped)) if wrapped else None
+        options["wrapped_pruner"] = make_pruner(_wrapped(inner)) if inner else None
     elif inner is not None:
         raise UserError(f"search.pruner {pruner.kind} wraps no other; patient does.")
     try:
         return made(**options)
     except (TypeError, ValueError) as error:
         raise UserError(f"search.pruner {pruner.kind}: {error}.") from None
+
+
+def _wrapped(tree: Any) -> Pruner:
+    """The pruner that a patient one asks, as a name or as a mapping."""
+    try:
+        return Pruner.model_validate({"kind": tree} if isinstance(tree, str) else tree)
+    except ValidationError as error:
+        raise UserError(explain(error, Pruner, {(): "search.pruner.options.wrapped"})) from None
 
 
 def _checked(place: str, kind: str, made: Any, options: Mapping[str, Any]) -> dict[str, Any]:

@@ -32,6 +32,7 @@ METRICS = (
 )
 PRUNABLE = ("final/val_loss", "final/val_bpb", "best/val_loss", "best/val_bpb")
 SPACE = "tinyscale.search"  # the study's attribute that says what it searches
+JOURNAL = "study.journal"
 RETRY = "retry_of"  # a trial's, that says which failed one it stands for
 
 
@@ -57,14 +58,27 @@ class SearchSource:
         self.corners = check_space(sweep, self.space)
         check_search(self.search, sweep)
         self.judged = self.search.pruner.kind != "none"
-        self.total = self.search.trials * max(1, len(sweep.spec.seeds))
         self.batch = self.search.batch or batch
         self.study = self._open(storage, folder)
         self._trials: dict[int, Trial] = {}  # of this process, for pruning
         self._runs: dict[int, list[Wanted]] = {}
         self._known: dict[int, dict[Key, Known]] = {}
-        self._adopted = False
         self.retry_failed = retry_failed
+        self._queued = False  # those to be retried
+
+    @property
+    def total(self) -> int:
+        """Runs in the end, as far as is known: a trial whose point makes no config has none."""
+        return (self.search.trials - len(self.no_configs())) * max(1, len(self.sweep.spec.seeds))
+
+    def no_configs(self) -> list[str]:
+        """What was wrong with each point that makes no config, such as a width that the heads do
+        not divide."""
+        return [
+            trial.user_attrs.get("error", "its driver died while asking for it")
+            for trial in self._standing()
+            if trial.state.name == "FAIL" and "run_ids" not in trial.user_attrs
+        ]
 
     @property
     def ended(self) -> bool:
@@ -90,25 +104,35 @@ class SearchSource:
     # ------------------------------------------------------------ the source's calls
 
     def refill(self) -> list[Wanted]:
-        """The next batch of points; at first those that an earlier driver left unfinished."""
-        if not self._adopted:
-            self._adopted = True
-            if self.retry_failed:
-                self._again()
-            if left := self._adopt():
-                return left
+        """The next batch of points; before, those that a driver has left unfinished."""
+        if self.retry_failed and not self._queued:
+            self._queued = True
+            self._again()
+        if left := self._adopt():
+            return left
         runs: list[Wanted] = []
-        for _ in range(self.batch):
-            trials = self._standing()
-            # Optuna gives out those that wait for their retry first.
-            waiting = any(trial.state.name == "WAITING" for trial in trials)
-            if len(trials) >= self.search.trials and not waiting:
-                break
+        asked = 0
+        while (asked < self.batch or not runs) and self._asks_on():
             trial = self.study.ask(self.space.distributions())
             trial.set_user_attr("driver", _this_process())
             runs += self._begin(trial.number, trial.params)
             self._trials[trial.number] = trial
+            asked += 1
         return runs
+
+    @property
+    def waits(self) -> bool:
+        """Whether another driver is at a trial of this study."""
+        return any(
+            not trial.state.is_finished() and trial.number not in self._known
+            for trial in self._standing()
+        )
+
+    def _asks_on(self) -> bool:
+        """Whether points are left to ask for; Optuna first gives out those that wait."""
+        trials = self._standing()
+        waiting = any(trial.state.name == "WAITING" for trial in trials)
+        return waiting or len(trials) < self.search.trials
 
     def settled(self, run: Wanted, known: Known) -> None:
         """Note the run; tell Optuna once all seeds of its trial are in."""
@@ -124,6 +148,10 @@ class SearchSource:
         trial = self._trials.get(run.trial) if run.trial is not None else None
         if trial is None:  # of an earlier driver: it ends as it is
             return False
+        first = self._runs[trial.number][0]
+        if run.key != first.key:  # Optuna hears of one run a trial; the other seeds follow it
+            there = self._known[trial.number].get(first.key)
+            return there is not None and there.state == "pruned"
         trial.report(loss, percent)
         return trial.should_prune()
 
@@ -148,7 +176,7 @@ class SearchSource:
         point = self.space.point(dict(params))
         try:
             self._runs[number] = runs_of(self.sweep, point, number)
-        except UserError as error:  # such as a width that the heads do not divide
+        except UserError as error:
             self._runs[number] = []
             self._attribute(number, "error", str(error))
             self.study.tell(number, state=TrialState.FAIL)
@@ -160,7 +188,7 @@ class SearchSource:
 
         runs: list[Wanted] = []
         for trial in self.study.get_trials(states=[TrialState.RUNNING]):
-            if _is_alive(trial.user_attrs.get("driver")):
+            if trial.number in self._known or _is_alive(trial.user_attrs.get("driver")):
                 continue
             if len(trial.params) < len(self.space.dimensions):  # killed in the midst of asking
                 self.study.tell(trial.number, state=TrialState.FAIL)
@@ -250,9 +278,18 @@ class SearchSource:
                 name: json.loads(distribution_to_json(distribution))
                 for name, distribution in self.space.distributions().items()
             },
+            "seeds": list(self.sweep.spec.seeds),
             "objectives": [objective.model_dump() for objective in self.search.objectives],
             "base config or budget": self.corners[0].config.identity,
         }
+
+
+def ended_trials(sweep: Sweep, storage: str | None, folder: Path) -> int:
+    """How many trials of a search have ended; none of a grid, or where it has not begun."""
+    if sweep.spec.search is None or (storage is None and not (folder / JOURNAL).exists()):
+        return 0
+    states = SearchSource(sweep, storage, folder, batch=1).states()
+    return len(states) - states.count("running") - states.count("waiting")
 
 
 def _has_failed(trial: "FrozenTrial") -> bool:
@@ -276,7 +313,8 @@ def check_search(search: Search, sweep: Sweep) -> None:
             f"search.pruner judges by validation loss, not {search.objectives[0].metric}."
         )
     budget = sweep.base.get("budget", {})
-    sized = any(f.split(".")[0] in ("model", "batch", "data", "budget") for f in search.space)
+    varied = Space(search.space).fields
+    sized = any(f.split(".")[0] in ("model", "batch", "data", "budget") for f in varied)
     if sized and "tokens" not in budget:
         raise UserError(
             "search.pruner compares runs at equal shares of equal budgets: give budget.tokens, so"
@@ -289,7 +327,7 @@ def _storage(url: str | None, folder: Path) -> Any:
     from optuna.storages.journal import JournalFileBackend
 
     if url is None:
-        return JournalStorage(JournalFileBackend(str(folder / "study.journal")))
+        return JournalStorage(JournalFileBackend(str(folder / JOURNAL)))
     try:
         return RDBStorage(url)
     except Exception as error:  # whatever the database's driver raises

@@ -7,14 +7,30 @@ from sweeps.leaderboard import table
 from sweeps.plan import Plan, Row
 from sweeps.progress import duration
 
+# Ways of counting parameters, by their columns' names: see `Decoder.param_counts`.
+CONVENTIONS = {
+    "total": "N",
+    "non_embedding": "N non-emb",
+    "with_head": "N with head",
+    "active": "N active",
+}
 MOST_ROWS = 60  # of a table on a screen; the artifact has all
 
 
 def plan_lines(plan: Plan, price: float | None) -> list[str]:
     """The table, the totals and the warnings."""
     axes = list(dict.fromkeys(axis for row in plan.rows for axis in row.run.labels))
-    header = [*axes, "N", "N non-emb", "tokens", "epochs", "FLOPs", "cohort", "MB", "s", "state"]
-    rows = [[*[row.run.labels.get(axis, "") for axis in axes], *_cells(row)] for row in plan.rows]
+    counts = [name for name in CONVENTIONS if _differs(name, plan.rows)]
+    header = [*axes, *[CONVENTIONS[name] for name in counts]]
+    header += ["tokens", "epochs", "FLOPs", "cohort", "MB", "s", "state"]
+    rows = [
+        [
+            *[row.run.labels.get(axis, "") for axis in axes],
+            *[f"{row.size.parameters[name]:,}" for name in counts],
+            *_cells(row),
+        ]
+        for row in plan.rows
+    ]
     lines = table(header, rows[:MOST_ROWS])
     if len(rows) > MOST_ROWS:
         lines.append(f"... and {len(rows) - MOST_ROWS} more")
@@ -24,7 +40,6 @@ def plan_lines(plan: Plan, price: float | None) -> list[str]:
 
 def totals(plan: Plan, price: float | None) -> list[str]:
     """Runs, tokens, FLOPs, time, cost."""
-    todo = [row for row in plan.rows if row.cohort is not None]
     states = [row.state for row in plan.rows]
     there = ", ".join(
         f"{states.count(state)} {word}"
@@ -36,20 +51,19 @@ def totals(plan: Plan, price: float | None) -> list[str]:
         )
         if state in states
     )
-    lines = [f"{len(plan.rows)} runs{f' ({there})' if there else ''}, {len(todo)} to make"]
-    if todo:
-        tokens = sum(row.size.budget.tokens for row in todo)
-        flops = sum(row.size.budget.flops for row in todo)
-        lines[0] += f": {tokens:,} tokens, {flops:.3g} FLOPs, in {len(plan.cohorts)} programs"
+    lines = [f"{len(plan.rows)} runs{f' ({there})' if there else ''}, {plan.todo} to make"]
+    if plan.asked is not None:
+        lines = [f"{plan.todo} runs to ask for"]
+    if plan.todo:
+        lines[0] += f": {plan.tokens:,} tokens, {plan.flops:.3g} FLOPs"
+        lines[0] += f", in {len(plan.cohorts)} programs" if plan.asked is None else " or so"
         lines += plan.ways
         if plan.wall is None:
             lines.append("time: not measured for these shapes")
         else:
-            busy = sum(seconds or 0.0 for seconds in plan.seconds)
+            busy = duration(plan.busy)
             cost = "" if price is None else f", cost {price * plan.wall / 3600:.2f}"
-            lines.append(
-                f"time: {duration(plan.wall)} on this machine ({duration(busy)} of workers){cost}"
-            )
+            lines.append(f"time: {duration(plan.wall)} on this machine ({busy} of workers){cost}")
     return lines
 
 
@@ -88,11 +102,16 @@ def plan_json(plan: Plan, price: float | None) -> dict[str, Any]:
     }
 
 
+def _differs(name: str, rows: Sequence[Row]) -> bool:
+    """Whether a way of counting says something of its own: no two columns are alike."""
+    before = list(CONVENTIONS)[: list(CONVENTIONS).index(name)]
+    counts = [row.size.parameters for row in rows]
+    return all(any(each[name] != each[other] for each in counts) for other in before)
+
+
 def _cells(row: Row) -> Sequence[str]:
     budget = row.size.budget
     return (
-        f"{row.size.parameters['total']:,}",
-        f"{row.size.parameters['non_embedding']:,}",
         f"{budget.tokens:,}",
         f"{budget.epochs:.2f}",
         f"{budget.flops:.3g}",

@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 from functools import lru_cache
 
-from scaling.budget import ResolvedBudget
-from scaling.config import DataConfig, ModelConfig, RunConfig
+from scaling.branches import branch_steps
+from scaling.budget import Budget, ResolvedBudget
+from scaling.config import DataConfig, ModelConfig, RunConfig, WarmupStableDecay
 from scaling.data.prepare import PreparedData, prepare
 
 TRAINING_PASSES = 3  # forward, and twice as much backward
@@ -16,10 +17,21 @@ class Size:
 
     parameters: dict[str, int]  # by convention
     budget: ResolvedBudget
+    branched: int  # tokens of the decays of its branches, besides
     eval_tokens: int  # of one evaluation
     test_tokens: int
     weights: int  # bytes that do not depend on the batch
     sequence: int  # bytes that a sequence of the batch adds
+
+    @property
+    def tokens(self) -> int:
+        """Tokens trained on, branches too."""
+        return self.budget.tokens + self.branched
+
+    @property
+    def flops(self) -> float:
+        """FLOPs trained with, branches too."""
+        return self.budget.flops * self.tokens / self.budget.tokens
 
     def bytes_of(self, config: RunConfig) -> int:
         """Memory of the run with its micro-batch, or with its whole batch where that is auto."""
@@ -36,17 +48,26 @@ def size_of(config: RunConfig) -> Size:
     data = _prepared(config.data)
     counts, flops = _counts(config.model, data.tokenizer.vocab_size, config.data.context_length)
     context = config.data.context_length
-    budget = config.budget.resolve(
-        tokens_per_step=config.tokens_per_step,
-        tokens_per_epoch=(data.train.tokens - 1) // context * context,
-        flops_per_token=TRAINING_PASSES * flops,
-        parameters=counts["total"],
-    )
+
+    def resolve(budget: Budget) -> ResolvedBudget:
+        return budget.resolve(
+            tokens_per_step=config.tokens_per_step,
+            tokens_per_epoch=(data.train.tokens - 1) // context * context,
+            flops_per_token=TRAINING_PASSES * flops,
+            parameters=counts["total"],
+        )
+
+    branched = 0
+    if isinstance(schedule := config.schedule, WarmupStableDecay):
+        for share in schedule.branches:
+            total = resolve(config.budget.scaled(share)).steps
+            branched += branch_steps(schedule, share, total) * config.tokens_per_step
     validation = data.validation.tokens - 1
     limit = config.evaluation.tokens
     return Size(
         counts,
-        budget,
+        resolve(config.budget),
+        branched,
         validation if limit == "all" else min(limit, validation),
         data.test.tokens if data.test else 0,
         weight_bytes(counts["total"]),

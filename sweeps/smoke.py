@@ -2,19 +2,24 @@
 
 from typing import Any
 
+from scaling.errors import UserError
 from scaling.recipes import Tree, merge
 from scaling.schema import Trail
-from sweeps.axes import are_settings, axes_of
+from sweeps.axes import are_settings, axes_of, is_excluded, points_of
 from sweeps.fields import nest
+from sweeps.space import Space
 from sweeps.spec import SweepSpec
 
 STEPS = 12
+BATCH, CONTEXT = 4, 64
+D_MODEL = 64
 MOST_PLACES = 2  # of an axis of numbers; the settings of a named axis are all tried
 MOST_RUNS = 8
 SMALL: dict[str, Any] = {
-    "data.context_length": 64,
+    "data.context_length": CONTEXT,
     "model.n_layers": 2,
-    "batch.size": 4,
+    "batch.size": BATCH,
+    "batch.micro_size": "auto",
     "evaluation.every": 0.5,
     "evaluation.tokens": 2000,
     "evaluation.prompts": ["Once upon a time"],
@@ -47,22 +52,34 @@ def smoke_spec(spec: SweepSpec) -> SweepSpec:
         "budget": {"steps": STEPS},
         "seeds": list(spec.seeds[: 2 if len(grid) < 2 else 1]),
         "grid": grid or None,
-        "where": None,
+        "where": None,  # but for what is left of it below
         "experiment": f"{spec.experiment or 'tinyscale'}-smoke",
     }
     if spec.lr_per_size:
         changes["lr_per_size"] = spec.lr_per_size.model_dump() | {"points": 2}
     if spec.search:
-        changes["search"] = spec.search.model_dump() | {"trials": min(4, spec.search.trials)}
-    return SweepSpec.model_validate(spec.model_dump(exclude_none=True) | changes)
+        space = _space_without_budgets(spec.search.space)
+        few = {"trials": min(4, spec.search.trials), "space": space}
+        changes["search"] = spec.search.model_dump() | few
+        if spec.search.pruner.kind != "none":  # it compares runs of as many tokens
+            changes["budget"] = {"tokens": STEPS * BATCH * CONTEXT}
+    small = SweepSpec.model_validate(spec.model_dump(exclude_none=True) | changes)
+    if spec.where and (left := _exclusions_left(spec, small)):
+        small = small.model_copy(update={"where": spec.where.model_copy(update={"exclude": left})})
+    return small
 
 
 def smoke_base(spec: SweepSpec, base: Tree, trail: Trail) -> None:
     """Small models on little text, but for what the sweep itself varies."""
     varied = {field for axis in axes_of(spec) for field in axis.fields}
+    if spec.search:
+        varied |= Space(spec.search.space).fields
     small = {field: value for field, value in SMALL.items() if field not in varied}
     if "model.d_model" not in varied:
-        small["model.d_model"] = 64
+        small["model.d_model"] = D_MODEL
+        heads = base.get("model", {}).get("n_heads")
+        if heads and D_MODEL % (2 * heads):  # such as 6 of a width of 384
+            small["model.head_dim"] = D_MODEL // 2
     corpus = base.get("data", {}).get("corpus", {})
     if corpus.get("kind", "stories") == "stories":
         small["data.corpus.documents"] = 600
@@ -86,6 +103,32 @@ def _without_budgets(values: list[Any]) -> list[Any]:
                 continue
         kept.append(value)
     return kept
+
+
+def _space_without_budgets(space: dict[str, Any]) -> dict[str, Any]:
+    kept = {}
+    for name, item in space.items():
+        choices = item.get("choices")
+        if isinstance(choices, list | tuple):
+            item = item | {"choices": _without_budgets(list(choices))}
+        if not _is_budget(name) and item.get("choices") != []:
+            kept[name] = item
+    if not kept:
+        raise UserError("--smoke has a budget of its own, and this search varies nothing else.")
+    return kept
+
+
+def _exclusions_left(spec: SweepSpec, small: SweepSpec) -> tuple[dict[str, Any], ...]:
+    """The exclusions that still leave something out, unless they leave out all."""
+    assert spec.where is not None
+    points = points_of(small)
+    left = tuple(
+        item
+        for item in spec.where.exclude
+        if any(is_excluded(item, point.settings) for point in points)
+    )
+    whole = all(any(is_excluded(item, point.settings) for item in left) for point in points)
+    return () if whole else left
 
 
 def _are_numbers(values: list[Any]) -> bool:

@@ -13,7 +13,16 @@ class Source(Protocol[R]):
     """Says which runs are wanted, and hears what became of them."""
 
     judged: bool  # whether runs may be pruned at their evaluations
-    total: int  # runs in the end
+
+    @property
+    def total(self) -> int:
+        """Runs in the end."""
+        ...
+
+    @property
+    def waits(self) -> bool:
+        """Whether runs are wanted that another driver has asked for, and makes."""
+        ...
 
     def refill(self) -> list[R]:
         """More runs, while there are any; none also when some must end first."""
@@ -36,6 +45,7 @@ class Grid(Generic[R]):
     """A list of runs, given out once."""
 
     judged = False
+    waits = False
 
     def __init__(self, runs: Sequence[R]) -> None:
         self._runs = list(runs)

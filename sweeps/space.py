@@ -9,7 +9,16 @@ from pydantic import Field, ValidationError, model_validator
 from scaling.errors import UserError
 from scaling.recipes import field_at
 from scaling.schema import nearest
-from sweeps.axes import Point, Settings, are_settings, check_field, label_of, short_names
+from sweeps.axes import (
+    Point,
+    Settings,
+    are_settings,
+    check_field,
+    label_of,
+    labels_of,
+    settings_of,
+    short_names,
+)
 from sweeps.spec import SpecPart, mistake
 
 if TYPE_CHECKING:
@@ -19,8 +28,8 @@ if TYPE_CHECKING:
 class Parameter(SpecPart):
     """One dimension of a space: a range, or choices."""
 
-    low: float | None = None
-    high: float | None = None
+    low: float | None = Field(None, allow_inf_nan=False)
+    high: float | None = Field(None, allow_inf_nan=False)
     log: bool = False
     step: float | None = Field(None, gt=0)
     choices: tuple[Any, ...] | None = Field(None, min_length=1)
@@ -40,6 +49,14 @@ class Parameter(SpecPart):
         if self.log and self.step:
             raise mistake("log and step exclude each other")
         return self
+
+    @property
+    def top(self) -> float | None:
+        """The highest value that is ever proposed: the last whole step."""
+        if self.low is None or self.high is None or self.step is None:
+            return self.high
+        # The margin is for steps such as .1, of which floats hold no whole number.
+        return self.low + self.step * int((self.high - self.low) / self.step + 1e-9)
 
 
 @dataclass(frozen=True)
@@ -68,22 +85,21 @@ class Dimension:
         if self.parameter.choices is None:
             # Three digits say all that a learning rate can, and repeated points then meet.
             return {self.name: int(value) if self.whole else float(f"{value:.4g}")}
-        chosen = json.loads(value)
-        if are_settings(self.parameter.choices):
-            return {key: inner for key, inner in chosen.items() if key != "label"}
-        return {self.name: chosen}
+        return settings_of(self.name, self.parameter.choices)[self._place(value)]
 
     def label(self, value: Any) -> str:
         """The suggested value as tables show it."""
         if self.parameter.choices is None:
             return label_of(self.settings(value)[self.name])
-        chosen = json.loads(value)
-        return str((isinstance(chosen, dict) and chosen.get("label")) or label_of(chosen))
+        return labels_of(self.parameter.choices)[self._place(value)]
+
+    def _place(self, value: Any) -> int:
+        return [encode(choice) for choice in self.parameter.choices or ()].index(value)
 
     def ends(self) -> list[Any]:
         """Suggested values at the ends, or every choice: what is tried before anything runs."""
         p = self.parameter
-        return [p.low, p.high] if p.choices is None else [encode(value) for value in p.choices]
+        return [p.low, p.top] if p.choices is None else [encode(value) for value in p.choices]
 
 
 class Space:
@@ -119,6 +135,11 @@ class Space:
         """All fields that some point sets."""
         return {field for point in self.corners() for field in point.settings}
 
+    @property
+    def always(self) -> set[str]:
+        """The fields that every point sets."""
+        return set.intersection(*(set(point.settings) for point in self.corners()))
+
 
 def encode(value: Any) -> str:
     """A choice as the string that Optuna knows it by."""
@@ -138,17 +159,26 @@ def _dimension(name: str, tree: dict[str, Any]) -> Dimension:
         details = error.errors(include_url=False)[0]
         where = ".".join([place, *map(str, details["loc"])])
         raise UserError(f"{where}: {details['msg']}.") from None
-    if parameter.choices is not None and are_settings(parameter.choices):
-        for choice in parameter.choices:
-            for field in choice:
-                if field != "label":
+    if parameter.choices is not None:
+        labels = labels_of(parameter.choices)
+        for label in labels:
+            if labels.count(label) > 1:
+                raise UserError(f"{place}.choices has {label} twice.")
+        if are_settings(parameter.choices):
+            for settings in settings_of(name, parameter.choices):
+                for field in settings:
                     check_field(field)
-        return Dimension(name, parameter, whole=False)
+            return Dimension(name, parameter, whole=False)
     check_field(name)
     if name.split(".")[0] == "seed":
         raise UserError(f"{place}: seeds are listed under seeds, not searched.")
     part, field = field_at(name.split("."))
-    return Dimension(name, parameter, whole=_is_whole(part.model_fields[field].annotation))
+    whole = _is_whole(part.model_fields[field].annotation)
+    for key in ("low", "high", "step"):
+        bound = getattr(parameter, key)
+        if whole and bound is not None and bound != int(bound):
+            raise UserError(f"{place}.{key} is {bound:g}, and {name} holds whole numbers.")
+    return Dimension(name, parameter, whole)
 
 
 def _is_whole(annotation: Any) -> bool:

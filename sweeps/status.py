@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 from scaling.tracking.store import tracking_uri
-from sweeps.conduct import Request, first_runs
+from sweeps.conduct import Request, first_runs, look
 from sweeps.ledger import Known, Ledger
 from sweeps.reading import Sweep
 from sweeps.record import DriverLock, sweep_folder
@@ -30,7 +30,7 @@ def status_lines(sweep: Sweep, request: Request) -> list[str]:
             return [f"{sweep.spec.name}: a search without trials yet", NOT_BEGUN]
         trials, runs = _of_search(sweep, request, folder)
         lines.append(trials)
-    known = ledger.scan(run.key for run in runs)
+    known = look(ledger, runs)
     lines.append(_counts(sweep, runs, known))
     lines += [
         f"failed: {run.config.name} seed {run.config.seed}: {known[run.key].error}"

@@ -9,10 +9,12 @@ from sweeps.driver import Driver
 from sweeps.leaderboard import (
     Group,
     best_rates,
+    competing,
     entries,
     group_row,
     group_table,
     groups,
+    judged_by,
     write_leaderboard,
 )
 from sweeps.ledger import Known
@@ -34,12 +36,14 @@ def conclude(
     """Write leaderboard, groups and summary into the sweep's folder, and its metrics."""
     sweep = record.sweep
     unique = list({run.key: run for run in runs}.values())
+    by = judged_by(unique)
     rows, found = entries(unique, known), groups(runs, known)
     write_leaderboard(record.path, rows, found)
     states = [row["status"] for row in rows]
     summary: dict[str, Any] = {
         "sweep": sweep.spec.name,
         "question": sweep.spec.question,
+        "judged_by": by,
         "source": sweep.source,
         "counts": {state: states.count(state) for state in sorted(set(states))},
         "stopped": driver.stopped if driver else None,
@@ -50,13 +54,13 @@ def conclude(
     if sweep.spec.lr_per_size:
         summary["lr_per_size"] = best_rates(sweep.spec.lr_per_size, found)
     write_whole(record.path / NAME, json.dumps(summary, indent=1))
-    _log(record, found, states)
+    _log(record, found, states, by)
     return summary
 
 
 def outcome_lines(sweep: Sweep, summary: Mapping[str, Any], found: Sequence[Group]) -> list[str]:
     """What came of it, for people."""
-    lines = group_table(sweep.spec, found)
+    lines = group_table(sweep.spec, found, summary["judged_by"])
     for answer in summary.get("lr_per_size", []):
         told = ", ".join(f"{k} {v}" for k, v in answer.items() if k not in _RATE_ENDS)
         where = "inside the range" if answer["inside"] else "AT THE END of the range: widen it"
@@ -90,7 +94,9 @@ def _time(driver: Driver[Wanted] | None, estimate: float | None) -> dict[str, An
     }
 
 
-def _log(record: SweepRecord[Sweep], found: Sequence[Group], states: Sequence[str]) -> None:
+def _log(
+    record: SweepRecord[Sweep], found: Sequence[Group], states: Sequence[str], by: str
+) -> None:
     """Group means and deviations as metrics: step i is row i of groups.csv."""
     before = {
         (row.step, key): value
@@ -107,9 +113,9 @@ def _log(record: SweepRecord[Sweep], found: Sequence[Group], states: Sequence[st
         new = {key: value for key, value in metrics.items() if before.get((i, key)) != value}
         if new:
             record.log(i, new)
-    losses = [group.mean["final_val_loss"] for group in found if "final_val_loss" in group.mean]
+    losses = [group.mean[by] for group in competing(found) if by in group.mean]
     figures = {"runs/done": float(states.count("done") + states.count("diverged"))}
     figures["runs/failed"] = float(states.count("failed"))
     if losses:
-        figures["best/val_loss_mean"] = min(losses)
+        figures[f"{by.replace('final_', 'best/')}_mean"] = min(losses)
     record.log(0, figures)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Protocol
 from scaling.config import RunConfig
 from scaling.data.content import with_content
 from scaling.errors import UserError
-from scaling.recipes import validate
-from sweeps.axes import Point, points_of
+from scaling.recipes import parse_value, validate
+from sweeps.axes import Point, label_of, points_of
 from sweeps.reading import Sweep
 from sweeps.space import Space
 
@@ -109,8 +109,22 @@ def select(runs: Sequence[Wanted], only: Sequence[str]) -> list[Wanted]:
         if not equals or name is None:
             known = ", ".join(sorted(set(axes.values())))
             raise UserError(f"--only {text}: it is axis=value, with an axis of {known}.")
-        chosen = set(values.split(","))
+        labels = list(dict.fromkeys(run.labels[name] for run in runs if name in run.labels))
+        chosen = {_label(value, labels) for value in _values(values, labels)}
+        if strange := chosen - set(labels):
+            told = ", ".join(labels)
+            raise UserError(f"--only {text}: {name} is never {min(strange)}; it is {told}.")
         kept = [run for run in kept if run.labels.get(name) in chosen]
     if only and not kept:
         raise UserError(f"--only {' '.join(only)} leaves no run of the sweep.")
     return kept
+
+
+def _values(text: str, labels: Sequence[str]) -> list[str]:
+    """The values between commas; a label may have one itself."""
+    return [text] if text in labels else text.split(",")
+
+
+def _label(text: str, labels: Sequence[str]) -> str:
+    """A value as tables show it: `3.0e-3` is 0.003 there."""
+    return text if text in labels else label_of(parse_value(text))

@@ -7,8 +7,10 @@ import pytest
 
 from scaling.tracking.folder import run_folders
 from sweeps.claims import Claims
+from sweeps.conduct import Request, conduct
 from sweeps.driver import Driver
 from sweeps.job import Member
+from sweeps.progress import Board
 from sweeps.reading import Sweep
 from sweeps.wanted import wanted_runs
 from tests.sweeps.fakes import finished_run
@@ -33,6 +35,18 @@ def test_what_is_there_is_not_made_again(sweep_of: SweepOf, drive: Drive) -> Non
 def test_another_sweep_finds_the_runs_they_share(sweep_of: SweepOf, drive: Drive) -> None:
     drive(sweep_of(name="first", grid=GRID))
     assert trained(drive(sweep_of(name="second", grid={"optimizer.lr": [0.02, 0.05]}))) == 1
+
+
+def test_a_part_of_a_sweep_leaves_the_whole_record_as_it_was(sweep_of: SweepOf) -> None:
+    sweep = sweep_of(seeds=[1, 2], grid=GRID)
+    runs = wanted_runs(sweep)
+    for run in runs[:4]:
+        finished_run(run)
+    result = conduct(sweep, Request(only=["lr=0.01"]), Board())
+    assert result.exit_code == 0
+    assert "all that is asked for is done" in result.lines[-1]
+    rows = Path("runs/sweeps/s/leaderboard.csv").read_text().splitlines()[1:]
+    assert len(rows) == 6
 
 
 def test_limit_counts_runs(sweep_of: SweepOf, drive: Drive) -> None:
@@ -77,6 +91,18 @@ def test_a_dead_worker_costs_its_runs_one_retry(sweep_of: SweepOf, drive: Drive)
     assert (driver.counts().done, trained(driver)) == (3, 4)
 
 
+def test_runs_of_a_dead_worker_are_tried_again_each_alone(sweep_of: SweepOf, drive: Drive) -> None:
+    def fate(run: Member) -> str:
+        return "finished" if run.key in seen or seen.add(run.key) else "died"  # type: ignore[func-returns-value]
+
+    seen: set[tuple[str, int]] = set()
+    driver = drive(sweep_of(seeds=[1, 2, 3, 4], grid={"model.d_model": [16]}, cohort=4), fate)
+    sizes = [len(job.members) for job in driver.executor.jobs]  # type: ignore[attr-defined]
+    assert sizes[0] > 1
+    assert sizes[-4:] == [1, 1, 1, 1]
+    assert driver.counts().done == 4
+
+
 def test_runs_of_one_shape_train_together(sweep_of: SweepOf, drive: Drive) -> None:
     sweep = sweep_of(seeds=[1, 2, 3, 4], grid={"model.d_model": [16, 32]}, cohort=2)
     driver = drive(sweep)
@@ -107,6 +133,26 @@ def test_a_run_that_another_driver_has_is_waited_for(
     monkeypatch.setattr("sweeps.driver.POLL", 0.01)
     driver = drive(sweep)
     assert (driver.counts().done, trained(driver)) == (3, 2)
+
+
+def test_what_another_driver_left_half_done_is_gone_on_with(
+    sweep_of: SweepOf, drive: Drive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sweep = sweep_of(grid=GRID, cohort=1, workers=1)
+    last = wanted_runs(sweep)[2]
+    left: list[Path] = []
+    original = Driver._launch
+
+    def launch(self: Driver) -> None:  # between this driver's look and its turn
+        if not left:
+            left.append(finished_run(last, "KILLED").path)
+        original(self)
+
+    monkeypatch.setattr(Driver, "_launch", launch)
+    driver = drive(sweep)
+    members = [m for job in driver.executor.jobs for m in job.members]  # type: ignore[attr-defined]
+    assert [m.folder for m in members if m.key == last.key] == left
+    assert len(members) == 3
 
 
 def test_half_done_runs_come_first(sweep_of: SweepOf, drive: Drive) -> None:

@@ -1,10 +1,12 @@
 """Grids: axes, fields that change together, exclusions, budgets, names and keys."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from scaling.errors import UserError
+from scaling.recipes import load_config
 from sweeps.reading import Sweep, read_sweep
 from sweeps.wanted import select, wanted_runs
 
@@ -83,6 +85,86 @@ def test_only_picks_points_by_axis(sweep_of: SweepOf) -> None:
         select(runs, ["width=3"])
 
 
+def test_only_takes_values_as_a_file_writes_them(sweep_of: SweepOf) -> None:
+    places = [
+        {"label": "one, alone", "optimizer.beta1": 0.8},
+        {"label": "one", "optimizer.beta1": 0.9},
+    ]
+    runs = wanted_runs(sweep_of(grid={"optimizer.lr": [3e-3, 0.01], "beta": places}))
+    (picked,) = select(runs, ["lr=3.0e-3", "beta=one, alone"])
+    assert (picked.config.optimizer.lr, picked.labels["beta"]) == (0.003, "one, alone")
+    assert len(select(runs, ["lr=1e-2,0.003", "beta=one"])) == 2
+    with pytest.raises(UserError, match=r"lr is never 0.02; it is 0.003, 0.01"):
+        select(runs, ["lr=0.02"])
+
+
+def test_an_axis_keeps_its_place_beside_a_tables_own_columns(sweep_of: SweepOf) -> None:
+    grid = {"data.corpus.seed": [0, 1], "evaluation.tokens": [100, 200]}
+    runs = wanted_runs(sweep_of(base="baseline", seeds=[5], grid=grid))
+    assert runs[0].labels == {"corpus.seed": "0", "evaluation.tokens": "100", "seed": "5"}
+    assert len(select(runs, ["corpus.seed=1"])) == 2
+    flops = wanted_runs(sweep_of(grid={"model.d_model": [16]}, budget={"isoflop": [1e9]}))
+    assert flops[0].labels == {"d_model": "16", "budget.flops": "1e+09", "seed": "42"}
+
+
+def test_variants_of_one_kind_are_told_apart(sweep_of: SweepOf) -> None:
+    kinds = [{"kind": "sliding_window", "window": 8}, {"kind": "sliding_window", "window": 16}]
+    runs = wanted_runs(sweep_of(grid={"model.attention": [*kinds, {"kind": "mha"}]}))
+    names = [run.labels["attention"] for run in runs]
+    assert names == ["sliding_window/8", "sliding_window/16", "mha"]
+    labelled = [{"label": "short", **kinds[0]}, {"label": "long", **kinds[1]}]
+    runs = wanted_runs(sweep_of(grid={"model.attention": labelled}))
+    assert [run.labels["attention"] for run in runs] == ["short", "long"]
+    assert runs[0].config.model.attention.window == 8  # type: ignore[union-attr]
+
+
+def test_fields_hold_for_every_optimizer(sweep_of: SweepOf) -> None:
+    fields = {"optimizer.lr": 1e-3, "optimizer.weight_decay": 0.0}
+    grid = {"optimizer.kind": ["adamw", "lion", "muon"]}
+    runs = wanted_runs(sweep_of(base="baseline", fields=fields, grid=grid))
+    found = {(run.config.optimizer.lr, run.config.optimizer.weight_decay) for run in runs}  # type: ignore[union-attr]
+    assert found == {(1e-3, 0.0)}
+
+
+@pytest.mark.parametrize(
+    ("flags", "sentence"),
+    [
+        (["--seed", "7"], "--seed would change nothing: the sweep lists its seeds"),
+        (["--model.d_model", "64"], "--model.d_model would change nothing"),
+        (["--fields", "{budget.tokens: 5}"], "has a budget, and fields: budget.tokens another"),
+        (["--fields", "{model.d_model: 5}"], "fields: model.d_model would change nothing"),
+    ],
+)
+def test_what_the_sweep_sets_in_every_run_is_not_set_beside_it(
+    sweep_of: SweepOf, flags: list[str], sentence: str
+) -> None:
+    sweep_of(seeds=[1], budget={"steps": 5}, grid={"model.d_model": [16, 32]})
+    with pytest.raises(UserError, match=sentence):
+        read_sweep("s", flags)
+
+
+def test_an_experiment_is_the_files_unless_a_flag_names_another(sweep_of: SweepOf) -> None:
+    sweep_of(experiment="mine", grid={"optimizer.lr": [0.01]})
+    assert wanted_runs(read_sweep("s"))[0].config.tracking.experiment == "mine"
+    read = read_sweep("s", ["--tracking.experiment", "other"])
+    assert wanted_runs(read)[0].config.tracking.experiment == "other"
+
+
+def test_another_budget_is_another_record(sweep_of: SweepOf) -> None:
+    sweep_of(budget={"steps": 5}, grid={"optimizer.lr": [0.01]})
+    names = {read_sweep("s", flags).spec.name for flags in ([], ["--budget.steps", "6"])}
+    assert len(names) == 2
+    assert read_sweep("s", ["--budget.steps", "6", "--name", "t"]).spec.name == "t"
+
+
+@pytest.mark.parametrize("name", [".", "", "nowhere/else"])
+def test_no_file_is_one_sentence(workplace: Path, name: str) -> None:
+    with pytest.raises(UserError, match="there is no"):
+        read_sweep(name)
+    with pytest.raises(UserError, match="there is no"):
+        load_config(name)
+
+
 @pytest.mark.parametrize(
     ("fields", "sentence"),
     [
@@ -97,6 +179,11 @@ def test_only_picks_points_by_axis(sweep_of: SweepOf) -> None:
             {"budget": {"steps": 3}, "grid": {"budget.tokens": [100]}},
             "the sweep has a budget, and the grid's budget.tokens another",
         ),
+        (
+            {"budget": {"isoflop": [1e9]}, "grid": {"budget.tokens": [100]}},
+            "the sweep has a budget, and the grid's budget.tokens another",
+        ),
+        ({"grid": {"tokens": [{"batch.size": 2}]}}, "an axis cannot be called tokens"),
         ({"budget": {"steps": 3, "tokens": 3}}, "a budget is exactly one of"),
         ({"budget": {"step": 3}}, "did you mean budget.steps"),
         ({"grids": {}}, "did you mean grid"),

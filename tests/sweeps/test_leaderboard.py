@@ -7,7 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from sweeps.leaderboard import best_rates, entries, group_table, groups, write_leaderboard
+from sweeps.leaderboard import (
+    best_rates,
+    entries,
+    group_table,
+    groups,
+    judged_by,
+    write_leaderboard,
+)
 from sweeps.ledger import Known
 from sweeps.reading import Sweep
 from sweeps.wanted import Wanted, wanted_runs
@@ -18,6 +25,33 @@ SweepOf = Callable[..., Sweep]
 def done(run: Wanted, loss: float | None) -> Known:
     summary = {"diverged": True} if loss is None else {"final_val_loss": loss}
     return Known(run.key, "done", None, f"id-{run.config.seed}", summary)
+
+
+def test_a_rate_at_which_a_seed_diverged_is_not_the_best(sweep_of: SweepOf) -> None:
+    rule = {"low": 1e-3, "high": 1e-1, "points": 3}
+    sweep = sweep_of(seeds=[1, 2], lr_per_size=rule)
+    runs = wanted_runs(sweep)
+    losses = [3.0, 3.0, 2.05, 2.05, 2.0, None]  # of .1 one seed diverged
+    known = {run.key: done(run, loss) for run, loss in zip(runs, losses, strict=True)}
+    found = groups(runs, known)
+    assert sweep.spec.lr_per_size is not None
+    (answer,) = best_rates(sweep.spec.lr_per_size, found)
+    assert (answer["lr"], answer["inside"]) == (0.01, True)
+    lines = group_table(sweep.spec, found, "final_val_loss")
+    assert "1 of 2 seeds diverged" in lines[-1]
+
+
+def test_across_tokenizers_bits_per_byte_decide(sweep_of: SweepOf) -> None:
+    runs = wanted_runs(sweep_of(grid={"data.tokenizer.kind": ["byte", "char"]}))
+    figures = [{"final_val_loss": 0.8, "final_val_bpb": 1.2}, {"final_val_loss": 1.8}]
+    figures[1]["final_val_bpb"] = 0.6
+    known = {
+        run.key: Known(run.key, "done", None, "id", summary)
+        for run, summary in zip(runs, figures, strict=True)
+    }
+    assert judged_by(runs) == "final_val_bpb"
+    assert [row["final_val_bpb"] for row in entries(runs, known)] == [0.6, 1.2]
+    assert judged_by(runs[:1]) == "final_val_loss"
 
 
 def test_means_and_deviations_are_over_the_seeds_of_a_point(sweep_of: SweepOf) -> None:
@@ -41,7 +75,7 @@ def test_entries_are_one_for_each_run_best_first(sweep_of: SweepOf, workplace: P
     with Path("leaderboard.csv").open() as stream:
         table = list(csv.DictReader(stream))
     assert [row["final_val_loss"] for row in table] == ["1.0", "3.0", "", ""]
-    lines = group_table(sweep.spec, groups(runs, known))
+    lines = group_table(sweep.spec, groups(runs, known), "final_val_loss")
     assert lines[1].startswith("d_model 32")
 
 

@@ -8,11 +8,13 @@ from typing import Any
 import pytest
 
 from scaling.errors import UserError
-from sweeps.conduct import Request, first_runs
+from sweeps.conduct import Request, conduct, first_runs
 from sweeps.driver import Driver
 from sweeps.job import Member
 from sweeps.ledger import Known
+from sweeps.progress import Board
 from sweeps.reading import Sweep
+from sweeps.result import ending
 from sweeps.search import SearchSource
 from sweeps.space import Space
 from sweeps.status import status_lines
@@ -187,6 +189,84 @@ def test_a_point_that_makes_no_config_is_a_failed_trial(sweep_of: SweepOf) -> No
     assert states[16] == "RUNNING"
 
 
+def test_a_search_goes_on_past_points_that_make_no_config(
+    sweep_of: SweepOf, drive: Callable[..., Driver]
+) -> None:
+    space = {"model.d_model": {"low": 16, "high": 24}}  # of these 16, 20 and 24 make one
+    source = source_of(sweep_of(search=search(space=space, trials=20)), batch=1)
+    driver = drive(source.sweep, source=source)
+    states = source.states()
+    assert len(states) == 20
+    assert states.count("complete") > 0 < states.count("fail")
+    assert len(source.no_configs()) == states.count("fail")
+    assert "d_model" in source.no_configs()[0]
+    assert driver.counts().done == driver.counts().wanted == states.count("complete")
+    assert ending(driver, "")[0] == 0
+
+
+def test_the_owner_waits_for_trials_of_a_driver_that_helps_and_takes_over_a_dead_ones(
+    sweep_of: SweepOf, drive: Callable[..., Driver], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sweep = sweep_of(search=search(trials=4))
+    helper = source_of(sweep, batch=1)
+    (helped,) = helper.refill()
+    alive = [True]
+    monkeypatch.setattr("sweeps.search._is_alive", lambda process: alive[0])
+    monkeypatch.setattr("sweeps.driver.POLL", 0.01)
+    owner, looks = source_of(sweep), list[int]()
+
+    def look(self: Driver) -> None:
+        looks.append(1)
+        alive[0] = len(looks) < 30  # the helper dies in the midst of its run
+
+    monkeypatch.setattr(Driver, "_look_elsewhere", look)
+    driver = drive(sweep, source=owner)
+    assert len(looks) >= 30
+    assert owner.states() == ["complete"] * 4
+    assert helped.key in {m.key for job in driver.executor.jobs for m in job.members}  # type: ignore[attr-defined]
+    assert driver.counts().done == 4
+
+
+def test_an_ended_search_tells_of_its_failures_again(
+    sweep_of: SweepOf, drive: Callable[..., Driver]
+) -> None:
+    sweep = sweep_of(search=search(trials=3))
+    folder = Path("runs/sweeps/s")
+    folder.mkdir(parents=True)
+    fates = iter(["finished", "failed", "finished"])
+    drive(sweep, lambda run: next(fates), source=SearchSource(sweep, None, folder, 1))
+    result = conduct(sweep, Request(), Board())
+    assert result.exit_code == 1
+    assert "1 runs failed" in result.lines[-1]
+    assert {path.name for path in (folder / "search").iterdir()} >= {"history.png"}
+
+
+def test_other_seeds_are_another_search(sweep_of: SweepOf) -> None:
+    source_of(sweep_of(seeds=[1], search=search()))
+    with pytest.raises(UserError, match="was begun with another seeds"):
+        source_of(sweep_of(seeds=[1, 2], search=search()))
+
+
+def test_the_first_seed_decides_for_a_trial(sweep_of: SweepOf) -> None:
+    pruner = {"kind": "median", "options": {"n_startup_trials": 1}}
+    sweep = sweep_of(seeds=[1, 2], budget={"tokens": 4000}, search=search(pruner=pruner))
+    source = source_of(sweep, batch=1)
+    for run in source.refill():
+        assert not source.hopeless(run, 50, 1.0)
+        source.settled(run, ended(run))
+    first, second = source.refill()
+    assert not source.hopeless(second, 50, 0.5)  # a good loss, which is not the first's
+    assert source.hopeless(first, 50, 9.0)
+    source.settled(first, Known(first.key, "pruned", None, None, {}))
+    assert source.hopeless(second, 75, 0.5)
+
+
+def test_the_last_whole_step_is_the_end_of_a_range(sweep_of: SweepOf) -> None:
+    space = {"model.d_model": {"low": 32, "high": 199, "step": 32}}  # 199 is never proposed
+    runs = first_runs(sweep_of(search=search(space=space)), Request())
+    assert [run.config.model.d_model for run in runs] == [32, 192]
+
+
 def test_a_hopeless_run_is_pruned(sweep_of: SweepOf) -> None:
     pruner = {"kind": "median", "options": {"n_startup_trials": 1}}
     sweep = sweep_of(budget={"tokens": 4000}, search=search(pruner=pruner))
@@ -216,6 +296,23 @@ def test_every_sampler_proposes(sweep_of: SweepOf, kind: str) -> None:
         ({"sampler": {"kind": "tpe", "options": {"n_startup": 3}}}, "did you mean n_startup_t"),
         ({"objectives": [{"metric": "val_loss"}]}, "did you mean"),
         ({"pruner": "median", "space": {"model.n_layers": {"low": 1, "high": 2}}}, "equal shares"),
+        (
+            {
+                "pruner": "median",
+                "space": {"a": {"choices": [{"model.n_layers": 1}, {"model.n_layers": 2}]}},
+            },
+            "equal shares",
+        ),
+        (
+            {
+                "pruner": {"kind": "patient", "options": {"wrapped": "meidan"}},
+                "space": {"optimizer.lr": {"low": 1e-3, "high": 1e-1}},
+            },
+            "did you mean median",
+        ),
+        ({"space": {"model.n_layers": {"low": 1, "high": 4, "step": 0.5}}}, "whole numbers"),
+        ({"space": {"model.n_layers": {"low": 1.5, "high": 4}}}, "low is 1.5"),
+        ({"space": {"model.attention.kind": {"choices": ["mha", "mha"]}}}, "has mha twice"),
         ({"space": {"optimizer.lr": {"low": 1, "hgih": 2}}}, "did you mean high"),
         ({"space": {"optimizer.lr": {"low": 1, "high": 0}}}, "is not below high"),
         ({"space": {"optimizer.momentum": {"low": 0, "high": 0.9}}}, "momentum"),

@@ -1,0 +1,84 @@
+"""What a plan says beforehand: totals, conventions, warnings, and what cannot be made."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from scaling.errors import UserError
+from sweeps.conduct import Request, conduct, plan_only
+from sweeps.plan import Plan
+from sweeps.progress import Board
+from sweeps.reading import Sweep
+from sweeps.showing import plan_json, plan_lines
+from sweeps.wanted import wanted_runs
+from tests.sweeps.fakes import finished_run
+
+SweepOf = Callable[..., Sweep]
+WSD = {"schedule.kind": "wsd", "schedule.warmup": 2, "schedule.decay": 5}
+
+
+def plan_of(sweep: Sweep) -> Plan:
+    return plan_only(sweep, Request(measure=False), Board()).plan
+
+
+def test_a_searchs_totals_are_of_all_its_runs(sweep_of: SweepOf) -> None:
+    space = {"optimizer.lr": {"low": 1e-3, "high": 1e-1, "log": True}}
+    search = {"trials": 20, "space": space, "sampler": "random"}
+    plan = plan_of(sweep_of(seeds=[1, 2], budget={"steps": 10}, search=search))
+    assert plan.todo == plan_json(plan, None)["to_make"] == 40
+    assert plan.tokens == 40 * 10 * 4 * 32
+    assert "40 runs to ask for: 51,200 tokens" in "\n".join(plan_lines(plan, None))
+    assert not any("one seed only" in warning for warning in plan.warnings)
+
+
+def test_branches_are_trained_too(sweep_of: SweepOf) -> None:
+    fields = WSD | {"schedule.branches": [0.5]}
+    plan = plan_of(sweep_of(budget={"steps": 20}, fields=fields, grid={"optimizer.lr": [0.01]}))
+    assert plan.tokens == (20 + 5) * 4 * 32
+
+
+def test_a_branch_that_is_nothing_but_decay_is_told_before_anything_is_trained(
+    sweep_of: SweepOf,
+) -> None:
+    fields = WSD | {"schedule.branches": [0.1]}
+    sweep = sweep_of(budget={"steps": 20}, fields=fields, grid={"optimizer.lr": [0.01]})
+    with pytest.raises(UserError, match=r"branch at 0.1 of the budget has 2 steps, too few"):
+        plan_of(sweep)
+
+
+def test_runs_without_branches_that_are_asked_for_now_are_told(sweep_of: SweepOf) -> None:
+    fields = WSD | {"schedule.branches": [0.5]}
+    sweep = sweep_of(budget={"steps": 20}, fields=fields, grid={"optimizer.lr": [0.01]})
+    finished_run(wanted_runs(sweep)[0])
+    said = "1 runs are done without branches that are asked for now"
+    assert any(said in warning for warning in plan_of(sweep).warnings)
+    assert any(said in line for line in conduct(sweep, Request(), Board()).lines)
+
+
+def test_every_way_of_counting_that_says_something_is_shown(sweep_of: SweepOf) -> None:
+    header = plan_lines(plan_of(sweep_of(grid={"optimizer.lr": [0.01]})), None)[0]
+    assert "N non-emb" in header
+    assert "N active" not in header
+    experts: dict[str, Any] = {
+        "model.feedforward.kind": "moe",
+        "model.feedforward.n_experts": 4,
+        "model.feedforward.top_k": 2,
+        "model.tie_embeddings": False,
+    }
+    header = plan_lines(plan_of(sweep_of(fields=experts, grid={"optimizer.lr": [0.01]})), None)[0]
+    assert "N active" in header
+    assert "N with head" in header
+
+
+def test_whole_steps_are_no_other_budget(sweep_of: SweepOf) -> None:
+    grid = {"batch.size": [3, 4]}
+    plan = plan_of(sweep_of(budget={"tokens": 64_000}, grid=grid))
+    assert len({row.size.budget.tokens for row in plan.rows}) == 2
+    assert not any("budgets differ" in warning for warning in plan.warnings)
+
+
+def test_flops_that_whole_steps_cannot_meet_are_told(sweep_of: SweepOf) -> None:
+    grid = {"model.d_model": [16, 64]}
+    plan = plan_of(sweep_of(budget={"isoflop": [1e8]}, grid=grid))
+    assert any("cannot have the FLOPs asked for" in warning for warning in plan.warnings)

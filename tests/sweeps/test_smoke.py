@@ -1,0 +1,50 @@
+"""`--smoke` of sweeps that people write: whatever is a sweep has a small form."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from scaling.errors import UserError
+from sweeps.conduct import Request, first_runs
+from sweeps.reading import read_sweep
+
+SEARCH: dict[str, Any] = {"trials": 9, "sampler": "random"}
+LAYERS = {"model.n_layers": {"low": 1, "high": 4}}
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"budget": {"tokens": 9000}, "search": SEARCH | {"pruner": "median", "space": LAYERS}},
+        {"search": SEARCH | {"space": LAYERS | {"budget.tokens": {"low": 9000, "high": 20000}}}},
+        {"fields": {"batch.size": 64, "batch.micro_size": 16}, "grid": {"optimizer.lr": [0.01]}},
+        {"base": "gpt2_33m", "budget": {"steps": 9}, "grid": {"optimizer.lr": [0.01, 0.02]}},
+    ],
+    ids=["pruner", "budget", "accumulation", "heads"],
+)
+def test_it_has_a_small_form(write_sweep: Callable[..., Path], fields: dict[str, Any]) -> None:
+    write_sweep(**fields)
+    runs = first_runs(read_sweep("s", smoke=True), Request())
+    for run in runs:
+        steps, tokens = run.config.budget.steps, run.config.budget.tokens
+        assert (steps or (tokens or 0) // run.config.tokens_per_step) <= 12
+        assert run.config.batch.size <= 4
+
+
+def test_exclusions_that_still_leave_something_out_stay(
+    write_sweep: Callable[..., Path],
+) -> None:
+    where = {"exclude": [{"model.d_model": 64, "model.n_heads": 3}, {"model.n_heads": 8}]}
+    grid = {"model.d_model": [48, 64, 96], "model.n_heads": [3, 4, 8]}
+    write_sweep(grid=grid, where=where)
+    runs = first_runs(read_sweep("s", smoke=True), Request())
+    found = [(run.config.model.d_model, run.config.model.n_heads) for run in runs]
+    assert found == [(48, 3), (48, 4), (64, 4)]
+
+
+def test_a_search_of_budgets_alone_has_none(write_sweep: Callable[..., Path]) -> None:
+    write_sweep(search=SEARCH | {"space": {"budget.tokens": {"low": 9000, "high": 20000}}})
+    with pytest.raises(UserError, match="varies nothing else"):
+        read_sweep("s", smoke=True)
