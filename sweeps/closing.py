@@ -26,16 +26,15 @@ from sweeps.wanted import Wanted
 def close_sweep(
     record: SweepRecord[Sweep],
     source: Source[Wanted],
+    runs: Sequence[Wanted],
     driver: Driver[Wanted],
     planned: Planned,
     owner: bool,
-    every: Sequence[Wanted] = (),
 ) -> Result:
     """Write what came of the sweep, end its record, and say what there is to say.
 
-    `every`: all runs of a grid, of which the source may have had a part (`--only`).
+    `runs`: all that the record is of; the source may have had a part of them (`--only`).
     """
-    runs = every or source.runs()
     known = driver.ledger.scan(run.key for run in runs) | driver.known
     code, lines, status = ending(
         driver, "runs failed; see --status, and retry with --retry failed."

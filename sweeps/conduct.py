@@ -43,7 +43,6 @@ class Request:
 def conduct(sweep: Sweep, request: Request, board: Board) -> Result:
     """Make what the sweep wants and is not there yet; nothing is trained before all is checked."""
     runs = first_runs(sweep, request)
-    every = wanted_runs(sweep) if request.only else runs
     config = runs[0].config
     record = SweepRecord(sweep, config, board.say)
     lock = DriverLock(sweep_folder(sweep, config))
@@ -61,8 +60,8 @@ def conduct(sweep: Sweep, request: Request, board: Board) -> Result:
                 if search.ended:
                     return _as_it_was(record, search.runs(), ledger, board, search)
             elif all_done(runs, ledger.scan(run.key for run in runs)):
-                return _as_it_was(record, every, ledger, board)
-            return _make(sweep, runs, every, request, board, record, ledger, owner)
+                return _as_it_was(record, _all(sweep, runs, request), ledger, board)
+            return _make(sweep, runs, request, board, record, ledger, owner)
     finally:
         if owner:
             lock.release()
@@ -132,7 +131,6 @@ def look(ledger: Ledger, runs: Sequence[Run]) -> dict[Key, Known]:
 def _make(
     sweep: Sweep,
     runs: list[Wanted],
-    every: list[Wanted],
     request: Request,
     board: Board,
     record: SweepRecord[Sweep],
@@ -145,7 +143,7 @@ def _make(
     executor = _executor(sweep, machine, record.path)
     executor.warm(min(len(runs), request.limit or len(runs)))  # while this process prepares
     try:
-        return _drive(sweep, runs, every, request, board, record, ledger, owner, machine, executor)
+        return _drive(sweep, runs, request, board, record, ledger, owner, machine, executor)
     except BaseException as error:
         if owner:
             with contextlib.suppress(OSError):  # a full disk: what was wrong goes before
@@ -158,7 +156,6 @@ def _make(
 def _drive(
     sweep: Sweep,
     runs: list[Wanted],
-    every: list[Wanted],
     request: Request,
     board: Board,
     record: SweepRecord[Sweep],
@@ -212,8 +209,8 @@ def _drive(
     driver.run()
     planned.advisor.calibration.note_others(others.share())
     driver.clock.starting += planned.starting
-    all_of_grid = () if sweep.spec.search else every
-    return close_sweep(record, source, driver, planned, owner, all_of_grid)
+    every = source.runs() if sweep.spec.search else _all(sweep, runs, request)
+    return close_sweep(record, source, every, driver, planned, owner)
 
 
 def _executor(sweep: Sweep, machine: "Machine", folder: Path) -> "LocalExecutor":
@@ -250,6 +247,11 @@ def _search(
 
     retry = request.retry_failed
     return SearchSource(sweep, request.storage, record.path, batch, retry_failed=retry)
+
+
+def _all(sweep: Sweep, runs: list[Wanted], request: Request) -> list[Wanted]:
+    """Every run of a grid, of which `--only` picks some: the record is of the whole."""
+    return wanted_runs(sweep) if request.only else runs
 
 
 def _told(sweep: Sweep, request: Request, record: SweepRecord[Sweep]) -> int:
@@ -297,7 +299,7 @@ def _as_it_was(
 
         if lacking := without_branches(runs, known):
             shown.append(f"warning: {lacking}.")
-    done = "all that is asked for is done" if not whole else f"all {len(runs)} runs are done"
+    done = f"all {len(runs)} runs are done" if whole else "all that is asked for is done"
     ended = f"{done}; leaderboard and summary in {record.path}"
     return Result(summary, [*shown, *(lines or [ended])], 1 if lines else 0)
 

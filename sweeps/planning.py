@@ -137,6 +137,8 @@ def _of_search(plan: Plan, asked: int, advisor: Advisor) -> Plan:
     wall = None
     if known and len(known) == len(plan.seconds):
         wall = sum(known) / members * asked / advisor.at_once(plan.cohorts[0].way)
+    if not asked:
+        return replace(plan, wall=None, asked=0)
     note = (
         f"a search asks for its {asked} runs as it goes; the table shows the ends of its space,"
         " and the sums are theirs on average"

@@ -5,6 +5,7 @@ import math
 import os
 import statistics
 from collections.abc import Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,6 +34,7 @@ METRICS = (
 PRUNABLE = ("final/val_loss", "final/val_bpb", "best/val_loss", "best/val_bpb")
 SPACE = "tinyscale.search"  # the study's attribute that says what it searches
 JOURNAL = "study.journal"
+SIGNS = 60.0  # seconds in which a driver has put its name to a trial, however slow the storage
 RETRY = "retry_of"  # a trial's, that says which failed one it stands for
 
 
@@ -188,7 +190,7 @@ class SearchSource:
 
         runs: list[Wanted] = []
         for trial in self.study.get_trials(states=[TrialState.RUNNING]):
-            if trial.number in self._known or _is_alive(trial.user_attrs.get("driver")):
+            if trial.number in self._known or not _is_left(trial):
                 continue
             if len(trial.params) < len(self.space.dimensions):  # killed in the midst of asking
                 self.study.tell(trial.number, state=TrialState.FAIL)
@@ -339,10 +341,16 @@ def _this_process() -> list[Any]:
     return [os.uname().nodename, os.getpid(), psutil.Process().create_time()]
 
 
-def _is_alive(process: list[Any] | None) -> bool:
+def _is_left(trial: "FrozenTrial") -> bool:
+    """Whether the driver of a trial is gone. It signs a moment after it has asked."""
+    if "driver" in trial.user_attrs:
+        return not _is_alive(trial.user_attrs["driver"])
+    assert trial.datetime_start is not None  # it runs
+    return (datetime.now() - trial.datetime_start).total_seconds() > SIGNS
+
+
+def _is_alive(process: list[Any]) -> bool:
     """Whether the driver of a trial still runs; one on another host is taken to."""
-    if process is None:
-        return False
     host, pid, started = process
     if host != os.uname().nodename:
         return True

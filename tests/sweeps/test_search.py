@@ -1,6 +1,7 @@
 """Searches: Optuna's study over batches, resumes, repeats, divergence, seeds and pruning."""
 
 import math
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -82,7 +83,8 @@ def test_another_driver_goes_on_with_what_was_asked(sweep_of: SweepOf) -> None:
     left = source.refill()
     source.settled(left[0], ended(left[0]))
     for trial in source.study.get_trials():  # as if its driver had died
-        source._attribute(trial.number, "driver", None) if trial.state.name == "RUNNING" else None
+        if trial.state.name == "RUNNING":
+            source._attribute(trial.number, "driver", [os.uname().nodename, 2**22 + 1, 0.0])
     again = source_of(sweep)
     adopted = again.refill()
     assert [run.key for run in adopted] == [left[1].key]
