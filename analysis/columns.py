@@ -19,6 +19,7 @@ brackets; what a run does not say is missing):
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -92,11 +93,18 @@ def row_of(run: Run, given: Mapping[str, str]) -> dict[str, Any]:
     row |= _budget(params, metrics)
     for role, key in given.items():
         row[role] = metrics.get(key, params.get(key))
-    row["loss_kind"] = "best" if given.get("loss", "").startswith("best/") else "final"
+    row["loss_kind"] = loss_kind(given.get("loss"))
     if (floor := row["floor"]) and params.get("validation_bytes"):
         nats = floor * float(params["validation_tokens"])
         row["floor_bpb"] = nats / math.log(2) / float(params["validation_bytes"])
     return row
+
+
+def loss_kind(key: str | None) -> str | None:
+    """Whether the loss of this key (None: the usual one) is "final" or "best"; None: not known."""
+    if key is None or key in _METRICS["loss"] or key.startswith("final/"):
+        return "final"
+    return "best" if "best" in re.split(r"[^a-z]+", key.lower()) else None
 
 
 def _launched(tags: Mapping[str, str]) -> str | None:

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from analysis.curves import curves
-from analysis.design import Design, design_of, numeric, varies
-from analysis.equal import Equal, at_compute, at_sizes, equal
+from analysis.design import TOKENS, Design, design_of, level, numeric, series, tuned, varies
+from analysis.equal import Equal, Groups, at_compute, at_sizes, equal
 from analysis.memory import inference_bytes
 from analysis.paired import Test, against
 from analysis.runs import RunTable, Selection, read_runs
@@ -57,9 +57,13 @@ class Comparison:
         fields: what the groups are made by.
         groups: name and runs, the reference first.
         reference: its name.
+        tuned: the nuisances, such as optimizer.lr, whose best values a group counts at.
+        best: the groups' runs at those: what is summed up and tested.
         matched: what a pair of runs agrees in.
+        alike: whether the groups' means are over the same settings.
         tests: each group against the reference.
-        equals: the same at equal parameters and equal FLOPs.
+        sizes, compute: the groups' runs that are compared at equal parameters, at equal FLOPs.
+        equals: each group against the reference at these.
         summary: one row a group.
         configurations: one row a configuration, with the fronts that it is on.
         curves: every run's curves, by run id.
@@ -72,8 +76,13 @@ class Comparison:
     fields: tuple[str, ...]
     groups: list[tuple[str, pd.DataFrame]]
     reference: str
+    tuned: list[str]
+    best: Groups
     matched: list[str]
+    alike: bool
     tests: list[Test]
+    sizes: Groups
+    compute: Groups
     equals: list[Equal]
     summary: pd.DataFrame
     configurations: pd.DataFrame
@@ -91,6 +100,7 @@ def compare_runs(request: Request, say: Say) -> Comparison:
     table = read_runs(request.selection)
     unit = choose(table.runs, request.unit)
     runs = in_unit(table.runs, unit)
+    table = replace(table, apart=in_unit(table.apart, unit))
     design = design_of(runs)
     fields = _fields(runs, design, request)
     runs = runs.assign(label=_labels(runs, fields))
@@ -111,17 +121,28 @@ def compare_runs(request: Request, say: Say) -> Comparison:
         ),
     )
     groups = [(name, runs[runs["label"] == name]) for name in names]
-    matched = _matched(runs, design, fields)
+    best = [(name, _at_best(part, design)) for name, part in groups]
+    # Token counts that agree within 1 % are equal, of whichever groups they are.
+    tokens = {c: level(runs, c) for c in TOKENS if c in runs}
+    even = [(name, part.assign(**tokens)) for name, part in best]
+    matched = _matched(even, design, fields)
+    sizes, compute = at_sizes(even), at_compute(best)
+    means = _means(compute, lines, unit)
     return Comparison(
         table,
         runs,
         fields,
         groups,
         reference,
+        [one for one in design.nuisances if any(varies(part, one) for _, part in groups)],
+        best,
         matched,
-        against(groups, matched, reference),
-        _equals(groups, reference, lines, unit),
-        summary(groups),
+        _alike(even, matched),
+        against(even, matched, reference),
+        sizes,
+        compute,
+        equal(sizes, reference, "N") + equal(compute, reference, "C", means),
+        summary(best),
         configurations(groups),
         lines,
         unit,
@@ -178,14 +199,19 @@ def _reference(runs: pd.DataFrame, names: Sequence[str], request: Request) -> st
     return asked
 
 
-def _matched(runs: pd.DataFrame, design: Design, fields: Sequence[str]) -> list[str]:
+def _at_best(runs: pd.DataFrame, design: Design) -> pd.DataFrame:
+    """One group's runs at the best of its nuisances; each of several variants has its own best."""
+    return pd.concat([tuned(part, design) for _, part in series(runs, design)]).sort_index()
+
+
+def _matched(groups: Groups, design: Design, fields: Sequence[str]) -> list[str]:
     """What two runs must agree in to be a pair: the seed, and all else that varies in a group."""
-    groups = [part for _, part in runs.groupby("label")]
+    parts = [part for _, part in groups]
     found = ["seed"]
-    for column in (*design.dimensions, *design.nuisances, *design.variants):
-        if column in fields or not any(varies(part, column) for part in groups):
+    for column in (*design.dimensions, *design.variants):
+        if column in fields or not any(varies(part, column) for part in parts):
             continue
-        if column == "D" and all(_decided(part, found[1:]) for part in groups):
+        if column == "D" and all(_decided(part, found[1:]) for part in parts):
             continue  # a budget that follows the size is not asked to be equal besides
         found.append(column)
     return found
@@ -194,8 +220,18 @@ def _matched(runs: pd.DataFrame, design: Design, fields: Sequence[str]) -> list[
 def _decided(part: pd.DataFrame, by: Sequence[str]) -> bool:
     if not by or not numeric(part, "D"):
         return False
-    apart = part.groupby(list(by), dropna=False)["D"].agg(lambda v: v.max() / v.min())
-    return bool((apart <= 1.01).all())
+    return not any(varies(one, "D") for _, one in part.groupby(list(by), dropna=False))
+
+
+def _alike(groups: Groups, matched: Sequence[str]) -> bool:
+    """Whether every group has the same settings, each with the same share of its runs."""
+    settings = [column for column in matched if column != "seed"]
+    if not settings:
+        return True
+    first, *others = (
+        part[settings].astype(str).value_counts(normalize=True).to_dict() for _, part in groups
+    )
+    return all(shares == first for shares in others)
 
 
 def _before(frame: pd.DataFrame, unit: Unit) -> float:
@@ -206,19 +242,15 @@ def _before(frame: pd.DataFrame, unit: Unit) -> float:
     return float(first.iloc[0]) if len(first) else float("nan")
 
 
-def _equals(
-    groups: Sequence[tuple[str, pd.DataFrame]],
-    reference: str,
-    lines: Mapping[str, pd.DataFrame],
-    unit: Unit,
-) -> list[Equal]:
-    """Both views; curves are each group's mean over seeds, for groups of one configuration."""
+def _means(
+    compute: Groups, lines: Mapping[str, pd.DataFrame], unit: Unit
+) -> dict[str, pd.DataFrame]:
+    """The mean curve over seeds of each group that is compared by one configuration."""
     means = {}
-    for name, runs in groups:
+    for name, runs in compute:
         mine = [lines[run] for run in runs["run_id"]]
-        if runs["C"].nunique() == 1 and all(unit.metric in one for one in mine):
+        if runs["group"].nunique() == 1 and all(unit.metric in one for one in mine):
             whole = pd.concat([one[["flops", unit.metric]].dropna() for one in mine])
             mean = whole.groupby("flops")[unit.metric].mean()
             means[name] = pd.DataFrame({"flops": mean.index, "loss": mean.to_numpy()})
-    sizes, compute = at_sizes(groups), at_compute(groups)
-    return equal(sizes, reference, "N") + equal(compute, reference, "C", means)
+    return means

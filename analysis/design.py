@@ -16,7 +16,8 @@ import pandas as pd
 from analysis.fits.isoflop import group_budgets
 
 SHAPE = ("width", "depth")
-DIMENSIONS = (*SHAPE, "D", "unique_tokens", "context_length", "batch_size")
+TOKENS = ("D", "unique_tokens")
+DIMENSIONS = (*SHAPE, *TOKENS, "context_length", "batch_size")
 NAMES = {
     "N": "parameters",
     "N_non_embedding": "parameters without embeddings",
@@ -44,6 +45,8 @@ _NO_VARIANTS = {  # dimensions have columns of their own; a branch is the run of
     "data.max_documents",
 }
 _NUISANCES = ("optimizer.", "schedule.")
+_RATE = "optimizer.lr"
+_SAME = 1.01  # ratio up to which token counts are one: runs are of whole steps
 
 
 @dataclass(frozen=True)
@@ -98,7 +101,7 @@ def design_of(runs: pd.DataFrame, stated: str | None = None) -> Design:
     for field in varying:
         if field in _NO_VARIANTS or _follows(runs, field, shape):
             continue
-        if field.startswith(_NUISANCES) and numeric(runs, field):
+        if _is_nuisance(runs, field):
             nuisances.append(field)
         else:
             variants.append(field)
@@ -119,8 +122,8 @@ def varies(runs: pd.DataFrame, column: str) -> bool:
     if column not in runs:
         return False
     values = runs[column]
-    if column in {"D", "unique_tokens"} and numeric(runs, column):
-        return bool(values.max() > 1.01 * values.min())
+    if column in TOKENS and numeric(runs, column):
+        return bool(values.max() > _SAME * values.min())
     return int(values.astype(str).nunique()) > 1
 
 
@@ -157,12 +160,48 @@ def tuned(runs: pd.DataFrame, design: Design) -> pd.DataFrame:
     if not design.nuisances:
         return runs
     kept = []
-    for _, point in runs.groupby(_place(runs, design), dropna=False):
+    for _, point in runs.groupby(places(runs), dropna=False):
         by = point.groupby(list(design.nuisances), dropna=False)["loss"]
         counts, means = by.transform("count"), by.transform("mean")
         most = counts == counts.max()
         kept.append(point[most & (means == means[most].min())])
     return pd.concat(kept).sort_index()
+
+
+def basins(runs: pd.DataFrame) -> list[tuple[pd.DataFrame, pd.DataFrame]]:
+    """The runs at each point of the dimensions, and their final losses by learning rate.
+
+    The losses are a row a rate, in order: ``lr``, ``mean``, ``min``, ``max``, ``count`` (runs of a
+    finite loss) and ``best``, which marks the rate that `tuned` would take. Of other nuisances
+    each rate has its own best values.
+    """
+    others = [c for c in map(str, runs) if _is_nuisance(runs, c) and c != _RATE]
+    others = [c for c in others if varies(runs, c)]
+    found = []
+    for _, point in runs.groupby(places(runs), dropna=False):
+        losses = point.groupby(["lr", *others])["loss"]
+        rates = losses.agg(mean="mean", min="min", max="max", count=_finite).reset_index()
+        rates = rates.sort_values(["count", "mean"], ascending=[False, True]).drop_duplicates("lr")
+        rates["best"] = np.arange(len(rates)) == 0
+        found.append((point, rates.sort_values("lr").drop(columns=others)))
+    return found
+
+
+def tried(runs: pd.DataFrame, apart: pd.DataFrame) -> pd.DataFrame:
+    """A series' runs and the diverged ones beside them, as runs of an infinite loss.
+
+    Beside them are those that agree with some run of the series in every field but the learning
+    rate and the dimensions; they count at the tokens that they were planned for.
+    """
+    gone = apart[apart["why"] == "diverged"] if len(apart) else apart
+    for field in map(str, runs):
+        if field.startswith(_FIELDS) and field not in {*_NO_VARIANTS, _RATE}:
+            gone = gone[gone[field].isin(runs[field].unique())]
+    if gone.empty:
+        return runs
+    planned = gone.get("resolved.tokens", gone["D"])
+    gone = gone.assign(D=planned.where(planned.notna(), gone["D"]), loss=np.inf)
+    return pd.concat([runs, gone], ignore_index=True)
 
 
 def slices(
@@ -183,9 +222,11 @@ def slices(
     if not others:
         return [({}, runs)]
     found = []
-    for _, part in runs.groupby([rounded(runs[c]) for c in others]):
+    for _, part in runs.groupby([level(runs, c) for c in others]):
         found.append(({c: float(part[c].iloc[0]) for c in others}, part))
-    found.sort(key=lambda one: (-one[1][axis].nunique(), [-value for value in one[0].values()]))
+    found.sort(
+        key=lambda one: (-level(one[1], axis).nunique(), [-value for value in one[0].values()])
+    )
     return found
 
 
@@ -207,8 +248,9 @@ def _kind(runs: pd.DataFrame, variants: Sequence[str]) -> str | None:
         return None
     if not varies(one, "D"):
         return "equal tokens"
-    sizes, counts = one["N"].nunique(), rounded(one["D"]).nunique()
-    if sizes > 1 and len(one.groupby([one["N"], rounded(one["D"])])) == sizes * counts:
+    tokens = level(one, "D")
+    sizes, counts = one["N"].nunique(), tokens.nunique()
+    if sizes > 1 and len(one.groupby([one["N"], tokens])) == sizes * counts:
         return "grid"
     if numeric(one, "C"):
         codes = group_budgets(one["C"].to_numpy(dtype=float))
@@ -218,22 +260,42 @@ def _kind(runs: pd.DataFrame, variants: Sequence[str]) -> str | None:
     return None
 
 
-def _place(runs: pd.DataFrame, design: Design) -> list[pd.Series]:
-    columns = [c for c in (*DIMENSIONS, "N") if c in runs and (c in design.dimensions or c == "N")]
-    return [rounded(runs[c]) if c in {"D", "unique_tokens"} else runs[c] for c in columns]
+def places(runs: pd.DataFrame) -> list[pd.Series]:
+    """What runs at one point of the dimensions agree in, to group them by."""
+    return [level(runs, c) for c in (*DIMENSIONS, "N") if c in runs]
+
+
+def level(runs: pd.DataFrame, column: str) -> pd.Series:
+    """A column's values, tokens `rounded`."""
+    return rounded(runs[column]) if column in TOKENS and numeric(runs, column) else runs[column]
 
 
 def rounded(values: pd.Series) -> pd.Series:
-    """To 1 %, in which whole steps differ."""
-    return (values.astype(float).map(np.log) / 0.01).round()
+    """Each value as the least of those up to 1 % above which it lies: whole steps differ so.
+
+    Counted from the least value on, so that values that do not vary (see `varies`) become one.
+    """
+    least, steps = -np.inf, {}
+    for value in np.sort(values.astype(float).unique()):
+        least = least if value <= _SAME * least else value
+        steps[value] = least
+    return values.astype(float).map(steps)
+
+
+def _is_nuisance(runs: pd.DataFrame, field: str) -> bool:
+    return field.startswith(_NUISANCES) and numeric(runs, field)
+
+
+def _finite(losses: pd.Series) -> int:
+    return int(np.isfinite(losses).sum())
 
 
 def _follows(runs: pd.DataFrame, column: str, of: Sequence[str]) -> bool:
     """Whether a numeric column is a function of others that vary, within 1 % for tokens."""
     if not of or not numeric(runs, column):
         return False
-    apart = runs.groupby(list(of))[column].agg(lambda v: v.max() / v.min())
-    return bool((apart <= 1.01).all())
+    apart = runs.groupby([level(runs, c) for c in of])[column].agg(lambda v: v.max() / v.min())
+    return bool((apart <= _SAME).all())
 
 
 def _goes_along(runs: pd.DataFrame, column: str, axis: str) -> bool:
@@ -244,7 +306,7 @@ def _goes_along(runs: pd.DataFrame, column: str, axis: str) -> bool:
     """
     if not _follows(runs, column, [axis]):
         return False
-    steps = np.diff(runs.groupby(axis)[column].mean().to_numpy(dtype=float))
+    steps = np.diff(runs.groupby(level(runs, axis))[column].mean().to_numpy(dtype=float))
     return bool((steps >= 0).all() or (steps <= 0).all())
 
 

@@ -9,6 +9,8 @@ is `UNKNOWN`, never passed. Columns known (all optional, units in brackets):
     loss                  the loss that is fitted [nats per token or any one unit]
     loss_kind             "final" or "best": which loss of the run it is
     group, seed           identity of the configuration without its seed; the seed
+    width, depth, context_length, batch_size
+                          what else makes a point at which learning rates are held together
     lr                    peak learning rate
     warmup_steps, steps   of the schedule's warmup; of the run [optimizer steps]
     schedule_steps        the length that the schedule was laid out for [optimizer steps]
@@ -23,6 +25,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from analysis.design import basins, level
 from analysis.fits.isoflop import group_budgets
 from analysis.fits.result import Fit
 
@@ -133,8 +136,9 @@ def equal_budgets(runs: pd.DataFrame, design: str | None = None) -> Finding:
         said = f"isoFLOP design: {len(sizes)} budgets, at least {least} sizes in each"
         return _say(rule, least >= 3 and len(sizes) >= 3, float(least), said)
     if design == "grid":
-        whole = runs["N"].nunique() * runs["D"].nunique()
-        share = len(runs.groupby(["N", "D"])) / whole
+        tokens = level(runs, "D")
+        whole = runs["N"].nunique() * tokens.nunique()
+        share = len(runs.groupby([runs["N"], tokens])) / whole
         said = f"grid design: {share:.0%} of sizes times token counts were run"
         return _say(rule, share == 1.0, share, said)
     if design is not None:
@@ -181,17 +185,19 @@ def seed_noise(runs: pd.DataFrame) -> Finding:
 
 
 def learning_rate(runs: pd.DataFrame) -> Finding:
-    """The learning rate was tuned at every size and its best value is not at an end."""
+    """At every size and budget the best learning rate has worse ones on both sides.
+
+    A run that diverged is one of infinite loss.
+    """
     rule = "learning_rate"
     if (unknown := _lacking(rule, runs, "N", "lr", "loss")) is not None:
         return unknown
-    interior = []
-    for _, size in runs.groupby("N"):
-        by_lr = size.groupby("lr")["loss"].mean()
-        best = by_lr.idxmin()
-        interior.append(len(by_lr) >= 3 and by_lr.index.min() < best < by_lr.index.max())
-    share = float(np.mean(interior))
-    said = f"{sum(interior)} of {len(interior)} sizes have a best learning rate between others"
+    inside = [_between_worse(rates) for _, rates in basins(runs)]
+    share = float(np.mean(inside))
+    said = (
+        f"{sum(inside)} of {len(inside)} points of size and budget have worse learning rates on"
+        " both sides of the best"
+    )
     return _say(rule, share == 1.0, share, said)
 
 
@@ -280,6 +286,12 @@ def held_out(fit: Fit | None) -> Finding:
         f" {inside:.0%} of them inside the {level:.0%} interval"
     )
     return _say(rule, inside >= expected, error, said)
+
+
+def _between_worse(rates: pd.DataFrame) -> bool:
+    best = rates[rates["best"]].iloc[0]
+    worse = rates.loc[rates["mean"] > best["mean"], "lr"]
+    return bool(worse.min() < best["lr"] < worse.max())
 
 
 def _has(runs: pd.DataFrame, name: str) -> bool:

@@ -18,9 +18,12 @@ from analysis.design import (
     Design,
     amount,
     frontier,
+    level,
     named,
     numeric,
+    places,
     slices,
+    tried,
     tuned,
     varies,
 )
@@ -120,15 +123,25 @@ class Question:
 
 
 def questions(
-    name: str, runs: pd.DataFrame, design: Design, options: FitOptions, say: Say
+    name: str,
+    runs: pd.DataFrame,
+    design: Design,
+    options: FitOptions,
+    say: Say,
+    apart: pd.DataFrame | None = None,
 ) -> list[Question]:
-    """Every law that one series of runs can be asked for."""
+    """Every law that one series of runs can be asked for.
+
+    Of the runs that do not count (`apart`) those that diverged still say which learning rates
+    were tried.
+    """
     best = tuned(runs, design)
+    rates = runs if apart is None else tried(runs, apart)
     found = []
     for axis in _axes(best, design):
-        found += _one_axis(name, axis, best, runs, design, options, say)
+        found += _one_axis(name, axis, best, runs, rates, design, options, say)
     if _joint(best):
-        found += _of_n_and_d(name, best, runs, design, options, say)
+        found += _of_n_and_d(name, best, runs, rates, design, options, say)
     return found
 
 
@@ -152,6 +165,7 @@ def _one_axis(
     axis: str,
     best: pd.DataFrame,
     around: pd.DataFrame,
+    rates: pd.DataFrame,
     design: Design,
     options: FitOptions,
     say: Say,
@@ -170,8 +184,7 @@ def _one_axis(
         held, runs = cut[0]
         if len(cut) > 1:
             note = f"one slice of {len(cut)}, the widest and largest; the figure shows the others"
-    levels = runs[axis].nunique()
-    if levels < LEVELS:
+    if level(runs, axis).nunique() < LEVELS:
         return []
     say(f"fitting {named(axis)}{f' of {name}' if name else ''}: {len(runs)} runs")
     data = _points(runs, axis, {axis: axis})
@@ -182,7 +195,7 @@ def _one_axis(
     stated = design.kind if axis == "C" and design.kind in {"isoflop", "grid"} else None
     stated = "grid" if axis == "D" else stated
     spent = rules.equal_budgets(best if axis == "C" else runs, stated)
-    laws = [_law(form, one, runs, around, spent, axis) for form, one in done]
+    laws = [_law(form, one, runs, rates, spent, axis) for form, one in done]
     size = axis if axis in CONVENTIONS else "N"
     return [
         Question(
@@ -195,14 +208,15 @@ def _joint(runs: pd.DataFrame) -> bool:
     """Whether N and D vary, neither with the other."""
     if not all(numeric(runs, c) and varies(runs, c) for c in ("N", "D")):
         return False
-    places = runs[["N", "D"]].drop_duplicates()
-    return len(places) > max(places["N"].nunique(), 4) and places["D"].nunique() > 1
+    met = runs[["N"]].assign(D=level(runs, "D")).drop_duplicates()
+    return len(met) > max(met["N"].nunique(), 4) and met["D"].nunique() > 1
 
 
 def _of_n_and_d(
     name: str,
     best: pd.DataFrame,
     around: pd.DataFrame,
+    rates: pd.DataFrame,
     design: Design,
     options: FitOptions,
     say: Say,
@@ -226,7 +240,7 @@ def _of_n_and_d(
                 data = _points(seen, "C", {"N": size, "D": "D", "U": "U"})
                 asked.append((DataConstrained(), "huber", rival))
         laws = [
-            _law(form, fit(form, data, how, approach), best, around, spent, "N")
+            _law(form, fit(form, data, how, approach), best, rates, spent, "N")
             for form, approach, how in asked
         ]
         found.append(
@@ -245,7 +259,7 @@ def _of_n_and_d(
         )
         if design.kind == "isoflop" and "C" in data.axes:
             optima = [fit_isoflop(data, way, options) for way in ("parabola", "akima")]
-            laws = [_law(None, one, best, around, spent, "N") for one in optima]
+            laws = [_law(None, one, best, rates, spent, "N") for one in optima]
             found.append(
                 Question(
                     _key(name, f"isoflop-{size}"),
@@ -280,12 +294,16 @@ def _law(
     form: Form | None,
     one: Fit,
     runs: pd.DataFrame,
-    around: pd.DataFrame,
+    rates: pd.DataFrame,
     spent: Finding,
     axis: str,
 ) -> Law:
-    """A fit with its evidence; rates are judged over the untuned runs, budgets over the design."""
-    whole = around[around["N"].isin(runs["N"])]
+    """A fit with its evidence; budgets are judged over the design.
+
+    Learning rates are judged at the points fitted, over all runs there (`rates`), not the tuned.
+    """
+    point = rates.groupby(places(rates), dropna=False).ngroup()
+    whole = rates[point.isin(point[rates["run_id"].isin(runs["run_id"])])]
     swaps = {"learning_rate": rules.learning_rate(whole), "equal_budgets": spent}
     if axis not in CONVENTIONS:
         swaps["sizes_span"] = _spans(runs, axis)

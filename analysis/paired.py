@@ -1,7 +1,9 @@
 """Whether two groups of runs differ by more than chance: paired where their seeds match.
 
-Differences are of final losses at the same seed and the same other settings (size, tokens, ...):
-what a seed does to both is taken out. Where nothing matches, Welch's test of two means stands in.
+Differences are of final losses at the same settings (size, tokens, ...), and at the same seed
+where most seeds match: what a seed does to both is taken out. Otherwise means over seeds are
+paired by their settings, or, at a single setting, Welch's test of two means stands in. Runs of
+different settings are never tested against each other.
 """
 
 from __future__ import annotations
@@ -14,6 +16,8 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from analysis.design import named
+
 LEVEL = 0.05  # of the test, two-sided
 POWER = 0.8  # chance to see a difference that is there
 
@@ -24,14 +28,16 @@ class Test:
 
     Attributes:
         group, reference: their names.
-        kind: paired, unpaired, or none where there are too few runs.
-        pairs: matched runs; of an unpaired test, the smaller group's runs.
+        kind: paired, unpaired, or none where too few runs agree in their settings.
+        pairs: matched runs; without pairs, the runs of the smaller group that agree with the
+            other's in their settings; 0 where none do, and the difference means nothing.
         difference: mean loss of the group less that of the reference.
         ci: its 95 % interval.
         p_value: two-sided; None without a test.
         adjusted: the same for as many comparisons as are made (Holm 1979).
         noise: standard deviation of a difference.
         seeds_needed: pairs (or runs a group) that would show this difference with 80 % power.
+        basis: what the test rests on in words, or why there is none.
         sentence: the same in words.
     """
 
@@ -45,6 +51,7 @@ class Test:
     adjusted: float | None = None
     noise: float | None = None
     seeds_needed: int | None = None
+    basis: str = ""
     sentence: str = ""
 
 
@@ -96,26 +103,73 @@ def seeds_needed(difference: float, noise: float, paired: bool) -> int | None:
 def _test(
     name: str, runs: pd.DataFrame, reference: str, base: pd.DataFrame, match: Sequence[str]
 ) -> Test:
-    one = runs.groupby(list(match), dropna=False)["loss"].mean()
-    other = base.groupby(list(match), dropna=False)["loss"].mean()
-    apart = (one - other).dropna().to_numpy(dtype=float)
-    if len(apart) >= 2:
-        mean, noise = float(apart.mean()), float(apart.std(ddof=1))
-        half = float(stats.t.isf(LEVEL / 2, len(apart) - 1)) * noise / math.sqrt(len(apart))
-        p_value = 0.0 if noise == 0 else float(stats.ttest_1samp(apart, 0).pvalue)
-        return Test(name, reference, "paired", len(apart), mean, (mean - half, mean + half),
-                    p_value, None, noise, seeds_needed(mean, noise, True))  # fmt: skip
-    a, b = (part["loss"].to_numpy(dtype=float) for part in (runs, base))
+    settings = [column for column in match if column != "seed"]
+    mine, theirs = _shared(runs, base, settings), _shared(base, runs, settings)
+    if mine.empty:
+        why = f"no two runs of them agree in {' and '.join(named(one) for one in settings)}"
+        return Test(name, reference, "none", 0, _apart(runs, base), basis=why)
+    a, b = (part.dropna(subset="seed") for part in (mine, theirs))  # an unknown seed is no match
+    a, b = _shared(a, b, match), _shared(b, a, match)
+    pairs, what = _differences(a, b, match), "pairs"
+    # A few matching seeds among many would leave most of the runs out.
+    if len(pairs) < 2 or 2 * min(len(a), len(b)) <= min(len(mine), len(theirs)):
+        a, b = mine, theirs
+        pairs, what = _differences(a, b, settings), "pairs of means over seeds"
+    unused = len(runs) + len(base) - len(a) - len(b)
+    rest = f"; {unused} {'run has' if unused == 1 else 'runs have'} no counterpart"
+    rest = rest if unused else ""
+    if len(pairs) < 2:
+        return _unpaired(name, reference, a["loss"], b["loss"], rest)
+    mean, noise = float(pairs.mean()), float(pairs.std(ddof=1))
+    half = float(stats.t.isf(LEVEL / 2, len(pairs) - 1)) * noise / math.sqrt(len(pairs))
+    p_value = float(stats.ttest_1samp(pairs, 0).pvalue) if noise > 0 else _sure(mean)
+    basis = f"{len(pairs)} {what}{rest}"
+    return Test(name, reference, "paired", len(pairs), mean, (mean - half, mean + half), p_value,
+                None, noise, seeds_needed(mean, noise, True), basis)  # fmt: skip
+
+
+def _unpaired(name: str, reference: str, mine: pd.Series, theirs: pd.Series, rest: str) -> Test:
+    a, b = mine.to_numpy(dtype=float), theirs.to_numpy(dtype=float)
     mean, fewest = float(a.mean() - b.mean()), min(len(a), len(b))
-    if fewest < 2 or len(apart) == 1:
-        return Test(name, reference, "none", len(apart), mean)
+    if fewest < 2:
+        why = "that needs two seeds of each"
+        return Test(name, reference, "none", fewest, mean, basis=why)
     noise = math.sqrt((a.var(ddof=1) + b.var(ddof=1)) / 2)
-    if noise == 0:
-        return Test(name, reference, "unpaired", fewest, mean, (mean, mean), 0.0, None, 0.0, 2)
-    found = stats.ttest_ind(a, b, equal_var=False)
-    low, high = found.confidence_interval(1 - LEVEL)
-    return Test(name, reference, "unpaired", fewest, mean, (float(low), float(high)),
-                float(found.pvalue), None, noise, seeds_needed(mean, noise, False))  # fmt: skip
+    low, high, p_value = mean, mean, _sure(mean)
+    if noise > 0:
+        found = stats.ttest_ind(a, b, equal_var=False)
+        (low, high), p_value = found.confidence_interval(1 - LEVEL), float(found.pvalue)
+    return Test(name, reference, "unpaired", fewest, mean, (float(low), float(high)), p_value,
+                None, noise, seeds_needed(mean, noise, False),
+                f"{len(a)} and {len(b)} runs, unpaired{rest}")  # fmt: skip
+
+
+def _shared(runs: pd.DataFrame, others: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
+    """The runs that agree with one of the others in all columns."""
+    if not columns:
+        return runs
+    return runs.merge(others[list(columns)].drop_duplicates(), on=list(columns))
+
+
+def _differences(runs: pd.DataFrame, base: pd.DataFrame, columns: Sequence[str]) -> np.ndarray:
+    """Mean loss of the runs less that of the base, at each place in the columns: [places]."""
+    if not columns:
+        return np.array([_apart(runs, base)])
+    one, other = (
+        part.groupby(list(columns), dropna=False)["loss"].mean().reset_index()
+        for part in (runs, base)
+    )
+    both = one.merge(other, on=list(columns))
+    return (both["loss_x"] - both["loss_y"]).to_numpy(dtype=float)
+
+
+def _apart(runs: pd.DataFrame, base: pd.DataFrame) -> float:
+    return float(runs["loss"].mean() - base["loss"].mean())
+
+
+def _sure(mean: float) -> float:
+    """The p-value without any noise."""
+    return 1.0 if mean == 0 else 0.0
 
 
 def _holm(tests: list[Test]) -> list[Test]:
@@ -132,17 +186,22 @@ def _holm(tests: list[Test]) -> list[Test]:
 
 
 def _say(one: Test) -> str:
+    if one.pairs == 0:
+        return f"{one.group} against {one.reference}: no test, since {one.basis}."
     side = "lower" if one.difference < 0 else "higher"
     said = f"{one.group}: loss {side} than {one.reference}'s by {abs(one.difference):.4f}"
+    if one.difference == 0:
+        said = f"{one.group}: mean loss the same as {one.reference}'s"
     if one.p_value is None or one.ci is None or one.adjusted is None:
-        return f"{said}; no test, since that needs two seeds of each."
+        return f"{said}; no test, since {one.basis}."
     said += f" [{one.ci[0]:+.4f}, {one.ci[1]:+.4f}], p = {one.p_value:.2g}"
     if one.adjusted != one.p_value:
         said += f" ({one.adjusted:.2g} for all comparisons)"
-    what = f"{one.pairs} pairs" if one.kind == "paired" else f"{one.pairs} runs each, unpaired"
-    said += f", {what}. "
+    said += f", {one.basis}. "
     if one.adjusted < LEVEL:
         return said + "More than chance."
+    if one.difference == 0:
+        return said + "Not told from chance."
     if one.seeds_needed is None:
         return said + "Not told from chance, and no feasible number of seeds would."
     unit = "pairs" if one.kind == "paired" else "seeds each"

@@ -7,6 +7,7 @@ asked for. What cannot count as a finished run is listed apart, with the reason,
 from __future__ import annotations
 
 import gc
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -197,6 +198,8 @@ def _why(row: Mapping[Any, Any]) -> str:
     loss = row["loss"]
     if not isinstance(loss, int | float) or loss != loss or loss <= 0:
         return "finished without a validation loss"
+    if loss >= sys.float_info.max:  # an SQL store's word for infinity
+        return "finished with an infinite loss"
     return ""
 
 

@@ -6,15 +6,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from analysis.design import Design, design_of, series
 from analysis.fits import FitOptions
 from analysis.fits.exclusion import excluded
+from analysis.fits.model import Mask
 from analysis.floor import Held, held
 from analysis.laws import LEVELS, Question, questions
 from analysis.runs import RunTable, Selection, read_runs
-from analysis.units import Unit, choose, floor_of, in_unit
+from analysis.units import BITS, Unit, choose, floor_of, in_unit
 from scaling.errors import UserError
 
 Say = Callable[[str], None]
@@ -50,9 +52,9 @@ class Study:
     """What was found.
 
     Attributes:
-        table: the runs; losses in `unit`.
-        runs: the finished ones that were fitted.
-        apart: the others, with the reason.
+        table: the runs as read.
+        runs: the finished ones that were fitted; losses in `unit`.
+        apart: the others, with the reason; likewise.
         design: what varies.
         unit: of the losses.
         floor: the corpus's entropy, where it is known.
@@ -82,14 +84,13 @@ def study(request: Request, say: Say) -> Study:
     """
     table = read_runs(request.selection)
     runs, apart = table.runs, table.apart
-    if request.exclude is not None:
-        out = excluded(runs, request.exclude, {})
+    unit, out = _judged(runs, request)
+    if out.any():
         gone = runs[out].assign(why=f"left out: {request.exclude}")
         runs, apart = runs[~out].reset_index(drop=True), pd.concat([apart, gone])
         if runs.empty:
             raise UserError(f"--exclude {request.exclude!r} leaves no run.")
-    unit = choose(runs, request.unit)
-    runs = in_unit(runs, unit)
+    runs, apart = in_unit(runs, unit), in_unit(apart, unit)
     design = design_of(runs, request.design)
     say(f"{len(runs)} finished runs, {len(apart)} apart; {design.describe()}")
     parts = series(runs, design)
@@ -97,7 +98,7 @@ def study(request: Request, say: Say) -> Study:
         question
         for name, part in parts
         if part["group"].nunique() >= LEVELS
-        for question in questions(name, part, design, request.options, say)
+        for question in questions(name, part, design, request.options, say, apart)
     ]
     floor = floor_of(runs)
     found = [
@@ -108,3 +109,19 @@ def study(request: Request, say: Say) -> Study:
         if floor is not None and (one := held(question, law, floor)) is not None
     ]
     return Study(table, runs, apart, design, unit, floor, parts, asked, found, request.options)
+
+
+def _judged(runs: pd.DataFrame, request: Request) -> tuple[Unit, Mask]:
+    """The unit of the losses, and which runs the rule leaves out, judged in that unit, [runs].
+
+    A rule that is not about losses leaves out the same runs in every unit. Then those that it
+    leaves decide on the unit: they may have one tokenizer where all the runs have several.
+    """
+    column = request.selection.columns.get("loss")
+    if request.exclude is None:
+        return choose(runs, request.unit, column), np.zeros(len(runs), dtype=bool)
+    out = excluded(runs, request.exclude, {})
+    in_bits = excluded(in_unit(runs, BITS), request.exclude, {})
+    deciding = runs[~out] if np.array_equal(out, in_bits) else runs
+    unit = choose(deciding, request.unit, column)
+    return unit, in_bits if unit.key == BITS.key else out

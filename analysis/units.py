@@ -1,14 +1,15 @@
-"""The unit that losses are compared in: nats per token, or bits per byte across tokenizers."""
+"""The unit that losses are compared in: nats per token, or bits per byte across tokenizers.
+
+Losses of a column that the user named are in its own unit, which is not known here.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
 from scaling.errors import UserError
-
-CHOICES = ("auto", "nats", "bpb")
 
 
 @dataclass(frozen=True)
@@ -16,11 +17,11 @@ class Unit:
     """What a loss is measured in.
 
     Attributes:
-        key: nats or bpb.
+        key: nats, bpb or own.
         name: in words.
         label: of an axis of a figure.
         why: the reason it was chosen.
-        metric: the validation metric's key in a run's curves.
+        metric: the validation metric's key in a run's curves; of its own unit the loss's column.
     """
 
     key: str
@@ -29,15 +30,42 @@ class Unit:
     why: str
     metric: str
 
+    @property
+    def is_own(self) -> bool:
+        """Whether it is that of a column that the user named."""
+        return self.key == "own"
 
-def choose(runs: pd.DataFrame, asked: str = "auto") -> Unit:
-    """The unit for these runs: bits per byte where their tokenizers differ.
+    @property
+    def losses(self) -> str:
+        """What the losses are, in a sentence."""
+        if self.is_own:
+            return f"Losses are each run's {self.metric}, {self.why}."
+        return f"Losses are final ones on the validation split, in {self.name}, {self.why}."
+
+
+BITS = Unit("bpb", "bits per byte", "validation loss (bits per byte)", "", "val/bpb")
+
+
+def choose(runs: pd.DataFrame, asked: str = "auto", column: str | None = None) -> Unit:
+    """The unit for these runs: that of the column named for their losses, if any was; else bits
+    per byte where their tokenizers differ.
 
     Raises:
-        UserError: nats are asked for across tokenizers, or bits per byte that runs do not have.
+        UserError: nats are asked for across tokenizers, bits per byte that runs do not have, or
+            any unit of a column that was named.
     """
     named = [c for c in map(str, runs) if c.startswith("data.tokenizer.")] + ["vocab_size"]
     differ = any(runs[c].nunique(dropna=False) > 1 for c in named if c in runs)
+    if column is not None:
+        if asked != "auto":
+            raise UserError(
+                f"--unit {asked} does not go with --loss {column}, whose unit is what its column"
+                " has: leave one of them out."
+            )
+        why = "as asked for"
+        if differ:
+            why += "; the tokenizers differ, across which no loss per token can be compared"
+        return Unit("own", f"the unit of {column}", column, why, column)
     if asked == "nats" and differ:
         raise UserError(
             "The runs have different tokenizers, and a nat per token of one is not one of another:"
@@ -51,9 +79,7 @@ def choose(runs: pd.DataFrame, asked: str = "auto") -> Unit:
                 " tokenizer."
             )
         why = "the tokenizers differ" if differ else "as asked for"
-        return Unit(
-            "bpb", "bits per byte", "validation loss (bits per byte)", f"since {why}", "val/bpb"
-        )
+        return replace(BITS, why=f"since {why}")
     why = "all runs have one tokenizer" if asked == "auto" else "as asked for"
     return Unit(
         "nats", "nats per token", "validation loss (nats per token)", f"since {why}", "val/loss"
@@ -61,10 +87,17 @@ def choose(runs: pd.DataFrame, asked: str = "auto") -> Unit:
 
 
 def in_unit(runs: pd.DataFrame, unit: Unit) -> pd.DataFrame:
-    """The table with losses and the floor in this unit, under the same names."""
+    """The table with losses and the floor in this unit, under the same names.
+
+    Beside losses of a unit of their own the others and the floor have no place: they are missing.
+    """
     if unit.key == "nats":
         return runs
-    names = {"loss": "bpb", "best_loss": "best_bpb", "test_loss": "test_bpb", "floor": "floor_bpb"}
+    names = {"best_loss": "best_bpb", "test_loss": "test_bpb", "floor": "floor_bpb"}
+    if unit.is_own:
+        names = dict.fromkeys(names, "")
+    else:
+        names["loss"] = "bpb"
     missing = pd.Series(float("nan"), index=runs.index)
     return runs.assign(**{name: runs.get(other, missing) for name, other in names.items()})
 

@@ -50,10 +50,12 @@ def laws_figure(
     title(axes[2], "gain by method")
     title(axes[3], "gain by size")
     data = pd.concat([own.assign(row="point"), *rows], ignore_index=True)
+    bands = ""
+    if any(ends for law in found for ends in law.fit.ci.values()):
+        bands = f", bands their {options.level:.0%} intervals over seeds"
     caption = (
         f"Above: {edit} edits, one dot an adaptation; lines are laws in tokens where they"
-        f" converged, bands their {options.level:.0%} intervals over seeds. Below: means with 95%"
-        " intervals over seeds."
+        f" converged{bands}. Below: means with 95% intervals over seeds."
     )
     return save(figure, data, folder, "adaptation_laws", caption, wide=True)
 

@@ -115,8 +115,10 @@ def _laws_table(found: list[Law]) -> Table:
     head = ["baseline", "method", "law", "status", "parameters", "R²"]
     caption = (
         "Laws in D, the tokens trained on for a passage: L the loss on what is learned, F the"
-        " forgetting; brackets hold intervals over seeds."
+        " forgetting"
     )
+    has_ends = any(ends for law in found for ends in law.fit.ci.values())
+    caption += "; brackets hold intervals over seeds." if has_ends else "."
     return Table(head, rows, caption, left=5)
 
 
@@ -138,6 +140,7 @@ def _unsettled(found: list[Law]) -> list[Block]:
         for law in found
         if law.left_out
     ]
+    lines += sorted({f"Laws of adaptation: {note}." for law in found for note in law.fit.notes})
     return [Bullets(lines)] if lines else []
 
 

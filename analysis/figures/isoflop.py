@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from analysis.design import named
+from analysis.design import DIMENSIONS, SHAPE, amount, basins, named, numeric, varies
 from analysis.figures.style import (
     COLOURS,
     Saved,
@@ -18,7 +18,6 @@ from analysis.figures.style import (
     powers,
     save,
     shades,
-    short,
     title,
 )
 from analysis.fits.isoflop import group_budgets
@@ -76,18 +75,21 @@ def valleys_figure(question: Question, unit: Unit, folder: Path) -> Saved:
 
 
 def basins_figure(runs: pd.DataFrame, unit: Unit, folder: Path, name: str) -> Saved:
-    """Final loss against learning rate, a line a size, the best of each marked."""
+    """Final loss against learning rate, a line a size and budget, the best of each marked."""
     figure, (axes,) = panels(height=3.9)
-    sizes = sorted(runs["N"].unique())
+    by = [c for c in ("N", *DIMENSIONS) if c not in SHAPE and numeric(runs, c)]
+    told = [c for c in by if varies(runs, c)] or ["N"]
+    found = sorted(basins(runs), key=lambda one: list(one[0][told].iloc[0]))
     rows = []
-    for size, colour in zip(sizes, shades(len(sizes)), strict=True):
-        part = runs[runs["N"] == size]
-        by = part.groupby("lr")["loss"].agg(["mean", "min", "max", "count"]).reset_index()
-        rows.append(by.assign(N=size))
-        label = f"{short(float(size))} parameters" if len(sizes) <= 10 else None
-        axes.plot(by["lr"], by["mean"], "o-", color=colour, markersize=4, label=label)
-        axes.fill_between(by["lr"], by["min"], by["max"], color=colour, alpha=0.15, linewidth=0)
-        best = by.sort_values("mean").iloc[0]
+    for (point, rates), colour in zip(found, shades(len(found)), strict=True):
+        place = {c: float(point[c].iloc[0]) for c in by}
+        rows.append(rates.assign(**place))
+        label = ", ".join(amount(c, place[c]) for c in told) if len(found) <= 10 else None
+        axes.plot(rates["lr"], rates["mean"], "o-", color=colour, markersize=4, label=label)
+        axes.fill_between(
+            rates["lr"], rates["min"], rates["max"], color=colour, alpha=0.15, linewidth=0
+        )
+        best = rates[rates["best"]].iloc[0]
         axes.plot(best["lr"], best["mean"], "*", color=COLOURS[1], markersize=12,
                   markeredgecolor="white", markeredgewidth=0.6, zorder=5)  # fmt: skip
     low, high = runs["loss"].min(), runs["loss"].max()
@@ -96,5 +98,10 @@ def basins_figure(runs: pd.DataFrame, unit: Unit, folder: Path, name: str) -> Sa
     log_x(axes, runs["lr"].astype(float))
     log_y(axes, runs["loss"])
     legend(axes, fontsize=7.5, ncols=2, loc="upper center")
-    caption = "Learning-rate basins by size; a star at an end means that the best lies beyond."
+    held = [amount(c, float(runs[c].iloc[0])) for c in ("N", "D") if c in by and c not in told]
+    caption = (
+        f"Learning-rate basins by {', '.join(named(c) for c in told)}"
+        + (f", at {', '.join(held)}" if held else "")
+        + "; a star at an end means that no run beyond it finished."
+    )
     return save(figure, pd.concat(rows), folder, name, caption)

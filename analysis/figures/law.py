@@ -58,9 +58,9 @@ def law_figure(
         if law is shown:
             over = band(law.form, law.fit, question.points, {axis: reach}, options)
             top.fill_between(reach, over.low, over.high, color=COLOURS[1], alpha=0.18, linewidth=0)
-            top.plot(
-                reach, over.middle, color=COLOURS[1], label=f"{label}, {options.level:.0%} band"
-            )
+            if law.fit.bootstrap:
+                label = f"{label}, {options.level:.0%} band"
+            top.plot(reach, over.middle, color=COLOURS[1], label=label)
             table = table.assign(fitted=over.middle, low=over.low, high=over.high)
         else:
             over_x = line(law.form, law.fit, {axis: reach})
@@ -78,7 +78,10 @@ def law_figure(
     below.set_xlabel(named(axis))
     log_x(below, [reach.min(), reach.max()])
     data = pd.concat([_of_runs(question), table.assign(row="law")], ignore_index=True)
-    how = "the band is the fit's own interval" if shown else "no law converged"
+    how = "no law converged"
+    if shown:
+        has_band = bool(shown.fit.bootstrap)
+        how = "the band is the fit's own interval" if has_band else "too few runs for a band"
     caption = f"{question.title}, one dot a run; {how}; below, what the law leaves."
     return save(figure, data, folder, f"law-{question.key}", caption)
 

@@ -15,6 +15,7 @@ import numpy as np
 from analysis.fits.model import Array, Index, Mask, Model
 
 _ZERO_RESIDUAL = 1e-14  # log units: residuals below this are rounding
+_DECREASE = 1e-3  # share of the expected decrease that a step must bring
 _STALLED = 1e12  # a damping above this moves nothing
 
 
@@ -121,7 +122,9 @@ class Batch:
             expected = -np.einsum("sp,sp->s", g, step) - 0.5 * np.einsum(
                 "sp,spq,sq->s", step, plain, step
             )
-            better = np.asarray(after < now)
+            # Any decrease at all would not do: where every residual is straight, a damping of 0.5
+            # reflects about the minimum, and to and fro goes on for ever, lower by rounding alone.
+            better = np.asarray(now - after > _DECREASE * np.maximum(expected, 0.0))
             ratio = np.where(better, (now - after) / np.where(expected > 0, expected, np.inf), 0)
             lam = np.where(ratio > 0.2, lam / 8, lam)
             damping[active] = np.where(better, np.maximum(lam, 1e-9), np.maximum(lam, 1e-6) * 5)

@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 from scipy import stats
 
-from analysis.fits.bootstrap import correlations, interval, resample
+from analysis.fits.bootstrap import correlations, interval, resample, too_few
 from analysis.fits.chinchilla import OpenLM
 from analysis.fits.estimator import Best, Estimator, Resamples
 from analysis.fits.form import Form
@@ -114,6 +114,8 @@ def _with_intervals(
     done: Fit, form: Form, data: Points, options: FitOptions, drawn: Resamples
 ) -> Fit:
     settled = drawn.settled
+    if not len(settled):
+        return replace(done, notes=[*done.notes, too_few(data)])
     kept = {name: drawn.public[name][settled] for name in form.parameters}
     groups = data.groups()[1]
     ends = interval_ends(form, data, options, done.approach)
@@ -125,16 +127,13 @@ def _with_intervals(
         notes.append(f"{1 - settled.mean():.1%} of the resamples did not settle and are left out")
     if on_bound > (1 - options.level) / 2:
         notes.append(f"{on_bound:.0%} of the resamples lie on a bound, and so may interval ends")
-    enough = groups > 2  # two can be drawn in three ways alone
-    if not enough:
-        notes.append("two groups are too few to resample: no intervals")
-    elif groups < 2 * len(form.parameters):
+    if groups < 2 * len(form.parameters):
         notes.append(f"only {groups} groups are resampled: the intervals are rough")
     return replace(
         done,
-        ci={name: interval(values, ends) if enough else None for name, values in kept.items()},
+        ci={name: interval(values, ends) for name, values in kept.items()},
         derived={
-            name: replace(one, ci=interval(asked[name].values, ends) if enough else None)
+            name: replace(one, ci=interval(asked[name].values, ends))
             for name, one in done.derived.items()
         },
         correlations=correlations(kept),

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from scipy.interpolate import Akima1DInterpolator
 
-from analysis.fits.bootstrap import draw, interval, tails
+from analysis.fits.bootstrap import draw, interval, tails, too_few
 from analysis.fits.model import Array
 from analysis.fits.points import Points
 from analysis.fits.prepare import FitOptions
@@ -231,6 +231,8 @@ def _with_intervals(
             weights[:, mine] = rng.multinomial(len(mine), even, size=options.bootstrap)
     else:
         weights = draw(data, options.bootstrap, options.seed)
+        if not len(weights):
+            return replace(base, notes=[*base.notes, too_few(data)])
     samples = []
     for row in weights:
         cards, good = [], []
@@ -244,7 +246,10 @@ def _with_intervals(
             samples.append(_exponents(cards, good)[:2])
     share = len(samples) / options.bootstrap
     used = np.array(samples).reshape(-1, 2)
-    ends = tails(options.level, data.groups()[1], 3 * len(base.budgets))
+    # Budgets without an optimum give the line neither runs nor parameters.
+    fitted = [k for k, card in enumerate(base.budgets) if card["N_opt"] is not None]
+    groups = data.take(np.isin(budget, fitted)).groups()[1]
+    ends = tails(options.level, groups, 3 * len(fitted), wide=False)
     enough = share >= 0.5
     notes = list(base.notes)
     if not enough:

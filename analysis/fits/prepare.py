@@ -89,7 +89,7 @@ def interval_ends(
     """Quantiles of resamples for intervals, expanded where the draws spread too little."""
     groups = data.groups()[1]
     narrow = is_squares(options, approach) or groups < len(data)
-    return tails(options.level, groups, len(form.parameters) if narrow else 0)
+    return tails(options.level, groups, len(form.parameters), wide=not narrow)
 
 
 def predict(form: Form, params: Mapping[str, Array], data: Points) -> Array:

@@ -75,7 +75,8 @@ class Fit:
         bounds_hit: parameters on a bound, with the bound's side.
         stopped_at: where the optimiser stood when the status is not converged; no estimate.
         correlations: of the bootstrap's parameters, by name and name.
-        bootstrap: resamples asked and used, groups, and what went wrong in the others.
+        bootstrap: resamples asked and used, groups, and what went wrong in the others; empty
+            where nothing was resampled.
         quality: R squared, scatter, AIC and the trend of the residuals along each axis.
         held_out: the error on the largest runs, fitted without them.
         residuals: ln L observed less ln L fitted, by point in the table's order.

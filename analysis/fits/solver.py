@@ -136,7 +136,7 @@ def _in_chunks(work: Callable[[slice], Solution], count: int, chunk: int) -> Sol
         with np.errstate(all="ignore"):
             return work(piece)
 
-    pieces = [slice(i, i + chunk) for i in range(0, count, chunk)]
+    pieces = [slice(i, i + chunk) for i in range(0, max(count, 1), chunk)]
     if len(pieces) == 1:
         return quiet(pieces[0])
     with ThreadPoolExecutor(min(cpu_count(), len(pieces))) as pool:

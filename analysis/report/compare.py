@@ -9,7 +9,6 @@ import pandas as pd
 
 from analysis.compare import Comparison, Request
 from analysis.design import named
-from analysis.equal import at_compute, at_sizes
 from analysis.figures.curves import (
     curves_figure,
     equal_figure,
@@ -56,7 +55,7 @@ def document(found: Comparison, request: Request) -> Document:
         Section(
             "Final losses",
             [
-                Picture(losses_figure(found.summary, found.runs, found.unit, folder)),
+                Picture(losses_figure(found.summary, _counted(found), found.unit, folder)),
                 summary_table(found),
             ],
         ),
@@ -112,24 +111,30 @@ def summary_table(found: Comparison) -> Table:
 
 def _short(found: Comparison) -> list[Block]:
     best = found.summary.sort_values("loss").iloc[0]
-    alike = found.summary["configurations"].nunique() == 1
     groups = ", ".join(found.fields) if found.fields != ("group",) else "configuration"
     lines = [
         f"{len(found.runs)} runs in {len(found.groups)} groups by {groups}; losses are final, in"
         f" {found.unit.name}, {found.unit.why}.",
         f"The lowest mean loss is {best['loss']:.4f}, of {best['group']}."
-        if alike
+        if found.alike
         else "The groups hold different sizes or budgets, which their means mix: read the tests,"
         " and the losses at equal cost.",
         *[test.sentence for test in found.tests[:6]],
     ]
+    untuned = len(found.runs) - len(_counted(found))
+    if untuned:
+        lines.insert(
+            1,
+            f"Each group counts at its best {', '.join(found.tuned)} of those tried, which leaves"
+            f" {untuned} runs out of means and tests; the choice, by these same losses, favours a"
+            " group that tried more.",
+        )
     apart = found.table.apart
     if len(apart):
         said = ", ".join(f"{n} {why}" for why, n in apart["why"].value_counts().items())
         lines.append(f"Not counted, and listed below: {said}.")
-    counts = found.runs.groupby("label")[["N", "C"]].mean()
     for column in ("N", "C"):
-        values = counts[column]
+        values = found.summary[column]
         if values.notna().all() and values.max() > 1.02 * values.min():
             ratio = values.max() / values.min()
             lines.append(
@@ -149,7 +154,7 @@ def _tests(found: Comparison) -> list[Block]:
             test.group,
             test.kind,
             str(test.pairs),
-            f"{test.difference:+.4f}",
+            f"{test.difference:+.4f}" if test.pairs else "–",
             "–" if test.ci is None else f"[{test.ci[0]:+.4f}, {test.ci[1]:+.4f}]",
             figure(test.p_value, 2),
             figure(test.adjusted, 2),
@@ -162,9 +167,10 @@ def _tests(found: Comparison) -> list[Block]:
             "seeds needed"]  # fmt: skip
     return [
         Text(
-            f"Each group against {found.reference}, by t-tests of final losses; pairs agree in"
-            f" {matched}. Holm's p-values keep the chance of any false alarm at 5 %. Seeds needed:"
-            " what would show a true difference of this size with 80 % power, given this noise."
+            f"Each group against {found.reference}, by t-tests of final losses, paired by"
+            f" {matched} where most seeds match. Holm's p-values keep the chance of any false"
+            " alarm at 5 %. Seeds needed: what would show a true difference of this size with"
+            " 80 % power, given this noise."
         ),
         Table(head, rows, left=2),
     ]
@@ -193,8 +199,12 @@ def _fronts(found: Comparison) -> Table:
 
 
 def _equal_picture(found: Comparison, folder: Path) -> Saved:
-    groups = found.groups
-    return equal_figure(groups, at_sizes(groups), at_compute(groups), found.unit, folder)
+    return equal_figure(found.groups, found.sizes, found.compute, found.unit, folder)
+
+
+def _counted(found: Comparison) -> pd.DataFrame:
+    """The runs that means and tests are of."""
+    return pd.concat([runs for _, runs in found.best])
 
 
 def _runs(found: Comparison) -> Table:

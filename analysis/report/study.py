@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from analysis.design import CONVENTIONS, named, numeric
+from analysis.design import CONVENTIONS, basins, level, named, numeric
 from analysis.figures.isoflop import basins_figure, valleys_figure
 from analysis.figures.joint import (
     Estimate,
@@ -88,9 +88,10 @@ def _short(found: Study) -> list[Block]:
     if not found.questions:
         lines.append(f"No dimension takes {LEVELS} values or more, so no law can be asked after.")
     best = found.runs.sort_values("loss").iloc[0]
-    lines.append(
-        f"The lowest final loss is {best['loss']:.4f} {found.unit.name}, of {best['name']}."
-    )
+    what, unit = "final loss", f" {found.unit.name}"
+    if found.unit.is_own:
+        what, unit = found.unit.metric, ""
+    lines.append(f"The lowest {what} is {best['loss']:.4f}{unit}, of {best['name']}.")
     return [Bullets(lines)]
 
 
@@ -103,7 +104,7 @@ def _what(found: Study) -> list[Block]:
         f"{len(runs)} finished runs of {runs['group'].nunique()} configurations,"
         f" {each} seed{'s' * (most > 1)} each.",
         f"What varies: {found.design.describe()}.",
-        f"Losses are final ones on the validation split, in {found.unit.name}, {found.unit.why}.",
+        found.unit.losses,
     ]
     if len(found.apart):
         said = ", ".join(f"{n} {why}" for why, n in found.apart["why"].value_counts().items())
@@ -118,19 +119,10 @@ def _what(found: Study) -> list[Block]:
         values = runs[column].nunique()
         if values < LEVELS:
             counts.append(f"{named(column)} takes {values} values: no law of it.")
+    columns = (*CONVENTIONS, "width", "depth", "D", "unique_tokens", "epochs", "C", "lr", "loss")
     rows = [
         [named(c), figure(runs[c].min()), figure(runs[c].max()), figure(runs[c].nunique())]
-        for c in (
-            *CONVENTIONS,
-            "width",
-            "depth",
-            "D",
-            "unique_tokens",
-            "epochs",
-            "C",
-            "lr",
-            "loss",
-        )
+        for c in columns
         if c in runs and pd.to_numeric(runs[c], errors="coerce").notna().all()
     ]
     return [Bullets(counts), Table(["", "from", "to", "values"], rows)]
@@ -194,10 +186,12 @@ def _laws_table(question: Question) -> Table:
                 "–" if error is None else f"{error:+.2%}",
             ]
         )
-    level = question.laws[0].fit.settings.get("level", 0.95)
-    caption = f"Laws of {question.laws[0].fit.n_points} runs; brackets hold {level:.0%} intervals."
+    fits = [law.fit for law in question.laws]
+    caption = f"Laws of {fits[0].n_points} runs"
+    if any(ends for one in fits for ends in one.ci.values()):
+        caption += f"; brackets hold {fits[0].settings.get('level', 0.95):.0%} intervals"
     head = ["law", "status", "parameters", "R²", "ΔAIC", "held-out error"]
-    return Table(head, rows, caption, left=3)
+    return Table(head, rows, f"{caption}.", left=3)
 
 
 def parameters(law: Law) -> str:
@@ -220,49 +214,38 @@ def _sizes_sections(
         key = counted[0].key if series else ""
         blocks.append(Picture(conventions_figure(counted, found.unit, folder, key)))
     rows, estimates = [], []
-    for question in mine:
-        if question.axis not in {"joint", "isoflop"}:
-            continue
+    asked = [one for one in mine if one.axis in {"joint", "isoflop"}]
+    exact = any(one.points.exact_flops for one in asked)  # of every run, or 6ND of every run
+    cost = "C is the exact training FLOPs" if exact else "C is 6ND"
+    for question in asked:
         for law in question.laws:
             fit = law.fit
-            a, b = fit.derived.get("a"), fit.derived.get("b")
+            # Where C is exact those in 6ND are other exponents, and not those of isoFLOP optima.
+            a, b = (fit.derived.get(f"{n}_exact" if exact else n) for n in ("a", "b"))
             if question.axis == "isoflop" and fit.converged:
                 pair = [(fit.params[n], fit.ci[n]) for n in ("a", "b")]
             elif a is not None and b is not None:
                 pair = [(a.value, a.ci), (b.value, b.ci)]
             else:
                 continue
-            ratio = fit.derived.get("tokens_per_parameter")
-            rows.append(
-                [
-                    law.name,
-                    named(question.size),
-                    *[between(*one) for one in pair],
-                    "–" if ratio is None else between(ratio.value, ratio.ci),
-                    "–"
-                    if ratio is None
-                    else ", ".join(
-                        f"{role} = {figure(place, 3)}" for role, place in ratio.at.items()
-                    ),
-                ]
-            )
+            said = ["–", "–"]
+            if (ratio := fit.derived.get("tokens_per_parameter")) is not None:
+                at = (f"{role} = {figure(place, 3)}" for role, place in ratio.at.items())
+                said = [between(ratio.value, ratio.ci), ", ".join(at)]
+            exponents = [between(*one) for one in pair]
+            rows.append([law.name, named(question.size), *exponents, *said])
             if pair[0][0] is not None:
                 label = f"{law.name}, {question.size.replace('_', ' ')}"
                 estimates.append(Estimate(label, pair[0][0], pair[0][1]))
     if rows:
-        head = [
-            "approach",
-            "counting",
-            "a (N* ∝ C^a)",
-            "b (D* ∝ C^b)",
-            "tokens per parameter",
-            "at",
-        ]
-        blocks.append(Table(head, rows, "How compute is best split, by each approach.", left=2))
+        head = ["approach", "counting", "a (N* ∝ C^a)", "b (D* ∝ C^b)", "tokens per parameter"]
+        caption = f"How compute is best split, by each approach; {cost}."
+        blocks.append(Table([*head, "at"], rows, caption, left=2))
     if len(estimates) > 1:
         name = f"exponents-{counted[0].key}" if series and counted else "exponents"
-        saved = forest(estimates, "exponent a of the best size in compute", folder, name,
-                       "The same exponent by every approach and way of counting.")  # fmt: skip
+        caption = f"The same exponent by every approach and way of counting; {cost}."
+        axis = "exponent a of the best size in compute"
+        saved = forest(estimates, axis, folder, name, caption)
         blocks.append(Picture(saved))
     title = "Ways of counting and of fitting" + (f" ({series})" if series else "")
     return [Section(title, blocks)] if blocks else []
@@ -291,15 +274,28 @@ def _floor_section(found: Study, folder: Path) -> list[Section]:
 
 
 def _rates_section(found: Study, folder: Path) -> list[Section]:
+    """Of each series the sizes where enough rates were tried, at the largest such budget."""
     blocks: list[Block] = []
-    for name, part in found.series:
+    for k, (name, part) in enumerate(found.series):
         if not (numeric(part, "lr") and numeric(part, "N")):
             continue
-        if part.groupby("N")["lr"].nunique().max() < LEVELS:
+        points = [point for point, rates in basins(part) if len(rates) >= LEVELS]
+        if not points:
             continue
-        top = part[part["D"] == part["D"].max()] if numeric(part, "D") else part
-        key = f"basins-{len(blocks)}" if name else "basins"
-        blocks.append(Picture(basins_figure(top, found.unit, folder, key)))
+        top = pd.concat(points)
+        if numeric(top, "D"):
+            tokens = level(top, "D")
+            top = top[tokens == tokens.groupby(top["N"]).transform("max")]
+        key = f"basins-{k}" if name else "basins"
+        sizes, shown = part["N"].nunique(), top["N"].nunique()
+        said = (
+            f"Sizes shown: {shown} of {sizes}, each at the largest token count that has {LEVELS}"
+            f" learning rates or more{'' if shown == sizes else '; the others have none'}."
+        )
+        blocks += [
+            Text(f"{name}: {said}" if name else said),
+            Picture(basins_figure(top, found.unit, folder, key)),
+        ]
     return [Section("Learning rates", blocks)] if blocks else []
 
 

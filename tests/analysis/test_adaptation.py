@@ -61,8 +61,7 @@ def test_known_laws_are_found_again() -> None:
             forgotten = headline(found, baseline, method, "forgetting")
             assert forgotten is not None
             assert forgotten.fit.values()["alpha"] == pytest.approx(0.9, abs=0.01)
-            low, high = forgotten.fit.ci["alpha"]  # type: ignore[misc]
-            assert low <= forgotten.fit.values()["alpha"] <= high
+            assert forgotten.fit.ci["alpha"] is None  # three seeds are too few
 
 
 def test_points_without_forgetting_are_left_out_and_counted() -> None:

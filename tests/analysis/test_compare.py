@@ -16,6 +16,7 @@ from analysis.equal import equal
 from analysis.memory import inference_bytes
 from analysis.paired import against, seeds_needed
 from analysis.pareto import COSTS, front
+from analysis.report.compare import document
 from analysis.runs import Selection
 from scaling.errors import UserError
 from tests.analysis.recorded import Recorder
@@ -49,6 +50,59 @@ def test_other_seeds_are_tested_unpaired_and_one_seed_not_at_all() -> None:
     assert test.p_value == pytest.approx(known.pvalue)
     (none,) = against([("b", b), ("c", losses([2.0]))], ["seed"], "b")
     assert none.p_value is None and "two seeds" in none.sentence
+
+
+def test_identical_losses_are_no_difference() -> None:
+    same, more = losses([2.1, 2.2]), losses([2.3, 2.5])
+    for other in (same, same.assign(seed=[8, 9], loss=2.1)):
+        base = same if other is same or other["seed"][0] == 0 else same.assign(loss=2.1)
+        one, two = against([("a", base), ("b", other), ("c", more)], ["seed"], "a")
+        assert one.p_value == one.adjusted == 1
+        assert "mean loss the same as a's" in one.sentence
+        assert one.sentence.endswith("Not told from chance.")
+        assert two.adjusted == pytest.approx(2 * (two.p_value or 0))
+
+
+def test_few_shared_seeds_do_not_stand_in_the_way_of_all_the_others() -> None:
+    a = losses([4.0, 4.1, 4.2, 4.1, 4.05], [5, 6, 7, 8, 9])
+    for seeds in ([1, 2, 3, 4, 5], [1, 2, 3, 5, 6]):  # one shared, two shared
+        b = losses([3.0, 3.1, 3.2, 3.1, 3.05], seeds)
+        (test,) = against([("b", b), ("a", a)], ["seed"], "b")
+        known = stats.ttest_ind(a["loss"], b["loss"], equal_var=False)
+        assert test.kind == "unpaired" and test.p_value == pytest.approx(known.pvalue)
+    (test,) = against([("b", b), ("a", a[:3])], ["seed"], "b")  # both of three would be pairs
+    assert test.kind == "paired" and test.pairs == 2
+    assert "2 pairs; 4 runs have no counterpart" in test.sentence
+    (test,) = against([("b", b), ("a", a[2:])], ["seed"], "b")
+    assert "3 and 5 runs, unpaired" in test.sentence
+
+
+def test_runs_without_a_seed_are_not_of_one_seed() -> None:
+    table = pd.DataFrame({"seed": None, "width": [64, 128] * 2, "loss": [3.0, 2.5, 3.1, 2.7]})
+    (test,) = against([("b", table[:2]), ("a", table[2:])], ["seed"], "b")
+    assert test.kind == "unpaired" and test.pairs == 2
+    (test,) = against([("b", table[:2]), ("a", table[2:])], ["seed", "width"], "b")
+    known = stats.ttest_rel([3.1, 2.7], [3.0, 2.5])
+    assert test.p_value == pytest.approx(known.pvalue)
+    assert "2 pairs of means over seeds" in test.sentence
+
+
+def test_runs_of_different_settings_are_not_tested() -> None:
+    def runs(widths: tuple[int, ...], seeds: tuple[int, ...]) -> pd.DataFrame:
+        rows = [(width, seed, 200 / width + 0.01 * seed) for width in widths for seed in seeds]
+        return pd.DataFrame(rows, columns=["width", "seed", "loss"])
+
+    match = ["seed", "width"]
+    small = runs((64, 128), (1, 2))
+    (test,) = against([("a", small), ("b", runs((256, 512), (1, 2)))], match, "a")
+    assert (test.kind, test.pairs, test.p_value) == ("none", 0, None)
+    assert test.sentence == "b against a: no test, since no two runs of them agree in width."
+    # What both have is tested, and no more: the size is no noise.
+    (test,) = against([("a", small), ("b", runs((128, 512), (3, 4)))], match, "a")
+    assert test.kind == "unpaired" and test.difference == pytest.approx(0.02)
+    assert "2 and 2 runs, unpaired; 4 runs have no counterpart" in test.sentence
+    (test,) = against([("a", small), ("b", runs((64, 128), (3, 4)))], match, "a")
+    assert test.kind == "paired" and test.difference == pytest.approx(0.02)
 
 
 def test_holm_holds_the_worst_of_many_back() -> None:
@@ -121,7 +175,7 @@ def test_groups_of_an_experiment(variants: Recorder, workplace: Path) -> None:
     words = ("--store", variants.uri, "--experiment", "variants")
     found = run(*words, "--group-by", "model.attention.kind", "--out", "out")
     assert found["reference"] == "mha"
-    assert found["matched_by"] == ["seed", "width", "optimizer.lr"]
+    assert found["matched_by"] == ["seed", "width"]
     (test,) = found["tests"]
     assert test["pairs"] == 9
     assert test["difference"] > 0 and test["p_value"] < 1e-6  # mqa was recorded 2 % worse
@@ -131,12 +185,16 @@ def test_groups_of_an_experiment(variants: Recorder, workplace: Path) -> None:
 
     table = pd.read_csv(workplace / "out" / "summary_table.csv")
     assert list(table["seeds"]) == [3, 3]
+    assert list(table["runs"]) == [9, 9]  # other rates were tried at one seed only
     assert (workplace / "out" / "summary_table.md").read_text().count("\n| ") >= 3
     runs = pd.read_csv(workplace / "out" / "runs.csv")
     assert (runs["before"] > runs["loss"]).all()
     names = {path.stem for path in (workplace / "out/figures").glob("*.svg")}
     assert names >= {"curves-val-loss", "curves-grad-norm", "curves-weight-norm", "pareto"}
     assert names >= {"curves-throughput", "curves-train-loss", "equal-cost", "losses"}
+    said = (workplace / "out" / "report.md").read_text()
+    assert "at its best optimizer.lr of those tried, which leaves 6 runs out of means" in said
+    assert "The lowest mean loss is" in said and ", of mha." in said
     logged = variants.store.get_run(found["mlflow_run_id"])
     assert logged.data.tags["tinyscale.kind"] == "comparison"
 
@@ -147,6 +205,43 @@ def test_named_runs_are_groups_in_the_order_named(variants: Recorder, workplace:
     assert found.reference == "mqa64"
     names = [name.split("-")[0] for name, _ in found.groups]
     assert names == ["mqa64", "w128", "w128", "w128", "mqa32"]  # w128 had three learning rates
+
+
+def test_groups_are_compared_at_their_own_best_rates(workplace: Path) -> None:
+    recorder = Recorder(workplace)
+    rates = {"adamw": (1e-3, 3e-3, 6e-3, 1.2e-2), "sgd": (3e-3, 1e-2, 3e-2, 0.1)}
+    for kind, some in rates.items():
+        for k, lr in enumerate(some):
+            loss = 3.0 + 0.2 * (k - 2) ** 2 + 0.1 * (kind == "sgd")
+            tokens = 200_000 if kind == "sgd" else 300_000
+            recorder.record(tokens=tokens, lr=lr, loss=loss, flags=("--optimizer.kind", kind))
+    selection = Selection(store=recorder.uri, experiment=recorder.experiment)
+    request = Request(selection, workplace, ("optimizer.kind",), reference="adamw")
+    found = compare_runs(request, lambda _: None)
+    assert found.matched == ["seed"] and found.tuned == ["optimizer.lr"]
+    assert found.alike and list(found.summary["loss"]) == pytest.approx([3.0, 3.1])
+    (test,) = found.tests
+    assert test.kind == "none" and test.difference == pytest.approx(0.1)
+    # At equal FLOPs the dearer group is read from the curve of its best rate, not of all.
+    (equals,) = (one for one in found.equals if one.cost == "C")
+    (best,) = found.runs.loc[found.runs["loss"] == 3.0, "run_id"]
+    curve = found.curves[best][["flops", "val/loss"]].dropna()[1:]
+    there = np.interp(np.log(equals.at or 0), np.log(curve["flops"]), curve["val/loss"])
+    assert equals.difference == pytest.approx(3.1 - there)
+
+
+def test_means_over_different_sizes_are_not_ranked(variants: Recorder, workplace: Path) -> None:
+    condition = "params.`model.d_model` != '128'"
+    selection = Selection(store=variants.uri, experiment="variants", filter=condition)
+    fields = ("model.attention.kind",)
+    found = compare_runs(Request(selection, workplace, fields), lambda _: None)
+    assert found.alike
+    names = ("mqa32", "mqa64", "w64", "w128")  # as many sizes, but others
+    selection = Selection(store=variants.uri, runs=names)
+    found = compare_runs(Request(selection, workplace, fields), lambda _: None)
+    assert set(found.summary["configurations"]) == {2} and not found.alike
+    report = document(found, Request(selection, workplace, fields))
+    assert "The lowest mean loss" not in str(report.sections[0])
 
 
 @pytest.mark.parametrize(

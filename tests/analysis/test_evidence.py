@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.evidence import Verdict, equal_budgets, evidence, may_claim
+from analysis.evidence import Verdict, equal_budgets, evidence, learning_rate, may_claim
 from analysis.fits import Chinchilla, Fit, FitOptions, fit, points
 
 
@@ -105,6 +105,42 @@ def test_a_stated_design_is_held_against_the_table() -> None:
     assert equal_budgets(whole, "grid").verdict is Verdict.PASS
     with pytest.raises(ValueError, match="design is"):
         equal_budgets(flops, "spiral")
+
+
+def test_token_counts_of_a_grid_may_differ_by_whole_steps() -> None:
+    n, d = np.meshgrid([1e5, 2e5, 4e5], [1e6, 4e6])
+    table = pd.DataFrame({"N": n.ravel(), "D": d.ravel()})
+    table.loc[table["N"] == 2e5, "D"] *= 1.001
+    assert equal_budgets(table, "grid").verdict is Verdict.PASS
+
+
+def test_rates_are_judged_at_every_point_of_size_and_budget() -> None:
+    rows = [
+        {"N": 1e6, "batch_size": size, "lr": lr, "loss": 3 + abs(np.log(lr / best))}
+        for size, best in ((4, 1e-3), (16, 3e-3), (64, 9e-3))
+        for lr in (1.5e-3, 3e-3, 6e-3)
+    ]
+    found = learning_rate(pd.DataFrame(rows))
+    assert found.verdict is Verdict.FAIL and found.figure == pytest.approx(1 / 3)
+    apart = {"N": 1e6, "D": [1e6, 1e6, 8e6], "lr": [1e-3, 1e-2, 3e-3], "loss": [3.1, 3.0, 2.5]}
+    assert learning_rate(pd.DataFrame(apart)).figure == 0  # three rates, but no three at a point
+
+
+@pytest.mark.parametrize(
+    ("losses", "verdict"),
+    [
+        ([3.2, 3.0, np.inf], Verdict.PASS),  # one that diverged was tried
+        ([3.2, 3.1, 3.0], Verdict.FAIL),
+        ([np.inf, 3.0, 3.0], Verdict.FAIL),  # as good at the end
+    ],
+)
+def test_a_rate_that_diverged_is_worse_than_any(losses: list[float], verdict: Verdict) -> None:
+    table = pd.DataFrame({"N": 1e6, "lr": [1e-3, 3e-3, 1e-2], "loss": losses})
+    assert learning_rate(table).verdict is verdict
+    # Where one seed of three diverged the others do not speak for the rate.
+    seeds = pd.concat([table] * 3, ignore_index=True)
+    seeds.loc[1, "loss"] = np.inf
+    assert learning_rate(seeds).verdict is Verdict.FAIL
 
 
 def test_a_fit_that_did_not_converge_claims_nothing() -> None:

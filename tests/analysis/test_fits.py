@@ -230,7 +230,7 @@ def test_two_trajectories_give_no_intervals() -> None:
     options = FitOptions(starts=50, bootstrap=50, holdout=0)
     one = fit(PowerLaw("D"), points(loss, D=both, group=run), options)
     assert set(one.ci.values()) == {None}
-    assert any("two groups are too few" in note for note in one.notes)
+    assert any("resamples of 2 groups of points" in note for note in one.notes)
 
 
 def test_the_largest_fifth_is_held_out_and_its_error_signed() -> None:

@@ -1,5 +1,6 @@
 """The runs table: what counts, what stands apart, and how mistakes are answered."""
 
+import math
 import time
 from pathlib import Path
 from urllib.parse import unquote, urlparse
@@ -98,6 +99,22 @@ def test_no_finished_run_says_what_there_is(workplace: Path) -> None:
     recorder.record(status="FAILED")
     with pytest.raises(UserError, match=r"No finished run .*1 failed"):
         read_runs(Selection(store=recorder.uri, experiment="study"))
+
+
+def test_an_infinite_loss_is_no_measurement(tmp_path: Path) -> None:
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    store = MlflowClient(tracking_uri=uri)
+    experiment = store.create_experiment("foreign")
+    for loss in (3.0, math.inf, math.nan):
+        run = store.create_run(experiment).info.run_id
+        store.log_metric(run, "val_loss", loss)
+        store.set_terminated(run)
+    table = read_runs(Selection(store=uri, experiment="foreign"))
+    assert list(table.runs["loss"]) == [3.0]
+    assert sorted(table.apart["why"]) == [
+        "finished with an infinite loss",
+        "finished without a validation loss",
+    ]
 
 
 def test_curves_come_from_the_runs_own_table(studied: Recorder) -> None:

@@ -134,3 +134,22 @@ def test_a_hopeless_start_does_not_disturb_the_others() -> None:
     together = minimise(bound.model, bad, 1e-3)
     assert together.objective[: len(good)] == pytest.approx(alone.objective, rel=1e-9)
     assert not together.converged[len(good)]
+
+
+@pytest.mark.parametrize("counts", [(2, 1, 0), (1, 2, 0), (0, 1, 2), (0, 2, 1), (3, 2, 1)])
+def test_a_resample_of_few_points_is_solved_and_not_circled(counts: tuple[int, ...]) -> None:
+    n = np.geomspace(1e6, 1e8, 3)
+    loss = 30 * n**-0.1 * np.exp([0.01, -0.012, 0.008])
+    model = PowerLawNoOffset("N").bind(points(loss, N=n)).model
+    whole = minimise(model, np.array([[0.0, 0.1]]), 1e-3).theta
+    end = minimise(model, whole, 1e-3, np.array([counts], dtype=float), tolerance=1e-9)
+    assert end.converged[0]
+    if 0 in counts:  # two places: the line goes through both
+        first, last = np.flatnonzero(counts)
+        slope = np.log(loss[first] / loss[last]) / np.log(n[last] / n[first])
+        assert end.theta[0, 1] == pytest.approx(slope, abs=1e-6)
+
+
+def test_no_problems_have_no_solution() -> None:
+    model = Chinchilla().bind(noisy()).model
+    assert minimise(model, np.empty((0, 5)), 1e-3).theta.shape == (0, 5)

@@ -13,6 +13,8 @@ from analysis.cli import analyze
 from analysis.design import design_of, frontier, series, slices, tuned
 from analysis.figures.isoflop import basins_figure
 from analysis.fits import FitOptions
+from analysis.report.document import Picture, Text, between
+from analysis.report.study import _rates_section
 from analysis.runs import Selection, read_runs
 from analysis.study import Request, study
 from analysis.units import choose, in_unit
@@ -143,6 +145,15 @@ def test_analyze_recovers_the_law_and_leaves_a_whole_report(
             assert (workplace / "out/figures" / f"{name}.{ending}").stat().st_size > 50
     text = (workplace / "out" / "report.md").read_text()
     assert set(re.findall(r"\(figures/(.+?)\.png\)", text)) == names
+    bare = next(one for one in fits if one["question"] == "joint-n-non-embedding")["derived"]
+    assert bare["a_exact"]["value"] != pytest.approx(bare["a"]["value"], abs=0.01)
+    row = re.search(r"^\| chinchilla \(huber\) \| parameters without embeddings \|.*", text, re.M)
+    assert row is not None
+    assert between(bare["a_exact"]["value"], bare["a_exact"]["ci"]) in row[0]
+    assert between(bare["b_exact"]["value"], bare["b_exact"]["ci"]) in row[0]
+    assert "Laws of 30 runs; brackets hold 95% intervals." in text
+    assert "by each approach; C is the exact training FLOPs." in text
+    assert "way of counting; C is the exact training FLOPs." in text
     assert len(pd.read_csv(workplace / "out" / "runs.csv")) == 30
 
     logged = studied.store.get_run(found["mlflow_run_id"])
@@ -151,6 +162,26 @@ def test_analyze_recovers_the_law_and_leaves_a_whole_report(
     artifacts = {one.path for one in studied.store.list_artifacts(logged.info.run_id)}
     assert {"report.html", "report.md", "fits.json", "runs.csv", "figures"} <= artifacts
     assert len(table(studied)) == 30  # the analysis is not one of the runs
+
+
+def test_rates_are_shown_of_every_size_at_its_own_budget(workplace: Path) -> None:
+    recorder = Recorder(workplace)
+    tried = {(16, 102_400): 3, (32, 204_800): 3, (32, 409_600): 1, (64, 819_200): 2}
+    for (width, tokens), rates in tried.items():
+        for lr in (1e-3, 3e-3, 1e-2)[:rates]:
+            recorder.record(width=width, tokens=tokens, lr=lr, points=2)
+    selection = Selection(store=recorder.uri, experiment=recorder.experiment)
+    request = Request(selection, workplace, options=FitOptions(starts=20, bootstrap=0, holdout=0))
+    (section,) = _rates_section(study(request, lambda _: None), workplace)
+    said, picture = section.blocks
+    assert isinstance(said, Text)
+    assert isinstance(picture, Picture)
+    assert said.text.startswith("Sizes shown: 2 of 3, each at the largest token count that has 3")
+    assert said.text.endswith("the others have none.")
+    basins = pd.read_csv(workplace / f"{picture.saved.name}.csv")
+    assert set(basins["D"]) == {102_400, 204_800}
+    assert len(basins) == 6
+    assert "tokens" in picture.saved.caption
 
 
 @pytest.mark.slow

@@ -1,0 +1,105 @@
+"""What varies among runs: token counts that are one, points, and the rates tried at each."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from analysis.design import basins, design_of, rounded, slices, tried, tuned
+from analysis.figures.isoflop import basins_figure
+from analysis.fits import FitOptions
+from analysis.laws import questions
+from analysis.runs import Selection, read_runs
+from analysis.units import choose
+from tests.analysis.recorded import Recorder
+
+
+def test_counts_within_a_percent_are_one_and_others_are_not() -> None:
+    counts = pd.Series([1_000_448, 999_424, 4_000_000, 1_009_000, 1_011_000])
+    assert list(rounded(counts)) == [999_424, 999_424, 4_000_000, 999_424, 1_011_000]
+    every = pd.Series(np.geomspace(1e6, 1e7, 400))
+    least = rounded(every)
+    assert ((every >= least) & (every <= 1.01 * least)).all()
+    assert list(rounded(least)) == list(least)
+
+
+def grid() -> pd.DataFrame:
+    """Three sizes at three token counts, as near to them as whole steps of each size come."""
+    rows = [
+        {"N": n, "width": n, "D": d * off, "C": 6 * n * d * off, "loss": 2 + 1 / n + 1 / d}
+        for n, off in ((1e5, 0.9995), (2e5, 1.0005), (4e5, 1.0))
+        for d in (1e6, 4e6, 16e6)
+    ]
+    return pd.DataFrame(rows)
+
+
+def test_a_grid_is_one_though_whole_steps_differ() -> None:
+    runs = grid()
+    design = design_of(runs)
+    assert design.kind == "grid"
+    assert [len(part) for _, part in slices(runs, "N", design)] == [3, 3, 3]
+    assert [len(part) for _, part in slices(runs, "D", design)] == [3, 3, 3]
+    rates = pd.concat([runs.assign(lr=lr, loss=runs["loss"] + lr) for lr in (0.1, 0.2)])
+    rates = rates.assign(**{"optimizer.lr": rates["lr"]}).reset_index(drop=True)
+    rates["D"] *= 1 + 0.001 * rates["lr"]
+    assert set(tuned(rates, design_of(rates))["lr"]) == {0.1}
+    assert [list(own["lr"]) for _, own in basins(rates)] == [[0.1, 0.2]] * 9
+
+
+def test_each_rate_counts_at_the_best_of_other_nuisances() -> None:
+    rows = [
+        {"N": 1, "lr": lr, "optimizer.lr": lr, "optimizer.beta": beta, "loss": loss}
+        for lr, beta, loss in ((1, 0.1, 4.0), (1, 0.2, 3.0), (2, 0.1, 3.5), (2, 0.1, 3.7))
+    ]
+    ((_, rates),) = basins(pd.DataFrame(rows))
+    assert list(rates["mean"]) == [3.0, 3.6] and list(rates["count"]) == [1, 2]
+    assert list(rates["best"]) == [False, True]  # two seeds are more than one
+
+
+@pytest.fixture
+def diverging(workplace: Path) -> pd.DataFrame:
+    """Four widths at three rates, of which the highest diverged; and other runs that did."""
+    recorder = Recorder(workplace)
+    for width in (16, 32, 64, 128):
+        for lr in (1e-3, 3e-3):
+            recorder.record(width=width, lr=lr)
+        recorder.record(width=width, lr=1e-2, diverged=True)
+    recorder.record(width=32, lr=3e-4, diverged=True, flags=("--optimizer.weight_decay", "5"))
+    recorder.record(width=32, lr=3e-4, diverged=True, flags=("--optimizer.kind", "lion"))
+    table = read_runs(Selection(store=recorder.uri, experiment=recorder.experiment))
+    # They stopped in the middle of their budgets.
+    apart = table.apart.assign(D=table.apart["D"] / 2)
+    return pd.concat([table.runs.assign(why=""), apart], ignore_index=True)
+
+
+@pytest.mark.filterwarnings("error::FutureWarning", "error::pandas.errors.Pandas4Warning")
+def test_a_rate_that_diverged_is_one_that_was_tried(
+    diverging: pd.DataFrame, workplace: Path
+) -> None:
+    finished = diverging["why"] == ""
+    runs, apart = diverging[finished].drop(columns="why"), diverging[~finished]
+    beside = tried(runs, apart)
+    assert len(apart) == 6 and len(beside) == len(runs) + 4  # other settings say nothing here
+    assert [list(rates["mean"])[-1] for _, rates in basins(beside)] == [np.inf] * 4
+    options = FitOptions(starts=20, bootstrap=0)
+    for others, verdict in ((apart, "pass"), (apart[:0], "fail")):
+        asked = questions("", runs, design_of(runs), options, lambda _: None, others)
+        law = next(one for one in asked if one.axis == "N").laws[0]
+        (card,) = (one for one in law.findings if one.rule == "learning_rate")
+        assert card.verdict == verdict, card
+        assert all(np.isfinite(one.around["loss"]).all() for one in asked)
+
+
+def test_a_basin_is_of_one_size_and_budget(workplace: Path) -> None:
+    recorder = Recorder(workplace)
+    for size, best in ((4, 1e-3), (16, 1e-2)):
+        for lr in (1e-3, 3e-3, 1e-2):
+            loss = 3 + 0.1 * abs(np.log(lr / best))
+            recorder.record(lr=lr, loss=loss, flags=("--batch.size", str(size)))
+    runs = read_runs(Selection(store=recorder.uri, experiment=recorder.experiment)).runs
+    saved = basins_figure(runs, choose(runs), workplace, "basins")
+    drawn = pd.read_csv(workplace / "basins.csv")
+    assert len(drawn) == 6
+    assert dict(drawn.loc[drawn["best"], ["batch_size", "lr"]].to_numpy()) == {4: 1e-3, 16: 1e-2}
+    assert "by batch size, at 41k parameters, 200k tokens" in saved.caption
