@@ -1,5 +1,6 @@
 """What ways of training shapes cost on this machine: measured once, and remembered."""
 
+import contextlib
 import hashlib
 import json
 from collections.abc import Sequence
@@ -32,9 +33,10 @@ class Calibration:
         self.others = 0.0  # the most that others took of the cores while something was timed
         self._file = cache / "calibration.json"
         self._machine = machine
-        self._known: dict[str, Any] = (
-            json.loads(self._file.read_text()) if self._file.exists() else {}
-        )
+        self._known: dict[str, Any] = {}
+        # There is no file yet, or a power cut has torn it: what it said can be measured again.
+        with contextlib.suppress(FileNotFoundError, ValueError):
+            self._known = json.loads(self._file.read_text())
 
     def ways(self, config: RunConfig) -> dict[Way, Costs]:
         """The ways of training this shape that have been timed, and what they cost."""

@@ -63,4 +63,12 @@ class Channel:
     def hopeless(self, job: Job, percent: int, loss: float) -> bool:
         """Ask the driver whether a run is to be pruned; no answer means no."""
         self.send(Judged(job.number, percent, loss))
-        return bool(self._pipe.recv()) if self._pipe.poll(PATIENCE) else False
+        until = time.monotonic() + PATIENCE
+        try:
+            while self._pipe.poll(max(0.0, until - time.monotonic())):
+                answer = self._pipe.recv()
+                if (answer.job, answer.percent) == (job.number, percent):  # else one that was late
+                    return bool(answer.prune)
+            return False
+        except (EOFError, OSError):  # the driver is gone: the run goes on until its worker leaves
+            return False

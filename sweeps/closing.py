@@ -48,6 +48,9 @@ def close_sweep(
     send_late(known, driver.board)
     if isinstance(source, SearchSource):
         write_search(source, record.path / "search")
+        if hosts := source.elsewhere():
+            who = f"{len(hosts)} trials are with a driver on {', '.join(sorted(set(hosts)))}"
+            lines.append(f"{who}; if it is gone, --retry failed takes them over.")
         if wrong := source.no_configs():
             what = f"{len(wrong)} of the search's {source.search.trials} points made no config"
             lines.insert(0, f"{what}, the first: {wrong[0]}")

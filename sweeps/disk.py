@@ -6,10 +6,25 @@ from contextlib import contextmanager
 
 from scaling.errors import UserError
 
+# The words of the system, which libraries such as safetensors hand on without its number, and
+# those of `scaling.data.cache`.
+OUT_OF_ROOM = (
+    "No space left on device",
+    "Disk quota exceeded",
+    "there is no room for the prepared data",
+)
+
 
 def is_full(error: BaseException) -> bool:
-    """Whether an error says that there is no room, or no more of one's quota."""
-    return isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+    """Whether an error, or one it comes from, says that there is no room or no more quota."""
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return True
+    return says_full(str(error)) or (error.__cause__ is not None and is_full(error.__cause__))
+
+
+def says_full(text: str) -> bool:
+    """Whether the text of an error is that of a full disk."""
+    return any(words in text for words in OUT_OF_ROOM)
 
 
 @contextmanager

@@ -14,7 +14,20 @@ from sweeps.claims import Claims
 from sweeps.clock import Clock
 from sweeps.cohorts import Program
 from sweeps.executors import Executor
-from sweeps.job import Begun, Died, Ended, Event, Job, Judged, Member, Moved, Outcome, Ready, Said
+from sweeps.job import (
+    Answer,
+    Begun,
+    Died,
+    Ended,
+    Event,
+    Job,
+    Judged,
+    Member,
+    Moved,
+    Outcome,
+    Ready,
+    Said,
+)
 from sweeps.ledger import Known, Ledger, can_go_on, read_known
 from sweeps.progress import Board, Counts, job_line
 from sweeps.source import R, Source
@@ -271,7 +284,7 @@ class Driver(Generic[R]):
             case Judged():
                 job, cohort = self._jobs[event.job]
                 prune = self.source.hopeless(cohort.runs[0], event.percent, event.loss)
-                self.executor.answer(job.number, prune)
+                self.executor.answer(Answer(job.number, event.percent, prune))
             case Said():
                 self._write(event.text)
             case Begun():

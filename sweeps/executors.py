@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from sweeps.job import Event, Job, Measurement
+from sweeps.job import Answer, Event, Job, Measurement
 
 
 class Executor(Protocol):
@@ -30,7 +30,7 @@ class Executor(Protocol):
         """What has happened; waits up to so many seconds for the first."""
         ...
 
-    def answer(self, job: int, prune: bool) -> None:
+    def answer(self, answer: Answer) -> None:
         """The word on a `Judged` that a job waits for."""
         ...
 

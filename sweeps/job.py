@@ -122,6 +122,15 @@ class Moved:
 
 
 @dataclass(frozen=True)
+class Answer:
+    """The driver's word on a `Judged`, for which its worker waits, though not for ever."""
+
+    job: int
+    percent: int
+    prune: bool
+
+
+@dataclass(frozen=True)
 class Judged:
     """An evaluation of a run that may be pruned; the worker waits for `Executor.answer`."""
 

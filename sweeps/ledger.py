@@ -2,19 +2,21 @@
 
 import json
 import shutil
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
-from scaling.tracking.folder import RunFolder, RunRecord, is_run_folder
+from scaling.tracking.folder import RunFolder, RunRecord, recorded_runs
 from scaling.tracking.sent import Sent
+from sweeps.disk import says_full
 from sweeps.wanted import Key, Run
 
 State = Literal["done", "pruned", "training", "half", "failed"]
 # Where a key has several runs, the first of these states is the key's.
 ORDER: tuple[State, ...] = ("done", "training", "half", "pruned", "failed")
-OUT_OF_ROOM = ("No space left on device", "Disk quota exceeded")
+SILENT = 900.0  # seconds that a run may train without a word in its folder
 
 
 @dataclass(frozen=True)
@@ -41,11 +43,13 @@ class Ledger:
     def scan(self, keys: Iterable[Key]) -> dict[Key, Known]:
         """The best that there is of each key."""
         wanted, found = set(keys), dict[Key, Known]()
-        for folder in self._folders():
-            record = folder.read_record()
+        for folder, record in recorded_runs(self.runs):
             key = (record.identity, record.seed)
             if key in wanted and (record.experiment, record.uri) == (self.experiment, self.uri):
-                known = read_known(folder, record)
+                try:
+                    known = read_known(folder, record)
+                except ValueError:  # a file that a power cut has torn: as if it had never begun
+                    continue
                 if key not in found or _rank(known) < _rank(found[key]):
                     found[key] = known
         for key, known in self._stored.items():
@@ -80,11 +84,6 @@ class Ledger:
             if not token:
                 return
 
-    def _folders(self) -> list[RunFolder]:
-        if not self.runs.is_dir():
-            return []
-        return [RunFolder(path) for path in self.runs.iterdir() if is_run_folder(path)]
-
 
 def all_done(runs: Sequence[Run], known: Mapping[Key, Known]) -> bool:
     """Whether every run is there and whole, or was given up by its search."""
@@ -97,26 +96,40 @@ def read_known(folder: RunFolder, record: RunRecord | None = None) -> Known:
     record = record or folder.read_record()
     sent = Sent.read(folder)
     known = Known(
-        (record.identity, record.seed), "half", folder, sent.run_id, read_summary(folder)
+        (record.identity, record.seed),
+        "half",
+        folder,
+        sent.run_id,
+        read_summary(folder),
+        sent=sent.status == record.status,
     )
     if record.status == "FINISHED":
-        return replace(known, state="done", sent=sent.status == "FINISHED")
+        return replace(known, state="done")
     if record.tags.get("tinyscale.pruned") == "true" and record.status == "KILLED":
         return replace(known, state="pruned")
-    if record.status == "RUNNING" and record.process_is_alive() is not False:
+    if record.status == "RUNNING" and _is_training(folder, record):
         return replace(known, state="training")
-    if record.status == "FAILED":
-        error = last_line(folder)
-        if not any(text in error for text in OUT_OF_ROOM):
-            return replace(known, state="failed", error=error, step=last_step(folder))
+    if record.status == "FAILED" and not says_full(error := last_line(folder)):
+        return replace(known, state="failed", error=error, step=last_step(folder))
     return replace(known, step=last_step(folder))
+
+
+def _is_training(folder: RunFolder, record: RunRecord) -> bool:
+    """Whether its process runs; of another host, which alone would know, whether it writes."""
+    alive = record.process_is_alive()
+    if alive is not None:
+        return alive
+    files = [path for path in (folder.path / "run.json", folder.log) if path.exists()]
+    return time.time() - max(path.stat().st_mtime for path in files) < SILENT
 
 
 def can_go_on(known: Known) -> bool:
     """Whether a run's folder has what going on in it needs; clears away one that has nothing."""
     if known.folder is None or known.state not in ("half", "failed"):
         return True
-    if not (known.folder.path / "config.yaml").exists():  # its driver died while making it
+    config = known.folder.path / "config.yaml"
+    if not config.exists() or not config.read_bytes().strip(b"\0"):
+        # Its driver died while making it, or a power cut left nothing in the file but its length.
         shutil.rmtree(known.folder.path)
         return False
     # One that failed before its model was made has a traceback, and no figures to go on with.

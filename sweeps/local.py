@@ -1,21 +1,21 @@
 """The executor of one machine: processes, each with torch imported once, and one a GPU."""
 
+import contextlib
 import multiprocessing
 import os
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
-from sweeps.job import Died, Event, Job, Measured, Measurement, Ready
+from sweeps.job import Answer, Died, Event, Job, Measured, Measurement, Ready
 from sweeps.machine import Machine
 from sweeps.worker import main
 
-GRACE = 120.0  # seconds for a worker to save its runs when asked to stop
+GRACE = 120.0  # seconds for workers to save their runs when asked to stop
 
 
 @dataclass
@@ -26,6 +26,7 @@ class _Worker:
     log: Path
     job: Job | Measurement | None = None
     ready: bool = False
+    asked: bool = False  # to stop
     heard: int = field(default=0)  # bytes of the log before the job
 
 
@@ -56,7 +57,7 @@ class LocalExecutor:
         """Give the job to a worker without one, a new one if need be."""
         free = [w for w in self._pool if w.job is None and w.process.is_alive()]
         worker = free[0] if free else self._start()
-        worker.job = job
+        worker.job, worker.asked = job, False
         worker.heard = worker.log.stat().st_size if worker.log.exists() else 0
         try:
             worker.pipe.send(job)
@@ -78,29 +79,33 @@ class LocalExecutor:
             if found or time.monotonic() >= deadline:
                 return found
 
-    def answer(self, job: int, prune: bool) -> None:
+    def answer(self, answer: Answer) -> None:
         """Tell the worker that waits."""
         for worker in self._pool:
-            if worker.job is not None and worker.job.number == job:
-                worker.pipe.send(prune)
+            if worker.job is not None and worker.job.number == answer.job:
+                with contextlib.suppress(OSError):  # of a worker that is gone `Died` will tell
+                    worker.pipe.send(answer)
 
     def stop(self) -> None:
         """SIGTERM: a run saves and ends, a worker that only prepares dies."""
         for worker in self._pool:
-            if worker.job is not None and worker.process.pid is not None:
-                os.kill(worker.process.pid, signal.SIGTERM)
+            if worker.job is not None and not worker.asked:  # twice would end it unsaved
+                worker.asked = True
+                worker.process.terminate()
 
     def close(self) -> None:
-        """End the workers; those that still train are asked to stop first."""
+        """End the workers; those that still train are asked to stop first, and save."""
         self.stop()
         for worker in self._pool:
+            worker.pipe.close()  # one that has saved would wait here for its next job
             if worker.job is None:
                 worker.process.kill()  # it holds nothing, and leaving takes torch a second
-            worker.process.join(GRACE)
+        deadline = time.monotonic() + GRACE
+        for worker in self._pool:
+            worker.process.join(max(0.0, deadline - time.monotonic()))
             if worker.process.is_alive():
                 worker.process.kill()
                 worker.process.join()
-            worker.pipe.close()
         self._pool = []
 
     # ------------------------------------------------------------ workers
@@ -156,10 +161,9 @@ class LocalExecutor:
         assert job is not None
         if isinstance(job, Measurement):
             return Measured(job.number, None, error=why)
-        with worker.log.open("rb") as stream:
-            stream.seek(worker.heard)
-            text = stream.read()[-4000:].decode(errors="replace")
-        return Died(job.number, why, text)
+        # One that died while it started has no log yet.
+        told = worker.log.read_bytes()[worker.heard :] if worker.log.exists() else b""
+        return Died(job.number, why, told[-4000:].decode(errors="replace"))
 
     def _forget(self, worker: _Worker) -> list[Event]:
         worker.process.join(10.0)
@@ -174,7 +178,7 @@ def _ends(event: Event) -> bool:
     return isinstance(event, Ended | Measured)
 
 
-@contextmanager
+@contextlib.contextmanager
 def _environment(variables: dict[str, str]) -> Iterator[None]:
     """Environment variables for a child that starts inside; this process keeps its own."""
     before = {name: os.environ.get(name) for name in variables}

@@ -13,7 +13,7 @@ from filelock import FileLock, Timeout
 
 from scaling.config import TrackingConfig
 from scaling.errors import UserError
-from scaling.tracking.folder import RunFolder, RunRecord, Status, is_run_folder, write_whole
+from scaling.tracking.folder import RunFolder, RunRecord, Status, write_whole
 from scaling.tracking.sender import Sender
 from scaling.tracking.sent import Sent
 from scaling.tracking.store import client, experiment_id, sync, tracking_uri
@@ -120,11 +120,10 @@ class SweepRecord(Generic[S]):
 
     def finished(self, keys: Iterable[Key]) -> bool:
         """Whether this sweep has ended whole with just these runs, and the store knows."""
-        if not is_run_folder(self.path):
-            return False
-        record = self.folder.read_record()
+        record = self.folder.find_record()
         return (
-            record.status == "FINISHED"
+            record is not None
+            and record.status == "FINISHED"
             and record.tags.get("tinyscale.runs") == digest_of(keys)
             and record.uri == self.uri
             and Sent.read(self.folder).status == "FINISHED"
@@ -142,11 +141,13 @@ class SweepRecord(Generic[S]):
     def open(self) -> None:
         """Make the parent before any worker needs it, and the store if need be."""
         store = self.make_store()
-        again = is_run_folder(self.path) and self.folder.read_record().uri == self.uri
+        self.folder.mend_log()
+        before = self.folder.find_record()
+        again = before is not None and before.uri == self.uri
         if again:
             self.folder.reopen()
         else:
-            (self.path / "sent.json").unlink(missing_ok=True)  # of another store
+            (self.path / "sent.json").unlink(missing_ok=True)  # of another record
             self.folder.write_record(self._new())
         write_whole(self.path / "spec.yaml", self.sweep.text())
         sync(self.folder, store)
@@ -157,7 +158,7 @@ class SweepRecord(Generic[S]):
 
     def join(self) -> None:
         """Help the driver that has it open; runs become children of the same parent."""
-        self.run_id = (is_run_folder(self.path) and Sent.read(self.folder).run_id) or ""
+        self.run_id = Sent.read(self.folder).run_id or ""
         if not self.run_id:
             raise UserError(f"the driver of {self.sweep.spec.name} has hardly begun; try again.")
 

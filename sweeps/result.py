@@ -14,6 +14,9 @@ if TYPE_CHECKING:  # `--help` is to import nothing heavy
     from sweeps.driver import Driver
 
 
+ENDS = ("done", "pruned", "failed")
+
+
 @dataclass(frozen=True)
 class Result:
     """What came of it, for programs and for people."""
@@ -45,7 +48,7 @@ def ending(driver: "Driver[Any]", failed: str) -> tuple[int, list[str], Status]:
 def send_late(known: Mapping[Key, Known], board: Board) -> None:
     """Runs that ended while the store did not answer: it gets them now."""
     for there in known.values():
-        if there.state != "done" or there.sent or there.folder is None:
+        if there.state not in ENDS or there.sent or there.folder is None:
             continue
         try:
             sync(there.folder, client(there.folder.read_record().uri))

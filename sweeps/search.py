@@ -106,7 +106,10 @@ class SearchSource:
     # ------------------------------------------------------------ the source's calls
 
     def refill(self) -> list[Wanted]:
-        """The next batch of points; before, those that a driver has left unfinished."""
+        """The next batch of points; before, those that a driver has left unfinished.
+
+        Trials of another host's driver are taken for its own, but with `retry_failed`.
+        """
         if self.retry_failed and not self._queued:
             self._queued = True
             self._again()
@@ -126,9 +129,19 @@ class SearchSource:
     def waits(self) -> bool:
         """Whether another driver is at a trial of this study."""
         return any(
-            not trial.state.is_finished() and trial.number not in self._known
+            not trial.state.is_finished()
+            and trial.number not in self._known
+            and not _is_elsewhere(trial)
             for trial in self._standing()
         )
+
+    def elsewhere(self) -> list[str]:
+        """The hosts whose drivers have trials that are not told, one for each trial."""
+        return [
+            str(trial.user_attrs["driver"][0])
+            for trial in self._standing()
+            if not trial.state.is_finished() and _is_elsewhere(trial)
+        ]
 
     def _asks_on(self) -> bool:
         """Whether points are left to ask for; Optuna first gives out those that wait."""
@@ -190,7 +203,10 @@ class SearchSource:
 
         runs: list[Wanted] = []
         for trial in self.study.get_trials(states=[TrialState.RUNNING]):
-            if trial.number in self._known or not _is_left(trial):
+            if trial.number in self._known:
+                continue
+            # Nobody here sees whether a driver on another host is alive: a retry says it is not.
+            if not (_is_left(trial) or (self.retry_failed and _is_elsewhere(trial))):
                 continue
             if len(trial.params) < len(self.space.dimensions):  # killed in the midst of asking
                 self.study.tell(trial.number, state=TrialState.FAIL)
@@ -339,6 +355,12 @@ def _storage(url: str | None, folder: Path) -> Any:
 
 def _this_process() -> list[Any]:
     return [os.uname().nodename, os.getpid(), psutil.Process().create_time()]
+
+
+def _is_elsewhere(trial: "FrozenTrial") -> bool:
+    """Whether the driver of a trial is, or was, on another host."""
+    driver = trial.user_attrs.get("driver")
+    return driver is not None and driver[0] != os.uname().nodename
 
 
 def _is_left(trial: "FrozenTrial") -> bool:

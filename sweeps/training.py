@@ -1,5 +1,6 @@
 """One job in a worker: train or go on, with less memory where it does not fit, and never raise."""
 
+import contextlib
 import gc
 import os
 import signal
@@ -13,7 +14,6 @@ from typing import TYPE_CHECKING
 import torch
 
 from scaling.config import RunConfig
-from scaling.errors import UserError
 from scaling.tracking.folder import RunFolder, write_whole
 from scaling.tracking.sent import Sent
 from scaling.tracking.store import client, sync
@@ -179,7 +179,8 @@ def failed_run(member: Member, text: str, folder: RunFolder | None = None) -> Ru
     write_whole(folder.path / "traceback.txt", text)
     folder.mend_log()
     Tracker(folder).finish("FAILED")
-    sync(folder, client(folder.read_record().uri))
+    with contextlib.suppress(Exception):  # whatever the store does: it can be sent later
+        sync(folder, client(folder.read_record().uri))
     return folder
 
 
@@ -195,11 +196,7 @@ def kind_of(error: Exception) -> str:
         return "memory"
     if isinstance(error, RuntimeError) and ("allocate memory" in text or "out of memory" in text):
         return "memory"
-    if is_full(error):
-        return "full"
-    if isinstance(error, UserError) and "there is no room" in text:
-        return "full"
-    return "other"
+    return "full" if is_full(error) else "other"
 
 
 def _smaller(member: Member, micro_size: int | None) -> int | None:

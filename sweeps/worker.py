@@ -11,7 +11,7 @@ from pathlib import Path
 
 from scaling.adapt.config import AdaptConfig
 from sweeps.channel import Channel
-from sweeps.job import Ended, Job, Measurement, Ready
+from sweeps.job import Answer, Ended, Job, Measurement, Ready
 
 
 def main(pipe: Connection, number: int, log: Path, started: float) -> None:
@@ -31,10 +31,12 @@ def main(pipe: Connection, number: int, log: Path, started: float) -> None:
     while True:
         try:
             job = pipe.recv()
-        except EOFError:
+        except (EOFError, ConnectionResetError):  # the driver is gone
             return
         if job is None:
             return
+        if isinstance(job, Answer):  # that came too late
+            continue
         torch.set_num_threads(job.threads)
         channel.send(measure(job) if isinstance(job, Measurement) else _run(job, channel))
 

@@ -60,7 +60,9 @@ class Row:
 def process_is_alive(pid: int, started: float) -> bool:
     """Whether a process of this machine still runs, and is not another that has its number."""
     try:
-        return abs(psutil.Process(pid).create_time() - started) < 1.0
+        process = psutil.Process(pid)
+        same = abs(process.create_time() - started) < 1.0
+        return same and process.status() != psutil.STATUS_ZOMBIE  # one has ended
     except psutil.NoSuchProcess:
         return False
 
@@ -89,6 +91,13 @@ class RunFolder:
     def read_record(self) -> RunRecord:
         """The record as last written."""
         return RunRecord(**json.loads((self.path / "run.json").read_text()))
+
+    def find_record(self) -> RunRecord | None:
+        """The record, if this is a run folder and no power cut has torn it."""
+        try:
+            return self.read_record()
+        except (FileNotFoundError, NotADirectoryError, ValueError):  # no run is known here
+            return None
 
     def write_record(self, record: RunRecord) -> None:
         """Replace the record."""
@@ -150,10 +159,13 @@ class RunFolder:
 
 
 def write_whole(path: Path, text: str) -> None:
-    """Write beside and rename, so that a reader sees the old file or the new one."""
+    """Write beside and rename: there is the old file or the new one, after a power cut too."""
     path.parent.mkdir(parents=True, exist_ok=True)
     beside = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(2)}")
-    beside.write_text(text, encoding="utf-8")
+    with beside.open("w", encoding="utf-8") as stream:
+        stream.write(text)
+        stream.flush()
+        os.fsync(stream.fileno())  # else the new name can reach the disk before what it names
     beside.replace(path)
 
 
@@ -164,10 +176,14 @@ def is_run_folder(path: Path) -> bool:
 
 def run_folders(parent: Path) -> list[RunFolder]:
     """The run folders in a folder, the oldest first."""
-    if not parent.is_dir():
-        return []
-    found = [RunFolder(path) for path in parent.iterdir() if is_run_folder(path)]
-    return sorted(found, key=lambda folder: folder.read_record().started)
+    return [folder for folder, _ in recorded_runs(parent)]
+
+
+def recorded_runs(parent: Path) -> list[tuple[RunFolder, RunRecord]]:
+    """The run folders in a folder with their records, the oldest first."""
+    folders = map(RunFolder, parent.iterdir() if parent.is_dir() else ())
+    found = [(folder, record) for folder in folders if (record := folder.find_record())]
+    return sorted(found, key=lambda run: run[1].started)
 
 
 def id_of(path: Path) -> str | None:

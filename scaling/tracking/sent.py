@@ -23,8 +23,10 @@ class Sent:
     @classmethod
     def read(cls, folder: RunFolder) -> "Sent":
         """As last noted; nothing sent where there is no note."""
-        path = folder.path / "sent.json"
-        return cls(**json.loads(path.read_text())) if path.exists() else cls()
+        try:
+            return cls(**json.loads((folder.path / "sent.json").read_text()))
+        except (FileNotFoundError, ValueError):  # torn by a power cut: `sync` can send all again
+            return cls()
 
     def write(self, folder: RunFolder) -> None:
         """Note it."""

@@ -9,12 +9,13 @@ from scaling.adapt.lora import check_rank, targeted
 from scaling.data.prepare import prepare
 from scaling.errors import UserError
 from scaling.model.decoder import Decoder, outline
+from scaling.tracking.store import tracking_uri
 from scaling.trained import Trained, find_trained
 from sweeps.adapting.reading import AdaptSweep
 from sweeps.conduct import Request, conduct, look
 from sweeps.ledger import Ledger, all_done
 from sweeps.progress import Board
-from sweeps.record import SweepRecord
+from sweeps.record import sweep_folder
 from sweeps.wanted import wanted_runs
 
 
@@ -56,13 +57,13 @@ def _trained(sweep: AdaptSweep, board: Board, measure: bool) -> list[Trained]:
     assert own is not None
     wanted = wanted_runs(own)
     tracking = wanted[0].config.tracking
-    record = SweepRecord(own, wanted[0].config, board.say)
-    ledger = Ledger(Path(tracking.folder), record.uri, record.experiment)
+    ledger = Ledger(Path(tracking.folder), tracking_uri(tracking.uri), tracking.experiment)
     if not all_done(wanted, look(ledger, wanted)):
         board.say(f"baselines first: {len(wanted)} runs of {own.spec.name}")
         result = conduct(own, Request(measure=measure), board)
         if result.exit_code:
-            told = result.lines[0] if result.lines else f"see {record.path}"
+            folder = sweep_folder(own, wanted[0].config)
+            told = result.lines[0] if result.lines else f"see {folder}"
             raise UserError(f"the baselines are not all trained: {told}")
     known = look(ledger, wanted)
     found = []

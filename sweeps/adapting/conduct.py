@@ -1,5 +1,6 @@
 """The whole way of a sweep of adaptations: baselines, lock, record, driver, conclusion."""
 
+import contextlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,9 +43,10 @@ def conduct_adaptations(sweep: AdaptSweep, request: Request, board: Board) -> Re
         raise UserError(f"another driver works on {spec.name} now; it will make all of it.")
     try:
         with full_disk_is_said():
+            # First, so that what MLflow's launcher has made is this sweep's, not its baselines'.
+            record = SweepRecord(sweep, spec, board.say)
             baselines = ready_baselines(sweep, board, request.measure)
             runs = wanted_adaptations(sweep, baselines)
-            record = SweepRecord(sweep, spec, board.say)
             ledger = Ledger(Path(spec.tracking.folder), record.uri, record.experiment)
             known = look(ledger, runs)
             if all_done(runs, known):
@@ -82,7 +84,8 @@ def _drive(
         driver.run()
         return close_adaptations(record, runs, driver)
     except BaseException as error:
-        record.fail(error)
+        with contextlib.suppress(OSError):  # a full disk: what was wrong goes before
+            record.fail(error)
         raise
     finally:
         executor.close()

@@ -10,7 +10,7 @@ import yaml
 
 from scaling.tracking.folder import RunFolder, RunRecord
 from scaling.tracking.store import tracking_uri
-from sweeps.job import Died, Ended, Event, Job, Measurement, Member, Outcome
+from sweeps.job import Answer, Died, Ended, Event, Job, Measurement, Member, Outcome
 from sweeps.wanted import Wanted
 
 
@@ -79,7 +79,7 @@ class FakeExecutor:
             outcomes.append(Outcome(member.key, end, folder.path, None, {}, error))
         return [Ended(job.number, tuple(outcomes), time.time(), 0.0, 0.0, 1)]
 
-    def answer(self, job: int, prune: bool) -> None: ...
+    def answer(self, answer: Answer) -> None: ...
 
     def stop(self) -> None:
         self.stopped = True

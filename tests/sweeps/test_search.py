@@ -229,6 +229,23 @@ def test_the_owner_waits_for_trials_of_a_driver_that_helps_and_takes_over_a_dead
     assert driver.counts().done == 4
 
 
+def test_trials_of_a_host_that_is_gone_are_taken_over_when_asked(
+    sweep_of: SweepOf, drive: Callable[..., Driver]
+) -> None:
+    sweep = sweep_of(search=search(trials=3))
+    there = source_of(sweep, batch=1)
+    (left,) = there.refill()
+    there._attribute(0, "driver", ["elsewhere", 7, 0.0])
+    source = source_of(sweep)
+    driver = drive(sweep, source=source)
+    assert source.elsewhere() == ["elsewhere"]
+    code, lines, _ = ending(driver, "")
+    assert (code, lines) == (1, ["1 runs are missing. Go on with the same command."])
+    again = retrying(sweep)
+    assert drive(sweep, source=again, retry_failed=True).counts().done == 3
+    assert again.runs()[0].key == left.key and again.ended
+
+
 def test_an_ended_search_tells_of_its_failures_again(
     sweep_of: SweepOf, drive: Callable[..., Driver]
 ) -> None:
