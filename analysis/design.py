@@ -231,9 +231,12 @@ def slices(
 
 
 def frontier(runs: pd.DataFrame, cost: str = "C") -> pd.DataFrame:
-    """Runs of the groups that no cheaper group undercuts, by mean loss."""
+    """Runs of the groups that no group as cheap undercuts, by mean loss.
+
+    Costs within 1 % are equal: of an isoFLOP budget, whole steps would else leave several.
+    """
     means = runs.groupby("group").agg(cost=(cost, "mean"), loss=("loss", "mean"))
-    means = means.sort_values(["cost", "loss"])
+    means = means.assign(cost=rounded(means["cost"])).sort_values(["cost", "loss"])
     best = means["loss"].cummin()
     return runs[runs["group"].isin(means.index[means["loss"] <= best])]
 

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.design import basins, design_of, rounded, slices, tried, tuned
+from analysis.design import basins, design_of, frontier, rounded, slices, tried, tuned
 from analysis.figures.isoflop import basins_figure
 from analysis.fits import FitOptions
 from analysis.laws import questions
@@ -103,3 +103,9 @@ def test_a_basin_is_of_one_size_and_budget(workplace: Path) -> None:
     assert len(drawn) == 6
     assert dict(drawn.loc[drawn["best"], ["batch_size", "lr"]].to_numpy()) == {4: 1e-3, 16: 1e-2}
     assert "by batch size, at 41k parameters, 200k tokens" in saved.caption
+
+
+def test_the_frontier_has_one_place_for_a_budget_though_whole_steps_differ() -> None:
+    costs, losses = [0.997, 0.998, 1.0, 2.99, 3.01], [3.3, 2.9, 3.0, 2.0, 2.1]
+    runs = pd.DataFrame({"group": list("abcde"), "C": costs, "loss": losses})
+    assert list(frontier(runs)["group"]) == ["b", "d"]
