@@ -101,7 +101,7 @@ def read_known(folder: RunFolder, record: RunRecord | None = None) -> Known:
         folder,
         sent.run_id,
         read_summary(folder),
-        sent=sent.status == record.status,
+        sent=sent.is_whole(record),
     )
     if record.status == "FINISHED":
         return replace(known, state="done")

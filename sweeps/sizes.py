@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from functools import lru_cache
 
-from scaling.branches import branch_steps
 from scaling.budget import Budget, ResolvedBudget
 from scaling.config import DataConfig, ModelConfig, RunConfig, WarmupStableDecay
 from scaling.data.prepare import PreparedData, prepare
@@ -43,6 +42,7 @@ def size_of(config: RunConfig) -> Size:
     """The size of a run; prepares its data where they are not yet."""
     import torch
 
+    from scaling.branches import branch_steps
     from scaling.model.memory import activation_bytes, weight_bytes
 
     data = _prepared(config.data)
