@@ -183,7 +183,7 @@ def compare(runs: tuple[str, ...], **given: Any) -> None:
     from analysis.compare import Request
     from analysis.reporting import compare_store
 
-    selection = _selection(given, tuple(name for text in runs for name in text.split(",")))
+    selection = _selection(given, tuple(name for text in runs for name in text.split(",") if name))
     fields = tuple(field for text in given["group_by"] for field in text.split(","))
     answer = compare_store(
         Request(

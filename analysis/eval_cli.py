@@ -28,10 +28,11 @@ class Choice:
     folder: Path
 
     def models(self) -> "list[Trained]":
-        """Those models, loaded."""
+        """Those models, each with a label of its own."""
         from analysis.select import select
+        from scaling.trained import told_apart
 
-        return select(
+        models = select(
             [text for given in self.runs for text in given.split(",") if text],
             experiment=self.experiment,
             sweep=self.sweep,
@@ -39,6 +40,7 @@ class Choice:
             checkpoint=self.checkpoint,
             runs=self.folder,
         )
+        return told_apart(models)
 
 
 def _choosing(command: Callable[..., None]) -> Callable[..., None]:
@@ -124,6 +126,8 @@ def eval(
     report = Report.of(evaluate(models, asked, settings, again=again, say=console.say))
     place = out or Path("evals") / asked.name
     report.write(place)
+    if not as_json:
+        click.echo(report.markdown())  # before a store that may keep us waiting
     run_id = report.publish(place, console.say) if log else None
     if as_json:
         rows = json.loads(report.summary.to_json(orient="records"))
@@ -135,13 +139,12 @@ def eval(
         }
         click.echo(json.dumps(answer, indent=1))
         return
-    click.echo(report.markdown())
     console.say(f"written to {place}")
 
 
 @click.command(short_help="Continue prompts with several runs, side by side.")
 @_choosing
-@click.option("--prompt", help="What the stories begin with.")
+@click.option("--prompt", help="What the stories begin with [Once upon a time].")
 @click.option("--prompts", type=click.Path(path_type=Path),
               help="A file of many: YAML or JSON with a list, or a line each.")  # fmt: skip
 @click.option("--num-samples", default=3, show_default=True, type=click.IntRange(1),
@@ -204,22 +207,21 @@ def probe(
     if out_json is not None:
         out_json.parent.mkdir(parents=True, exist_ok=True)
         out_json.write_text(whole, encoding="utf-8")
-    if log:
-        found.publish(out, console.say)
     if as_json:
         click.echo(whole)
-        return
-    if len(texts) == 1:
+    elif len(texts) == 1:
         click.echo((out / "gallery.md").read_text(encoding="utf-8"))
-    console.say(f"the gallery is {out / 'gallery.html'}")
+    if log:
+        found.publish(out, console.say)
+    if not as_json:
+        console.say(f"the gallery is {out / 'gallery.html'}")
 
 
 def _texts(prompt: str | None, prompts: Path | None) -> list[str]:
-    if (prompt is None) == (prompts is None):
-        raise UserError("Give either --prompt TEXT or --prompts FILE.")
     if prompts is None:
-        assert prompt is not None
-        return [prompt]
+        return ["Once upon a time" if prompt is None else prompt]
+    if prompt is not None:
+        raise UserError("Give either --prompt TEXT or --prompts FILE.")
     from analysis.probe.prompts import read_texts
 
     return read_texts(prompts)

@@ -140,6 +140,8 @@ def _judge(
         counted = goals[goals >= 0]
         tokens += counted.numel()
         covered += int(token_bytes[counted.cpu()].sum())
+    if not covered:
+        raise UserError(f"The {tokens:,} tokens of {text.name} stand for no text; take more.")
     loss = float(nats) / tokens
     return Result(
         trained.label,
@@ -227,7 +229,7 @@ def _texts(trained: Trained, tokenizer: Tokenizer, asked: Asked, say: Say) -> li
         return [Text(asked.files, stream, None, None)]
     found = []
     for name in asked.splits:
-        split = split_of(trained.config.data, name, tokenizer, say=say)
+        split = split_of(trained.config.data, name, tokenizer, digest=trained.data_digest, say=say)
         if asked.samples is not None:
             split = split.prefix(min(asked.samples, split.documents))
         found.append(Text(name, split.tokens_array(), split.documents, split.floor_per_token))

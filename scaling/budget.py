@@ -36,10 +36,11 @@ class Budget(BaseModel):
         return self
 
     def scaled(self, share: float) -> "Budget":
-        """A share of this budget, in the same unit."""
+        """A share of this budget, in the same unit; of what is counted never less than one."""
         (unit,) = (name for name in type(self).model_fields if getattr(self, name) is not None)
         amount = getattr(self, unit) * share
-        return Budget.model_validate({unit: round(amount) if unit in _WHOLE else amount})
+        whole = unit in _WHOLE
+        return Budget.model_validate({unit: max(1, round(amount)) if whole else amount})
 
     def resolve(
         self,

@@ -93,7 +93,8 @@ class Checkpoints:
         if found is None and str(which).isdigit() and int(which) in self.steps:
             found = self._get(int(which))
         if found is None:
-            have = ", ".join(["last", "best", *map(str, self.steps)]) if self.steps else "none"
+            named = [name for name, it in (("last", self.last), ("best", self.best)) if it]
+            have = ", ".join([*named, *map(str, self.steps)]) or "none"
             raise UserError(f"{self.path.parent} has no checkpoint {which}; it has {have}.")
         return found
 

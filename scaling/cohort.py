@@ -177,23 +177,23 @@ class Cohort:
 
     def mfu(self, tokens_per_second: float) -> float:
         """Share of this machine's measured matrix rate that the cohort's useful FLOPs make."""
-        return self.members * tokens_per_second * self.training_flops_per_token / self._peak
+        return self.members * tokens_per_second * self.training_flops_per_token / self.peak
 
     @cached_property
-    def _peak(self) -> float:
+    def peak(self) -> float:
+        """That rate, in FLOP/s; on a machine's first run it takes a moment to measure."""
         return peak_flops(self.runtime, self.cache)
+
+    def weight_norms(self) -> Tensor:
+        """The norm of each parameter of each member, `[M, P]`, in the optimizers' order."""
+        stacked = (p.detach().flatten(1) for p in self.optimizers.stacked)
+        return torch.stack([torch.linalg.vector_norm(p, dim=1) for p in stacked], dim=1)
 
     def layer_norms(self, norms: Tensor) -> list[dict[str, float]]:
         """Gradient and weight norms of each member by layer, from the `[M, P]` norms of a step."""
-        weights = torch.stack(
-            [
-                torch.linalg.vector_norm(p.detach().flatten(1), dim=1)
-                for p in self.optimizers.stacked
-            ],
-            dim=1,
-        )
+        weights = self.weight_norms().tolist()
         found: list[dict[str, float]] = []
-        for gradient_row, weight_row in zip(norms.tolist(), weights.tolist(), strict=True):
+        for gradient_row, weight_row in zip(norms.tolist(), weights, strict=True):
             squares: dict[str, float] = defaultdict(float)
             for name, g, w in zip(self.optimizers.names, gradient_row, weight_row, strict=True):
                 squares[f"grad_norm/{layer_of(name)}"] += g * g

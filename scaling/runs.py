@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import torch
+from pydantic import ValidationError
 from torch import Tensor
 
 from scaling.checkpoint import Checkpoints
@@ -12,36 +13,51 @@ from scaling.errors import UserError
 from scaling.model.decoder import Decoder
 from scaling.recipes import read_yaml
 from scaling.runtime import Runtime
-from scaling.schema import nearest
-from scaling.tracking.folder import RunFolder, is_run_folder, run_folders
+from scaling.schema import explain, nearest
+from scaling.tracking.folder import RunFolder, RunRecord, is_run_folder, recorded_runs
 from scaling.tracking.sent import Sent
 
 
 def find_run(text: str, runs: Path = Path("runs")) -> RunFolder:
     """The run that a path, an id (ours or MLflow's, or its beginning) or a name means.
 
-    Of several runs with one name it is the newest. Raises `UserError` where there is none.
+    Of several with one name it is the newest, a training run before an adaptation. Raises
+    `UserError` where there is none.
     """
     path = Path(text).expanduser()
     if is_run_folder(path):
         return RunFolder(path.resolve())
-    folders = run_folders(runs)
-    for folder in reversed(folders):
-        record = folder.read_record()
+    found = sorted(recorded_runs(runs), key=lambda run: not _is_adaptation(run[1]))
+    for folder, record in reversed(found):
         mlflow_id = Sent.read(folder).run_id or ""
         if text in (record.id, record.name, folder.path.name) or (
             len(text) >= 6 and mlflow_id.startswith(text)
         ):
             return RunFolder(folder.path.resolve())
-    names = [folder.path.name for folder in folders]
+    names = [folder.path.name for folder, record in found if not _is_adaptation(record)]
     close = nearest(text, names)
     hint = f"did you mean {close}?" if close else f"{len(names)} runs are there."
     raise UserError(f"There is no run {text} in {runs.resolve()}; {hint}")
 
 
 def read_config(folder: RunFolder) -> RunConfig:
-    """The resolved config of a run."""
-    return RunConfig.model_validate(read_yaml(folder.path / "config.yaml"))
+    """The resolved config of a training run. Raises `UserError` where it is none."""
+    if _is_adaptation(folder.read_record()):
+        raise UserError(f"{folder.path} is an adaptation, not a training run.")
+    return config_at(folder.path / "config.yaml")
+
+
+def _is_adaptation(record: RunRecord) -> bool:
+    return record.tags.get("tinyscale.kind") == "adaptation"
+
+
+def config_at(path: Path) -> RunConfig:
+    """A config as a training run or an export has written it, or a sentence on why it is none."""
+    try:
+        return RunConfig.model_validate(read_yaml(path))
+    except ValidationError as error:
+        why = explain(error, RunConfig, {})
+        raise UserError(f"{path} is of another version of tinyscale: {why}") from None
 
 
 def read_tokenizer(folder: RunFolder) -> Tokenizer:

@@ -101,6 +101,11 @@ def continue_ids(
 
 def draw(logits: Tensor, settings: SamplingSettings, streams: Sequence[torch.Generator]) -> Tensor:
     """One token a row of `logits [B, V]`, by temperature, then top-k, then top-p."""
+    if not bool(logits.isfinite().all()):
+        raise UserError(
+            "This model's scores are not finite: its training diverged;"
+            " an earlier checkpoint may be sound."
+        )
     if settings.temperature == 0:
         return logits.argmax(dim=-1)
     logits = logits / settings.temperature

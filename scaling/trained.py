@@ -1,7 +1,8 @@
 """A trained model that can be asked: a run's checkpoint, or a folder that was exported."""
 
 import hashlib
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,14 @@ class Trained:
         digest.update(str(self.config.data.context_length).encode())
         return digest.hexdigest()
 
+    @property
+    def data_digest(self) -> str | None:
+        """Of the prepared data that it was trained on, where that is on record."""
+        if self.exported is not None:
+            return self.exported.metadata.get("dataset_digest")
+        assert self.run is not None
+        return self.run.read_record().dataset.get("digest")
+
     def load(self, runtime: Runtime) -> tuple[Decoder, Tokenizer]:
         """The model and its tokenizer."""
         if self.exported is not None:
@@ -105,6 +114,21 @@ def of_export(path: Path) -> Trained:
         ),
         exported=exported,
     )
+
+
+def told_apart(models: Sequence[Trained]) -> list[Trained]:
+    """The models with labels of their own: of one name, as much of their paths as tells them."""
+    places = [(m.run.path if m.run else m.weights.parent).resolve().parts for m in models]
+    lengths = [1] * len(models)
+    while True:
+        labels = ["/".join(place[-n:]) for place, n in zip(places, lengths, strict=True)]
+        longer = [
+            n + 1 if labels.count(label) > 1 and n < len(place) else n
+            for place, n, label in zip(places, lengths, labels, strict=True)
+        ]
+        if longer == lengths:
+            return [replace(m, label=label) for m, label in zip(models, labels, strict=True)]
+        lengths = longer
 
 
 def _facts(folder: RunFolder, params: dict[str, str], step: int, tokens_per_step: int) -> Facts:

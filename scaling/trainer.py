@@ -2,7 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 import torch
@@ -64,6 +64,7 @@ class Trainer:
 
     def run(self, stop: Stop) -> None:
         """Train until the budget is spent, everything has diverged, or a stop is asked for."""
+        _ = self.cohort.peak  # on a machine's first run it is measured, which is no training
         self._session = self._since = time.perf_counter()
         self._since_step = self.step
         while True:
@@ -99,7 +100,10 @@ class Trainer:
 
     def start_from(self, stem: "Trainer") -> None:
         """Begin where another trainer of the same models stands."""
-        self.step, self.seconds, self.diverged = stem.step, stem.wall_seconds, list(stem.diverged)
+        self.step, self.seconds = stem.step, stem.wall_seconds
+        for k, at in enumerate(stem.diverged):
+            if at is not None:
+                self._mark_diverged(k, at)
 
     def _due(self, every: int | None) -> bool:
         """At the ends, and every so many steps between, but not on the heels of the end."""
@@ -154,13 +158,15 @@ class Trainer:
         self._since, self._since_step, self._aside = now, step, 0.0
         self._measured = (self._measured[0] + seconds, self._measured[1] + tokens)
         self.tokens_per_second = tokens / seconds
-        detail = self.norms_every is not None and step % self.norms_every == 0
+        before = (step - 1) // self.log_every * self.log_every  # when this was last done
+        every = self.norms_every
+        detail = every is not None and (step // every > before // every or step == self.total)
         layers = cohort.layer_norms(norms) if detail else [{}] * cohort.members
         for k, tracker in enumerate(self.trackers):
             if self.diverged[k] is not None:
                 continue
             if not math.isfinite(losses[k]):
-                self._mark_diverged(k)
+                self._mark_diverged(k, step)
                 continue
             self.train_loss[k] = losses[k]
             config = cohort.configs[k]
@@ -180,10 +186,10 @@ class Trainer:
                 },
             )
 
-    def _mark_diverged(self, k: int) -> None:
-        self.diverged[k] = self.step
-        self.trackers[k].log(self.step, {"diverged": 1.0})
-        self.trackers[k].tag(diverged="true", diverged_step=str(self.step))
+    def _mark_diverged(self, k: int, at: int) -> None:
+        self.diverged[k] = at
+        self.trackers[k].log(at, {"diverged": 1.0})
+        self.trackers[k].tag(diverged="true", diverged_step=str(at))
 
     def _evaluate(self) -> None:
         """Validate; keep each member's state that is its best so far."""
@@ -199,7 +205,7 @@ class Trainer:
             if self.diverged[k] is not None:
                 continue
             if not math.isfinite(result.loss):
-                self._mark_diverged(k)
+                self._mark_diverged(k, self.step)
                 continue
             self.last[k] = result
             tokens = {"tokens": float(self.step * self.cohort.tokens_per_step)}
@@ -211,13 +217,13 @@ class Trainer:
                 self.best[k] = (result.loss, self.step)
                 improved.append(k)
         self.evaluated_at = self.step
-        if self.step > 0 and improved:
-            self._save(members=improved, best=True)
+        if improved:
+            self._save(best=improved)
 
     def _watch(self, watch: Watch) -> None:
         """See what the members write and know."""
         with self._not_training():
-            watch(self.trackers, self.step, [at is not None for at in self.diverged])
+            watch(self.trackers, self.step, [not sound for sound in self._sound()])
 
     def finish(self) -> list[dict[str, float | int | bool | str | None]]:
         """Judge the ended runs once on the test split and return each one's summary."""
@@ -231,7 +237,7 @@ class Trainer:
                     tracker.log(self.step, test.metrics("test"))
                 final = self._final_metrics(k, test)
                 tracker.log(self.step, final)
-            summaries.append(self._summary(k, final))
+            summaries.append(self.summary(k, final))
         return summaries
 
     def _final_metrics(self, k: int, test: Evaluation | None) -> dict[str, float]:
@@ -258,21 +264,23 @@ class Trainer:
             figures |= {"final/test_loss": test.loss, "final/test_bpb": test.bpb}
         return figures
 
-    def _summary(
-        self, k: int, final: dict[str, float]
+    def summary(
+        self, k: int, final: Mapping[str, float]
     ) -> dict[str, float | int | bool | str | None]:
-        config, cohort = self.cohort.configs[k], self.cohort
+        """What is to be said of member k's run, with its `final/...` and `best/...` figures."""
+        config, cohort, diverged = self.cohort.configs[k], self.cohort, self.diverged[k]
+        steps = self.step if diverged is None else diverged  # others may have gone on
         return {
             "name": config.name,
             "seed": config.seed,
             "identity": config.identity,
-            "steps": self.step,
-            "tokens": self.step * cohort.tokens_per_step,
-            "complete": self.step == self.total,
-            "diverged": self.diverged[k] is not None,
-            "diverged_step": self.diverged[k],
+            "steps": steps,
+            "tokens": steps * cohort.tokens_per_step,
+            "complete": steps == self.total,
+            "diverged": diverged is not None,
+            "diverged_step": diverged,
             **{f"parameters_{name}": n for name, n in cohort.model.param_counts().items()},
-            "flops": self.step * cohort.tokens_per_step * cohort.training_flops_per_token,
+            "flops": steps * cohort.tokens_per_step * cohort.training_flops_per_token,
             **{key.replace("/", "_"): value for key, value in final.items()},
         }
 
@@ -289,14 +297,18 @@ class Trainer:
 
     # ------------------------------------------------------------ checkpoints
 
-    def _save(
-        self, *, members: Sequence[int] | None = None, best: bool = False, keep: int | None = None
-    ) -> None:
+    def _save(self, *, best: Sequence[int] = (), keep: int | None = None) -> None:
+        """Save all members, so that they resume together; these are the best of their runs."""
         with self._not_training():
-            for k in range(self.cohort.members) if members is None else members:
-                folder = self.trackers[k].folder
-                if self.diverged[k] is None:
-                    self.cohort.save(k, folder, self.step, self._progress(k), best=best, keep=keep)
+            for k, sound in enumerate(self._sound()):
+                if sound:
+                    folder, progress = self.trackers[k].folder, self._progress(k)
+                    self.cohort.save(k, folder, self.step, progress, best=k in best, keep=keep)
+
+    def _sound(self) -> list[bool]:
+        """Which members have not diverged, be it since they were last looked at."""
+        finite = (self.loss_sum + self.cohort.weight_norms().sum(dim=1)).isfinite().tolist()
+        return [at is None and fine for at, fine in zip(self.diverged, finite, strict=True)]
 
     def _progress(self, k: int) -> dict[str, object]:
         last = self.last[k]
@@ -314,17 +326,22 @@ class Trainer:
         }
 
     def restore(self) -> None:
-        """Go on from the trackers' folders' last checkpoints, which must be of one step."""
+        """Go on from the trackers' folders' last checkpoints, of one step but where diverged."""
         progress = [
             self.cohort.restore(k, tracker.folder) for k, tracker in enumerate(self.trackers)
         ]
-        if len({p["step"] for p in progress}) > 1:
+        for k, tracker in enumerate(self.trackers):
+            for row in tracker.folder.rows():
+                if "diverged" in row.metrics:
+                    self._mark_diverged(k, row.step)
+        # A run that has diverged saves no more, and stands where it last did.
+        going = [k for k, at in enumerate(self.diverged) if at is None]
+        if len({progress[k]["step"] for k in going}) > 1:
             steps = ", ".join(
-                f"{t.folder.path.name} at {p['step']}"
-                for t, p in zip(self.trackers, progress, strict=True)
+                f"{self.trackers[k].folder.path.name} at {progress[k]['step']}" for k in going
             )
             raise UserError(f"These runs stand at different steps and resume apart: {steps}.")
-        first = progress[0]
+        first = progress[going[0] if going else 0]
         self.step, self.seconds = first["step"], first["seconds"]
         self.loss_steps, self.evaluated_at = first["loss_steps"], first["evaluated_at"]
         self.loss_sum = torch.tensor(

@@ -16,6 +16,7 @@ from scaling.data.cache import default_cache
 from scaling.data.content import with_content
 from scaling.data.prepare import PreparedData, prepare
 from scaling.errors import UserError
+from scaling.optim import notice
 from scaling.runs import load_model, read_config
 from scaling.runtime import device_name, git_state, resolve, versions
 from scaling.sampling import SamplingSettings, generate
@@ -94,6 +95,7 @@ def resume(
 
     `micro_size` takes the place of the config's, which was too large for the memory. `from_start`
     is for runs that ended before their first checkpoint: they begin again, still the same runs.
+    Raises UserError where one cannot go on, or its data are no longer what they were.
     """
     for folder in folders:
         record = folder.read_record()
@@ -108,6 +110,8 @@ def resume(
         batch = configs[0].batch.model_copy(update={"micro_size": micro_size})
         configs = [config.model_copy(update={"batch": batch}) for config in configs]
     cohort = _cohort(configs, say)
+    for folder, data in zip(folders, cohort.data, strict=True):
+        data.check(folder.read_record().dataset.get("digest"))
     for folder, data in zip(folders, cohort.data, strict=True):
         if from_start:
             data.tokenizer.save(folder.path / "tokenizer.json")
@@ -138,6 +142,9 @@ def _cohort(configs: Sequence[RunConfig], say: Say) -> Cohort:
         f" {rates}"
     )
     say(cohort.budget.describe())
+    told = (notice(config.schedule, cohort.budget.steps) for config in cohort.configs)
+    for sentence in dict.fromkeys(filter(None, told)):
+        say(sentence)
     return cohort
 
 
@@ -249,7 +256,7 @@ def _dataset(config: RunConfig, data: PreparedData) -> dict[str, str]:
     }
     return {
         "name": config.data.corpus.kind,
-        "digest": data.fingerprint[:32],
+        "digest": data.digest,
         "source_type": "local",
         "source": json.dumps({"source": data.source}),
         "profile": json.dumps(profile),

@@ -7,6 +7,7 @@ from scaling.branches import is_recorded
 from scaling.config import WarmupStableDecay
 from scaling.data.cache import default_cache
 from scaling.data.prepare import prepare
+from scaling.optim import notice
 from sweeps.advice import Advisor
 from sweeps.axes import points_of
 from sweeps.calibration import Calibration, machine_name
@@ -67,6 +68,8 @@ def plan_sweep(
             f"something else took {calibration.others:.0%} of this machine's cores: the time is"
             " what it takes like this"
         )
+    told = (notice(run.config.schedule, sizes[run.key].budget.steps) for run in runs)
+    notes += [sentence.rstrip(".") for sentence in dict.fromkeys(filter(None, told))]
     if lacking := without_branches(runs, known):
         notes.append(lacking)
     plan = replace(plan, warnings=[*notes, *plan.warnings])

@@ -62,13 +62,24 @@ class Probe:
         (folder / "probe.json").write_text(text, encoding="utf-8")
         self.quality.to_csv(folder / "quality.csv", index=False)
 
-    def publish(self, folder: Path, say: Callable[[str], None]) -> str:
-        """Log the folder as a run of its own; returns its id."""
+    def publish(self, folder: Path, say: Callable[[str], None]) -> str | None:
+        """Log the folder as a run of its own; returns its id, or None where the store fails."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            run_id = self._log(folder)
+        except (MlflowException, OSError) as error:
+            say(f"the probe is not in the store: {str(error).splitlines()[0][:160]}")
+            return None
+        say(f"logged to the store as run {run_id}")
+        return run_id
+
+    def _log(self, folder: Path) -> str:
         models = [one.trained for one in self.written]
         runs = [t.run for t in models if t.run is not None and t.run_id is not None]
         first = runs[0].read_record() if runs else None
         said = json.dumps(self.as_dict(), sort_keys=True)
-        run_id = log_report(
+        return log_report(
             first.uri if first else tracking_uri(),
             experiment=first.experiment if first else "tinyscale",
             name="probe",
@@ -81,5 +92,3 @@ class Probe:
             },
             metrics={},
         )
-        say(f"logged to the store as run {run_id}")
-        return run_id

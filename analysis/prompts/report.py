@@ -3,7 +3,7 @@
 import hashlib
 import json
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -120,15 +120,29 @@ class Report:
         return f"Rank correlation over models: {', '.join(known)}." if known else ""
 
     def publish(self, folder: Path, say: Callable[[str], None]) -> str | None:
-        """Log each model's part to its run, and the whole to a run of its own; returns its id."""
+        """Log each model's part to its run, and the whole to a run of its own; returns its id.
+
+        Says so, and returns None, where the store fails.
+        """
+        from mlflow.exceptions import MlflowException
+
         models = self.evaluation.models
         runs = [t for t in models if t.run is not None and t.run_id is not None]
+        try:
+            run_id = self._log(folder, runs)
+        except (MlflowException, OSError) as error:
+            say(f"the answers are not in the store: {str(error).splitlines()[0][:160]}")
+            return None
+        say(f"logged to the store as run {run_id}, and to {len(runs)} runs")
+        return run_id
+
+    def _log(self, folder: Path, runs: Sequence[Trained]) -> str:
         for trained in runs:
             self._publish_one(trained)
         first = runs[0].run.read_record() if runs and runs[0].run else None
         uri = first.uri if first else tracking_uri()
         settings = {key: str(value) for key, value in self.evaluation.settings.as_dict().items()}
-        run_id = log_report(
+        return log_report(
             uri,
             experiment=first.experiment if first else "tinyscale",
             name=f"eval-{self.evaluation.prompts.name}",
@@ -139,14 +153,12 @@ class Report:
                 "prompts": self.evaluation.prompts.name,
                 "prompts_hash": self.evaluation.prompts.hash[:16],
                 "items": str(len(self.evaluation.prompts.items)),
-                "models": ", ".join(t.label for t in models)[:6000],
+                "models": ", ".join(t.label for t in self.evaluation.models)[:6000],
                 **settings,
             },
             metrics=self._rank_metrics(),
             table=("eval_results.json", self.evaluation.results),
         )
-        say(f"logged to the store as run {run_id}, and to {len(runs)} runs")
-        return run_id
 
     def _rank_metrics(self) -> dict[str, float]:
         return {

@@ -104,6 +104,7 @@ def _bench(config: AdaptConfig, trained: Trained, members: int | None, tick: Say
     runtime = resolve(config.runtime)
     model, tokenizer = trained.load(runtime)
     data = prepare(trained.config.data)
+    data.check(trained.data_digest)
     token_bytes = torch.from_numpy(tokenizer.token_bytes()).long()
     rows = max(1, min(16, config.forgetting_tokens // model.context_length))
     general = Evaluator(data.validation, token_bytes, rows, config.forgetting_tokens)

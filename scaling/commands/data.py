@@ -1,6 +1,7 @@
 """`tinyscale data`: prepare a config's data, or check what is prepared."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -8,18 +9,16 @@ import click
 
 
 @click.command(context_settings={"ignore_unknown_options": True})
-@click.argument("config")
-@click.argument("overrides", nargs=-1, type=click.UNPROCESSED, metavar="[--FIELD VALUE]...")
+@click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="[CONFIG] [--FIELD VALUE]...")
 @click.option("--force", is_flag=True, help="Build anew, also what is there and whole.")
 @click.option("--verify", is_flag=True, help="Check every hash of what is there; build nothing.")
 @click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON.")
-def data(
-    config: str, overrides: tuple[str, ...], force: bool, verify: bool, as_json: bool
-) -> None:
+def data(words: tuple[str, ...], force: bool, verify: bool, as_json: bool) -> None:
     """Prepare the data of CONFIG: splits, tokenizer, packed tokens.
 
-    CONFIG is a recipe's name or a YAML file; every field is a flag by its dotted name
-    (--data.corpus.kind files --data.corpus.files 'texts/*.jsonl'). What is unchanged is reused.
+    CONFIG is a recipe's name or a YAML file (baseline unless given); every field is a flag by its
+    dotted name (--data.corpus.kind files --data.corpus.files 'texts/*.jsonl'). What is unchanged
+    is reused.
     """
     from scaling.data.prepare import prepare
     from scaling.data.prepare import verify as find_damage
@@ -27,6 +26,7 @@ def data(
 
     if force and verify:
         raise click.UsageError("--force builds anew and --verify builds nothing: give one of them")
+    config, overrides = _config_and_fields(words)
     wanted = load_config(config, overrides).data
     if verify:
         damage = find_damage(wanted)
@@ -66,6 +66,15 @@ def data(
         click.echo(json.dumps(answer, indent=1))
         return
     _print(answer, rows, prepared.folder)
+
+
+def _config_and_fields(words: Sequence[str]) -> tuple[str, list[str]]:
+    """The config among the words, which may stand before the fields, after or between them."""
+    fields, place = list(words), 0
+    while place < len(fields) and fields[place].startswith("--"):
+        place += 1 if "=" in fields[place] else 2
+    config = fields.pop(place) if place < len(fields) else "baseline"
+    return config, fields
 
 
 def _print(answer: dict[str, Any], rows: list[dict[str, Any]], folder: Path) -> None:

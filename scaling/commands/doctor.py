@@ -40,7 +40,7 @@ def doctor(runs: str, store: str | None, as_json: bool) -> None:
     """Show versions, device, store and caches; mend what killed processes left behind.
 
     A run that says RUNNING, but whose process on this machine is gone, is marked KILLED. What a
-    store that was down has missed is sent to it.
+    store has missed while it was down, or has lost, is sent to it.
     """
     report = examine(Path(runs), store, Console())
     if as_json:
@@ -109,10 +109,12 @@ def _mend_store(folders: list["RunFolder"], uri: str, report: Report) -> str:
         experiments = len(store.search_experiments())
         for folder in folders:
             record = folder.read_record()
-            if record.status != "RUNNING" and Sent.read(folder).status != record.status:
-                sync(folder, store if record.uri == uri else client(record.uri))
-                if folder.path.name not in report.killed:
-                    report.sent.append(folder.path.name)
+            if record.status == "RUNNING":
+                continue  # its own process sends it
+            before = Sent.read(folder)
+            sync(folder, store if record.uri == uri else client(record.uri))
+            if Sent.read(folder) != before and folder.path.name not in report.killed:
+                report.sent.append(folder.path.name)
         report.killed += kill_orphans(store)
     except Exception as error:  # whatever a store does, the report is given
         return f"does not answer ({type(error).__name__}: {str(error).splitlines()[0][:120]})"

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -78,8 +79,8 @@ def train(
         click.echo(json.dumps([_as_json(result) for result in results], indent=1))
     stopped = results[0].stopped_by
     if stopped is not None:
-        names = ",".join(result.folder.path.name for result in results)
-        console.say(f"Stopped and saved. Go on with: tinyscale train --resume {names}")
+        for names in _together(results):
+            console.say(f"Stopped and saved. Go on with: tinyscale train --resume {names}")
         sys.exit(128 + stopped)
 
 
@@ -90,7 +91,21 @@ def _seeded(config: RunConfig, seeds: str) -> list[RunConfig]:
         raise UserError(f"--seeds is {seeds!r}, but it is numbers like 1,2,3.") from None
     if len(set(numbers)) < len(numbers) or min(numbers) < 0:
         raise UserError(f"--seeds is {seeds!r}, but seeds are distinct and not negative.")
+    if max(numbers) >= 2**63:
+        raise UserError(f"--seeds is {seeds!r}, but seeds are below 2^63.")
     return [config.model_copy(update={"seed": number}) for number in numbers]
+
+
+def _together(results: Sequence["RunResult"]) -> list[str]:
+    """The stopped runs that resume as one program, `a,b`: those that were saved at one step."""
+    from scaling.checkpoint import Checkpoints
+
+    groups: dict[int, list[str]] = {}
+    for result in results:
+        saved = Checkpoints(result.folder.path / "checkpoints").last
+        if result.status != "FINISHED" and saved is not None:
+            groups.setdefault(saved.step, []).append(result.folder.path.name)
+    return [",".join(names) for names in groups.values()]
 
 
 def _as_json(result: "RunResult") -> dict[str, object]:

@@ -1,11 +1,28 @@
 """What a run learns from: corpus, tokenizer, splits."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from scaling.budget import Count
 from scaling.config.part import Part, mistake
+
+
+class Noting(Part):
+    """A part that may name local files: what they say is a part of what a run is."""
+
+    content: str | None = Field(
+        None,
+        description="hash of local files, noted as a run begins: no others will do from then on",
+    )
+
+    @model_serializer(mode="wrap")
+    def _only_what_is_noted(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        # Where no files are named it is not there at all: so runs from before it stay the same.
+        tree: dict[str, Any] = handler(self)
+        if tree.get("content") is None:
+            tree.pop("content", None)
+        return tree
 
 
 class StoriesCorpus(Part):
@@ -13,10 +30,10 @@ class StoriesCorpus(Part):
 
     kind: Literal["stories"] = "stories"
     documents: Count = Field(12_000, description="how many stories there are, all splits together")
-    seed: int = Field(0, ge=0, description="which world of stories; not the run's seed")
+    seed: int = Field(0, ge=0, lt=2**64, description="which world of stories; not the run's seed")
 
 
-class TinyStoriesCorpus(Part):
+class TinyStoriesCorpus(Noting):
     """TinyStories (Eldan and Li, arXiv:2305.07759) through the `datasets` library."""
 
     kind: Literal["tinystories"] = "tinystories"
@@ -74,7 +91,7 @@ class ByteTokenizer(Part):
     kind: Literal["byte"] = "byte"
 
 
-class Gpt2Tokenizer(Part):
+class Gpt2Tokenizer(Noting):
     """GPT-2's byte-level BPE of 50,257 entries."""
 
     kind: Literal["gpt2"] = "gpt2"

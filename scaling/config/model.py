@@ -67,7 +67,11 @@ class DepthResidual(Part):
 
     kind: Literal["depth"] = "depth"
     power: float = Field(
-        0.5, ge=0, le=1, description="a branch counts blocks^-power; 1 is CompleteP's"
+        0.5,
+        ge=0,
+        le=1,
+        description="a branch counts blocks^-power; 1 is CompleteP's (arXiv:2505.01618); learning"
+        " rates are not scaled with the depth",
     )
 
 
@@ -139,10 +143,11 @@ class ModelConfig(Part):
         description="standard deviation of the initial weights; else sqrt(2 / 5 d_model)"
         " (arXiv:1910.05895), in muP that of the base width",
     )
-    residual_init: Literal["scaled", "same", "zero"] = Field(
-        "scaled",
+    residual_init: Literal["scaled", "same", "zero"] | None = Field(
+        None,
         description="of the products that write to the residual stream: init_std over the root of"
-        " the branches (GPT-2), init_std, or nothing",
+        " the branches (GPT-2), init_std, or nothing; else scaled, but same where residual scales"
+        " the branches by depth",
     )
 
     @property
@@ -193,6 +198,9 @@ class ModelConfig(Part):
         self._derive(feedforward=self.feedforward.model_copy(update={"d_ff": self.d_ff}))
         if self.init_std is None:
             self._derive(init_std=small_init(self.d_model / self.width_ratio))
+        if self.residual_init is None:
+            by_depth = isinstance(self.residual, DepthResidual)
+            self._derive(residual_init="same" if by_depth else "scaled")
         self._check_attention(heads, dim)
         return self
 

@@ -1,12 +1,12 @@
 """The kinds of optimizer."""
 
 import math
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from scaling.budget import Count, Positive
-from scaling.config.part import Part, Share
+from scaling.config.part import Memory, Part, Share, mistake
 
 RATE_BY_SIZE = "peak learning rate; else 0.003239 - 0.0001395 ln N (Kaplan, arXiv:2001.08361)"
 
@@ -43,8 +43,8 @@ class Adam(Optimizer):
     kind: Literal["adam"] = "adam"
     lr: Positive | None = Field(None, description=RATE_BY_SIZE)
     weight_decay: float = Field(0.0, ge=0, description="penalty on matrices, in the gradient")
-    beta1: Share = Field(0.9, description="memory of the gradient's mean")
-    beta2: Share = Field(0.95, description="memory of the gradient's square")
+    beta1: Memory = Field(0.9, description="memory of the gradient's mean")
+    beta2: Memory = Field(0.95, description="memory of the gradient's square")
     eps: Positive = Field(1e-8, description="floor of the denominator")
 
 
@@ -54,8 +54,8 @@ class AdamW(Optimizer):
     kind: Literal["adamw"] = "adamw"
     lr: Positive | None = Field(None, description=RATE_BY_SIZE)
     weight_decay: float = Field(0.1, ge=0, description="decay of matrices, times the rate")
-    beta1: Share = Field(0.9, description="memory of the gradient's mean")
-    beta2: Share = Field(0.95, description="memory of the gradient's square")
+    beta1: Memory = Field(0.9, description="memory of the gradient's mean")
+    beta2: Memory = Field(0.95, description="memory of the gradient's square")
     eps: Positive = Field(1e-8, description="floor of the denominator")
 
 
@@ -67,6 +67,15 @@ class SGD(Optimizer):
     weight_decay: float = Field(0.0, ge=0, description="penalty on matrices, in the gradient")
     momentum: Share = Field(0.9, description="memory of the update")
     nesterov: bool = Field(False, description="look ahead along the momentum")
+
+    @model_validator(mode="after")
+    def _looks_along_something(self) -> Self:
+        if self.nesterov and self.momentum == 0:
+            raise mistake(
+                "optimizer.nesterov looks ahead along the momentum, and optimizer.momentum is 0;"
+                " give a momentum, or leave nesterov out"
+            )
+        return self
 
 
 class Adafactor(Optimizer):
@@ -85,8 +94,8 @@ class Lion(Optimizer):
     kind: Literal["lion"] = "lion"
     lr: Positive | None = Field(5e-4, description="peak learning rate; a tenth of Adam's")
     weight_decay: float = Field(0.5, ge=0, description="decay of matrices, times the rate")
-    beta1: Share = Field(0.9, description="memory in the update")
-    beta2: Share = Field(0.99, description="memory of the momentum")
+    beta1: Memory = Field(0.9, description="memory in the update")
+    beta2: Memory = Field(0.99, description="memory of the momentum")
 
 
 class Muon(Optimizer):
@@ -104,8 +113,8 @@ class Muon(Optimizer):
         " (Liu et al., arXiv:2502.16982)",
     )
     adamw_lr: Positive = Field(3e-3, description="AdamW's peak rate: embeddings, head, vectors")
-    beta1: Share = Field(0.9, description="AdamW's memory of the gradient's mean")
-    beta2: Share = Field(0.95, description="AdamW's memory of the gradient's square")
+    beta1: Memory = Field(0.9, description="AdamW's memory of the gradient's mean")
+    beta2: Memory = Field(0.95, description="AdamW's memory of the gradient's square")
     eps: Positive = Field(1e-8, description="AdamW's floor of the denominator")
 
 

@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 Share = Annotated[float, Field(ge=0, le=1)]
+Memory = Annotated[float, Field(ge=0, lt=1)]
 Interval = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 

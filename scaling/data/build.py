@@ -41,7 +41,8 @@ def build(
     # One that learns nothing is made first: where it cannot be had, that is known at once.
     tokenizer = None if learns else make(tokenizer_config, list, say)
     spools, counts = split_documents(source, rule, folder, tick)
-    _tell(counts, say)
+    copies = spools["train"].duplicates
+    _tell(counts, copies, say)
     _check(spools, counts, rule, say)
     sample = 0
     if tokenizer is None:
@@ -72,9 +73,12 @@ def build(
                 f"{split.unknown:,} characters of the {name} split are in no training document"
                 " and became <unk>"
             )
+    known_by = [source.fingerprint, rule.as_data(), files[TOKENIZER].sha256]
+    if copies or counts.copies:  # which an earlier version let lie side by side: other data
+        known_by.append("copies apart")
     manifest = Manifest(
         format=manifests.FORMAT,
-        fingerprint=digest_of([source.fingerprint, rule.as_data(), files[TOKENIZER].sha256]),
+        fingerprint=digest_of(known_by),
         source={
             "kind": source.kind,
             "description": source.description,
@@ -89,7 +93,12 @@ def build(
         },
         dtype=tokenizer.dtype.str,
         splits=splits,
-        left_out={"empty": counts.empty, "repaired": counts.repaired, "removed": counts.removed},
+        left_out={
+            "empty": counts.empty,
+            "repaired": counts.repaired,
+            "removed": counts.removed,
+            "copies": counts.copies,
+        },
         files=files,
         versions=manifests.library_versions(),
         created=datetime.now(UTC).isoformat(timespec="seconds"),
@@ -98,7 +107,7 @@ def build(
     return manifest
 
 
-def _tell(counts: SplitCounts, say: Say) -> None:
+def _tell(counts: SplitCounts, copies: int, say: Say) -> None:
     if counts.empty:
         say(f"{counts.empty:,} empty documents were left out")
     if counts.repaired:
@@ -106,6 +115,10 @@ def _tell(counts: SplitCounts, say: Say) -> None:
     for split, removed in counts.removed.items():
         others = "test" if split == "validation" else "validation or test"
         say(f"{removed:,} documents of {split} are also in {others} and were removed from {split}")
+    for split, count in counts.copies.items():
+        say(f"{count:,} documents of {split} are copies of others in it and were left out")
+    if copies:
+        say(f"{copies:,} documents of train are copies of others in it; they stay, set apart")
 
 
 def _check(spools: dict[str, Spool], counts: SplitCounts, rule: SplitRule, say: Say) -> None:

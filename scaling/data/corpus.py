@@ -5,8 +5,8 @@ from functools import partial
 from glob import glob
 from pathlib import Path
 
-from scaling.config import Corpus, FilesCorpus, StoriesCorpus, TinyStoriesCorpus
-from scaling.data.digest import FileMemo, digest_of
+from scaling.config import Corpus, FilesCorpus, StoriesCorpus
+from scaling.data.digest import FileMemo, digest_of, noted
 from scaling.data.readers import SUFFIXES, read
 from scaling.data.source import Document, Source
 from scaling.data.tinystories import open_tinystories
@@ -17,16 +17,22 @@ def open_corpus(corpus: Corpus, cache: Path, *, fresh: bool = False) -> Source:
     """Find the corpus and its fingerprint; no document is read yet.
 
     `cache` remembers hashes of files and revisions; `fresh` asks for them anew. Raises UserError
-    where there is nothing to read.
+    where there is nothing to read, or not what the config notes.
     """
+    if isinstance(corpus, StoriesCorpus):
+        return _stories(corpus)
     memo = FileMemo(cache / "fingerprints", fresh=fresh)
-    match corpus:
-        case StoriesCorpus():
-            return _stories(corpus)
-        case FilesCorpus():
-            return _files(corpus, memo)
-        case TinyStoriesCorpus():
-            return open_tinystories(corpus, memo, cache, fresh)
+    if isinstance(corpus, FilesCorpus):
+        source = _files(corpus, memo)
+    else:
+        source = open_tinystories(corpus, memo, cache, fresh)
+    if corpus.content not in (None, noted(source.fingerprint)):
+        raise UserError(
+            f"data.corpus: the texts of '{source.description}' have changed since the run began"
+            f" ({noted(source.fingerprint)} now, {corpus.content} then). Bring them back, or train"
+            " a new run on what they are (without data.corpus.content)."
+        )
+    return source
 
 
 def _stories(corpus: StoriesCorpus) -> Source:
@@ -71,13 +77,6 @@ def _files(corpus: FilesCorpus, memo: FileMemo) -> Source:
         for path in found
     )
     fingerprint = digest_of(["files", content])
-    if corpus.content not in (None, noted(fingerprint)):
-        texts = ", ".join(map(repr, globs.values()))
-        raise UserError(
-            f"data.corpus: the texts of {texts} have changed since the run began"
-            f" ({noted(fingerprint)} now, {corpus.content} then). Bring them back, or train a"
-            " new run on what they are (without data.corpus.content)."
-        )
     return Source(
         kind="files",
         description=", ".join(
@@ -87,11 +86,6 @@ def _files(corpus: FilesCorpus, memo: FileMemo) -> Source:
         details={"files": str(sum(map(len, paths.values())))},
         parts={role: partial(_read_all, corpus, found) for role, found in paths.items()},
     )
-
-
-def noted(fingerprint: str) -> str:
-    """A source's fingerprint as configs note it: short, and nothing that reads as a number."""
-    return f"sha256:{fingerprint[:16]}"
 
 
 def _option(corpus: FilesCorpus, path: Path) -> str:

@@ -27,10 +27,20 @@ def place(text: bytes) -> Place:
     return Place(digest, (share >> 11) / 2**53, order)
 
 
+def order_of_copy(order: int) -> int:
+    """Where a copy goes of the document at `order`: anywhere, so that they are no neighbours."""
+    return place(order.to_bytes(8, "little")).order
+
+
 def digest_of(value: Any) -> str:
     """SHA-256 of a value's canonical JSON, in hex."""
     canonical = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
     return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def noted(fingerprint: str) -> str:
+    """A fingerprint as configs note it: short, and nothing that reads as a number."""
+    return f"sha256:{fingerprint[:16]}"
 
 
 def file_digest(path: Path) -> str:

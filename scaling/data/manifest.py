@@ -51,6 +51,12 @@ class Manifest(_Record):
     versions: dict[str, str]
     created: str
 
+    @property
+    def copies_side_by_side(self) -> bool:
+        """Whether an earlier version packed it and left copies of a document together."""
+        found = any(split.duplicates for split in self.splits.values())
+        return found and "copies" not in self.left_out
+
     def write(self, folder: Path) -> None:
         """Write it, signed with its own hash."""
         data = self.model_dump()

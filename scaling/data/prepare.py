@@ -17,7 +17,7 @@ from scaling.data.packed import PackedSplit
 from scaling.data.source import Source
 from scaling.data.splits import SplitRule
 from scaling.data.tokenizer import Tokenizer
-from scaling.data.training import gpt2_files
+from scaling.data.training import gpt2_digests
 from scaling.errors import UserError
 
 _log = logging.getLogger(__name__)
@@ -35,6 +35,20 @@ class PreparedData:
     validation: PackedSplit
     test: PackedSplit | None
     source: str  # for people
+
+    @property
+    def digest(self) -> str:
+        """The fingerprint as records of runs have it."""
+        return self.fingerprint[:32]
+
+    def check(self, digest: str | None) -> None:
+        """Raise UserError where a run's record has another digest (None: it has none)."""
+        if digest not in (None, self.digest):
+            raise UserError(
+                f"The data have changed since the run began: {self.source} has the digest"
+                f" {self.digest[:12]} now, {digest[:12]} then. Bring back what it was, or train a"
+                " new run on what it is."
+            )
 
 
 @dataclass(frozen=True)
@@ -105,21 +119,26 @@ def _plan(config: DataConfig, cache: Path, fresh: bool) -> _Plan:
         test_share=0.0 if "test" in source.parts or config.val_is_test else config.test_share,
     )
     tokenizer: dict[str, Any] = config.tokenizer.model_dump()
-    if isinstance(config.tokenizer, Gpt2Tokenizer) and (files := gpt2_files(config.tokenizer)):
+    if isinstance(config.tokenizer, Gpt2Tokenizer):
         memo = FileMemo(cache / "fingerprints", fresh=fresh)
-        tokenizer = {"kind": "gpt2", "files": [memo.digest(path) for path in files]}
+        if digests := gpt2_digests(config.tokenizer, memo):
+            tokenizer = {"kind": "gpt2", "files": digests}
     key = digest_of([manifests.FORMAT, source.fingerprint, rule.as_data(), tokenizer])
     name = f"{source.kind}-{config.tokenizer.kind}-{key[:12]}"
     return _Plan(source, rule, cache, cache / "data" / name)
 
 
 def _whole(folder: Path, say: Say) -> Manifest | None:
-    """The manifest of a folder that is there and of the sizes it states."""
+    """The manifest of a folder that is there, of the sizes it states, and as it is made now."""
     try:
-        return read_manifest(folder)
+        manifest = read_manifest(folder)
     except DamageError as error:
         say(f"warning: the packed tokens in {folder} are damaged ({error}): building them anew")
         return None
+    if manifest is not None and manifest.copies_side_by_side:
+        say(f"copies of a document lie side by side in {folder}: building it anew without")
+        return None
+    return manifest
 
 
 def _build(plan: _Plan, config: DataConfig, say: Say) -> Manifest:

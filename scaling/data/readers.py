@@ -10,6 +10,8 @@ from scaling.errors import UserError
 
 SUFFIXES = (".txt", ".jsonl", ".json", ".csv", ".parquet")
 _CHUNK = 1 << 20
+# What `json` raises for numbers of too many digits and for lists too deep: JSON, but unreadable.
+_BEYOND = (ValueError, RecursionError)
 _FIELD_LIMIT = 2**31 - 1  # the longest CSV field that every platform's C long can name
 
 
@@ -85,6 +87,10 @@ def _json_lines(path: Path, text_field: str) -> Iterator[str]:
                 raise UserError(
                     f"{path} line {number} is not JSON: {error.msg} (column {error.colno})"
                 ) from error
+            except UnicodeDecodeError:
+                raise
+            except _BEYOND as error:
+                raise UserError(f"{path} line {number} cannot be read: {error}") from error
             yield _text_of(value, text_field, f"{path} line {number}")
 
 
@@ -102,6 +108,10 @@ def _json(path: Path, text_field: str) -> Iterator[str]:
             raise UserError(
                 f"{path} line {error.lineno} is not JSON: {error.msg} (column {error.colno})"
             ) from error
+        except UnicodeDecodeError:
+            raise
+        except _BEYOND as error:
+            raise UserError(f"{path} cannot be read: {error}") from error
     for number, row in enumerate(rows, start=1):
         yield _text_of(row, text_field, f"{path} item {number}")
 
@@ -154,6 +164,15 @@ def _csv(path: Path, text_field: str) -> Iterator[str]:
 
 
 def _parquet(path: Path, text_field: str) -> Iterator[str]:
+    import pyarrow as pa
+
+    try:
+        yield from _column(path, text_field)
+    except (pa.ArrowException, OSError) as error:  # OSError: also a damaged page or footer
+        raise UserError(f"{path} cannot be read: {' '.join(str(error).split())}") from error
+
+
+def _column(path: Path, text_field: str) -> Iterator[str]:
     import pyarrow as pa
     from pyarrow import parquet
 

@@ -1,12 +1,12 @@
 """Documents to splits, by the hash of their text alone."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from scaling.data.digest import place
-from scaling.data.source import Source
+from scaling.data.source import Document, Source
 from scaling.data.spool import Spool
 
 SPLITS = ("train", "validation", "test")
@@ -44,6 +44,22 @@ class SplitCounts:
     empty: int = 0  # documents of blanks only
     repaired: int = 0  # documents with half a surrogate pair, which UTF-8 cannot write
     removed: dict[str, int] = field(default_factory=dict)  # by split: also in a held-out split
+    copies: dict[str, int] = field(default_factory=dict)  # by held-out split: in it already
+
+
+def clean(documents: Iterable[Document], counts: SplitCounts) -> Iterator[tuple[bytes, float]]:
+    """The documents that hold any text, in UTF-8 and with their surprise."""
+    for document in documents:
+        if not document.text or document.text.isspace():
+            counts.empty += 1
+            continue
+        try:
+            text = document.text.encode()
+        except UnicodeEncodeError:
+            whole = document.text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+            text = whole.encode()
+            counts.repaired += 1
+        yield text, document.nats
 
 
 def split_documents(
@@ -52,7 +68,8 @@ def split_documents(
     """Read the whole source once into one sealed spool a split, in `folder`.
 
     No text is in two splits: a held-out part of the source's own keeps its documents, and a part
-    read after it loses those (first test, then validation, then train).
+    read after it loses those (first test, then validation, then train). Nor is a text twice in a
+    held-out split; in train it may be, as often as the source has it there.
     """
     spools = {name: Spool(folder / f"{name}.spool") for name in SPLITS}
     counts = SplitCounts()
@@ -61,8 +78,10 @@ def split_documents(
         for part in reversed(SPLITS):
             if part in source.parts:
                 _read_part(source, part, rule, spools, held, counts, tick)
-        for spool in spools.values():
-            spool.seal()
+        for name, spool in spools.items():
+            spool.seal(keep_copies=name == "train")
+            if spool.left_out:
+                counts.copies[name] = spool.left_out
     finally:
         for spool in spools.values():
             spool.close()
@@ -80,27 +99,15 @@ def _read_part(
 ) -> None:
     mine: set[bytes] = set()
     removed = 0
-    for number, document in enumerate(source.parts[part]()):
+    for number, (text, nats) in enumerate(clean(source.parts[part](), counts)):
         if number % _OFTEN == 0:
             tick(f"reading {part}: {number:,} documents")
-        if not document.text or document.text.isspace():
-            counts.empty += 1
-            continue
-        try:
-            text = document.text.encode()
-        except UnicodeEncodeError:
-            text = (
-                document.text.encode("utf-16", "surrogatepass")
-                .decode("utf-16", "replace")
-                .encode()
-            )
-            counts.repaired += 1
         digest, share, order = place(text)
         if digest in held:
             removed += 1
             continue
         split = part if part != "train" else rule.split_of(share)
-        spools[split].add(text, order, document.nats)
+        spools[split].add(text, order, nats)
         if part != "train":
             mine.add(digest)
     held |= mine

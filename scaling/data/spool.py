@@ -10,6 +10,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from scaling.data.digest import order_of_copy
+
 BLOCK = 2 << 20  # bytes of text held at a time
 
 
@@ -26,11 +28,12 @@ class Spool:
         self.lengths: NDArray[np.uint64] = np.empty(0, np.uint64)  # bytes, in hash order
         self.nats: NDArray[np.float64] = np.empty(0)  # -log p, in hash order
         self.duplicates = 0  # documents whose text an earlier one has
+        self.left_out = 0  # what would have been more of them
 
     @property
     def documents(self) -> int:
-        """How many documents there are."""
-        return len(self._lengths)
+        """How many documents there are, once sealed."""
+        return len(self.lengths)
 
     @property
     def size(self) -> int:
@@ -44,16 +47,29 @@ class Spool:
         self._lengths.append(len(text))
         self._nats.append(nats)
 
-    def seal(self) -> None:
-        """End the adding; sort. Equal texts have equal hashes, so that ties change nothing."""
+    def seal(self, *, keep_copies: bool) -> None:
+        """End the adding; sort.
+
+        Copies of a text have one hash, and side by side a model need only copy the one before: so
+        each gets a place of its own, or (unless `keep_copies`) all but the first are left out.
+        """
         self._writer.close()
-        orders = np.asarray(self._orders, np.uint64)
+        orders = np.array(self._orders, np.uint64)
         lengths = np.asarray(self._lengths, np.uint64)
         order = np.argsort(orders, kind="stable")
+        ranked = orders[order]
+        copies = np.flatnonzero(ranked[1:] == ranked[:-1]) + 1
+        if keep_copies:
+            self.duplicates = len(copies)
+            for document, earlier in zip(order[copies], order[copies - 1], strict=True):
+                orders[document] = order_of_copy(int(orders[earlier]))
+            order = np.argsort(orders, kind="stable")
+        else:
+            self.left_out = len(copies)
+            order = np.delete(order, copies)
         self._starts = (np.cumsum(lengths) - lengths)[order]
         self.lengths = lengths[order]
         self.nats = np.asarray(self._nats, np.float64)[order]
-        self.duplicates = self.documents - len(np.unique(orders))
 
     def documents_within(self, size: int) -> int:
         """How many of the first documents have `size` bytes together, at least one."""

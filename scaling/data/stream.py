@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -9,10 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from scaling.config import DataConfig, FilesCorpus
-from scaling.data.cache import default_cache
+from scaling.data.cache import answering_for, default_cache
 from scaling.data.corpus import open_corpus
 from scaling.data.packed import PackedSplit
 from scaling.data.prepare import prepare
+from scaling.data.splits import SplitCounts, clean
 from scaling.data.tokenizer import Tokenizer
 from scaling.errors import UserError
 
@@ -29,14 +31,17 @@ class Stream:
 
 
 def encoded_files(pattern: str, tokenizer: Tokenizer, cache: Path | None = None) -> Stream:
-    """The documents of a glob of files, with a model's own tokenizer.
+    """The documents of a glob of files as training would read them, with a model's own tokenizer.
 
     Raises:
         UserError: there are none.
     """
-    source = open_corpus(FilesCorpus(files=pattern), cache or default_cache())
-    texts = [document.text for part in source.parts.values() for document in part()]
-    if not any(texts):
+    cache = cache or default_cache()
+    with answering_for(cache):
+        source = open_corpus(FilesCorpus(files=pattern), cache)
+        documents = chain.from_iterable(part() for part in source.parts.values())
+        texts = [text.decode() for text, _ in clean(documents, SplitCounts())]
+    if not texts:
         raise UserError(f"There is no text in {pattern}.")
     end = np.array([tokenizer.eot], dtype=tokenizer.dtype)
     parts = [part for ids in tokenizer.encode_batch(texts) for part in (end, ids)]
@@ -44,14 +49,22 @@ def encoded_files(pattern: str, tokenizer: Tokenizer, cache: Path | None = None)
 
 
 def split_of(
-    config: DataConfig, split: str, tokenizer: Tokenizer, *, say: Callable[[str], None]
+    config: DataConfig,
+    split: str,
+    tokenizer: Tokenizer,
+    *,
+    digest: str | None,
+    say: Callable[[str], None],
 ) -> PackedSplit:
     """The split (train, validation, test) of the data that a model was trained on.
 
+    `digest` is the data's, as the model's record has it.
+
     Raises:
-        UserError: there is none, or the data has another tokenizer now.
+        UserError: there is none, or the data have changed since.
     """
     data = prepare(config, say=say)
+    data.check(digest)
     chosen = {"train": data.train, "validation": data.validation, "test": data.test}[split]
     if chosen is None:
         raise UserError(f"The data of this model has no {split} split.")

@@ -40,8 +40,8 @@ def open_tinystories(
     A revision not pinned to a commit is asked of the hub the first time (and when `fresh`) and
     then remembered in `cache`, so that prepared data are found again without a network.
     """
-    folder = Path(corpus.source).expanduser()
-    if folder.is_dir():
+    folder = local_folder(corpus)
+    if folder is not None:
         return _local(corpus, folder, memo)
     remembered = cache / "revisions" / f"{digest_of([corpus.source, corpus.revision])[:32]}.json"
     commit: str | None = None
@@ -62,6 +62,12 @@ def open_tinystories(
         details={"revision": commit},
         parts={role: partial(parts, corpus, commit, role) for role in V2_FILES},
     )
+
+
+def local_folder(corpus: TinyStoriesCorpus) -> Path | None:
+    """The folder that the config names, unless it names a repository on the hub."""
+    folder = Path(corpus.source).expanduser()
+    return folder if folder.is_dir() else None
 
 
 def _local(corpus: TinyStoriesCorpus, folder: Path, memo: FileMemo) -> Source:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from scaling.config import BpeTokenizer, ByteTokenizer, CharTokenizer, Gpt2Tokenizer
 from scaling.config import Tokenizer as TokenizerConfig
+from scaling.data.digest import FileMemo, digest_of, noted
 from scaling.data.hub import hub_file
 from scaling.data.tokenizer import END_OF_TEXT, UNKNOWN, Tokenizer, byte_alphabet
 from scaling.errors import UserError
@@ -46,6 +47,22 @@ def gpt2_files(config: Gpt2Tokenizer) -> tuple[Path, Path] | None:
         if not path.is_file():
             raise UserError(f"data.tokenizer.{field}: there is no file {path}")
     return files
+
+
+def gpt2_digests(config: Gpt2Tokenizer, memo: FileMemo) -> list[str] | None:
+    """The hashes of those files. Raises UserError where they are not what the config notes."""
+    files = gpt2_files(config)
+    if files is None:
+        return None
+    digests = [memo.digest(path) for path in files]
+    now = noted(digest_of(digests))
+    if config.content not in (None, now):
+        raise UserError(
+            f"data.tokenizer: {files[0]} or {files[1]} has changed since the run began ({now} now,"
+            f" {config.content} then). Bring them back, or train a new run with what they are"
+            " (without data.tokenizer.content)."
+        )
+    return digests
 
 
 def _bpe(vocab_size: int, blocks: Iterable[list[str]]) -> Tokenizer:

@@ -149,6 +149,10 @@ def _rotary(config: ModelConfig, shape: Shape) -> Family:
         (config.bias and (sparse or norms or window is not None), "biases here"),
         (sparse and (norms or window is not None), "a mixture of experts with such attention"),
         (norms and window is not None, "query-key norm with a sliding window"),
+        (
+            isinstance(feedforward, MixtureOfExperts) and feedforward.top_k == 1,
+            "one expert a token: its gate is a probability here, and always 1 there",
+        ),
     ):
         if wrong:
             raise _none(why)

@@ -13,8 +13,7 @@ from scaling.errors import UserError
 from scaling.export.families import Shape, family_of
 from scaling.export.names import to_ours
 from scaling.model.decoder import Decoder
-from scaling.recipes import read_yaml
-from scaling.runs import build_model
+from scaling.runs import build_model, config_at
 from scaling.runtime import Runtime
 
 METADATA = "tinyscale.json"  # tells an exported folder from others
@@ -49,7 +48,7 @@ class Exported:
         for name in ("model.safetensors", "tokenizer.json", CONFIG):
             if not (path / name).is_file():
                 raise UserError(f"{path} is not a whole export: it has no {name}.")
-        return cls(path, metadata, RunConfig.model_validate(read_yaml(path / CONFIG)))
+        return cls(path, metadata, config_at(path / CONFIG))
 
     @property
     def weights(self) -> Path:

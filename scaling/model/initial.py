@@ -54,6 +54,7 @@ def init_weights(model: nn.Module, config: ModelConfig, seeds: Sequence[int]) ->
 
 
 def _residual_factor(config: ModelConfig) -> float:
+    assert config.residual_init is not None  # derived where it is not given
     match config.residual_init:
         case "scaled":
             return 1 / math.sqrt(2 * config.n_layers)

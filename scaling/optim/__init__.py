@@ -2,6 +2,13 @@
 
 from scaling.optim.average import Average
 from scaling.optim.members import MemberOptimizers
-from scaling.optim.schedule import decay_steps, lr_factor, warmup_steps
+from scaling.optim.schedule import decay_steps, lr_factor, notice, warmup_steps
 
-__all__ = ["Average", "MemberOptimizers", "decay_steps", "lr_factor", "warmup_steps"]
+__all__ = [
+    "Average",
+    "MemberOptimizers",
+    "decay_steps",
+    "lr_factor",
+    "notice",
+    "warmup_steps",
+]

@@ -38,6 +38,25 @@ def lr_factor(schedule: ScheduleConfig, step: int, total: int) -> float:
             return 1.0
 
 
+def notice(schedule: ScheduleConfig, total: int) -> str | None:
+    """What a run of `total` steps makes of a schedule that is too long for it, as a sentence."""
+    warmup = warmup_steps(schedule.warmup, total)
+    if warmup >= total > 1:
+        return (
+            f"schedule.warmup {schedule.warmup:g} lasts {warmup:,} steps and the run {total:,}:"
+            " the rate only rises, to the end."
+        )
+    if isinstance(schedule, WarmupStableDecay):
+        decay = decay_steps(schedule.decay, total)
+        if warmup + decay > total > 1:
+            return (
+                f"schedule.warmup {schedule.warmup:g} and schedule.decay {schedule.decay:g} last"
+                f" {warmup:,} and {decay:,} steps and the run {total:,}: the warmup reaches into"
+                " the decay, and the rate jumps down where it ends."
+            )
+    return None
+
+
 def _between(final: float, share: float) -> float:
     """From 1 where `share` is 1 to `final` where it is 0."""
     return final + (1 - final) * share

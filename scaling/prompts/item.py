@@ -68,6 +68,8 @@ class Item(BaseModel):
                 raise _mistake(field, "holds an empty text")
             if len(set(texts)) < len(texts):
                 raise _mistake(field, "holds one text twice")
+        if "" in self.stop:
+            raise _mistake("stop", "holds an empty text")
         if not self.prompt.strip():
             raise _mistake("prompt", "is empty")
         if self.choices:

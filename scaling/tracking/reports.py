@@ -4,6 +4,7 @@ A finding goes to the run it is about (`log_finding`) and, where it compares run
 own (`log_report`). Each carries the hash of what it was made from: the same one is logged once.
 """
 
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,7 +34,7 @@ def log_finding(
     if run.data.tags.get(tag) == key:
         return False
     store.log_artifacts(run_id, str(folder), name)
-    now = run.info.end_time or run.info.start_time  # again the same point, if logged again
+    now = int(time.time() * 1000)  # of two points at one step MLflow shows the later one
     points = [Metric(metric, value, now, step) for metric, value in metrics.items()]
     store.log_batch(run_id, metrics=points, tags=[RunTag(tag, key)], synchronous=True)
     return True

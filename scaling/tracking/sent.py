@@ -3,7 +3,7 @@
 import json
 from dataclasses import asdict, dataclass, field
 
-from scaling.tracking.folder import RunFolder, write_whole
+from scaling.tracking.folder import RunFolder, RunRecord, write_whole
 
 
 @dataclass
@@ -19,6 +19,7 @@ class Sent:
     model: bool = False
     samples: int = 0  # files of the folder `samples`
     status: str = ""
+    ended: int | None = None  # the ending that `files`, `model` and `status` are of
 
     @classmethod
     def read(cls, folder: RunFolder) -> "Sent":
@@ -27,6 +28,10 @@ class Sent:
             return cls(**json.loads((folder.path / "sent.json").read_text()))
         except (FileNotFoundError, ValueError):  # torn by a power cut: `sync` can send all again
             return cls()
+
+    def is_whole(self, record: RunRecord) -> bool:
+        """Whether the store has all of a run that has ended so; a resumed one ends again."""
+        return (self.status, self.ended) == (record.status, record.ended)
 
     def write(self, folder: RunFolder) -> None:
         """Note it."""

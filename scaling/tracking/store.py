@@ -125,11 +125,27 @@ def process_tags(record: RunRecord) -> dict[str, str]:
 
 def sync(folder: RunFolder, store: "MlflowClient") -> None:
     """Send what the store lacks of this run; raises whatever MLflow raises."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        _sync(folder, store)
+    except MlflowException as error:
+        if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+            raise
+        # The store has lost what the note says it has, as a new one has in the place of a deleted
+        # one: all is sent again.
+        Sent(run_id=_create(folder.read_record(), store)).write(folder)
+        _sync(folder, store)
+
+
+def _sync(folder: RunFolder, store: "MlflowClient") -> None:
     record, sent = folder.read_record(), Sent.read(folder)
     if sent.run_id is None:
         sent.run_id = record.claimed or _create(record, store)
         sent.write(folder)
     run_id = sent.run_id
+    if sent.is_whole(record):
+        store.get_run(run_id)  # raises where the store has lost it
     if not sent.params:
         _send_params(record, run_id, store)
         sent.params = True
@@ -140,9 +156,12 @@ def sync(folder: RunFolder, store: "MlflowClient") -> None:
         _send_tags(run_id, tags, store)
         sent.tags |= tags
         sent.write(folder)
+    if sent.ended != record.ended:  # it has gone on since: the files of that ending are old
+        sent.ended, sent.status, sent.files, sent.model = record.ended, "", False, False
+        sent.write(folder)
     if record.status == "RUNNING" and sent.status != "RUNNING":
         store.update_run(run_id, status="RUNNING")
-        sent.status, sent.files, sent.model = "RUNNING", False, False
+        sent.status = "RUNNING"
         sent.write(folder)
     _send_metrics(folder, sent, run_id, store)
     _send_samples(folder, sent, run_id, store)
@@ -268,6 +287,10 @@ def _send_model(
     best = Checkpoints(folder.path / "checkpoints").best
     if best is None:
         return
+    if sent.model_id is not None:
+        logged = store.get_logged_model(sent.model_id)
+        if logged.params.get("step") != str(best.step):  # a resumed run has found a better one
+            sent.model_id = None
     if sent.model_id is None:
         experiment = store.get_run(run_id).info.experiment_id
         params = {"step": str(best.step), "seed": str(record.seed)}

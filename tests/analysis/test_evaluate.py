@@ -65,3 +65,32 @@ def test_every_checkpoint_on_every_split(tiny: Callable[..., RunConfig], workpla
         CliRunner().invoke(evaluate, ["tiny", "--checkpoints", "7"], catch_exceptions=False)
     with pytest.raises(UserError, match="no run tinny"):
         CliRunner().invoke(evaluate, ["tinny"], catch_exceptions=False)
+
+
+def test_files_are_judged_as_training_reads_them(
+    tiny: Callable[..., RunConfig], workplace: Path
+) -> None:
+    (result,) = train([tiny()], say=lambda _: None, progress=lambda _: None)
+    found = []
+    for name, text in (
+        ("plain.txt", "the cat<|endoftext|>a dog ran"),
+        ("gaps.txt", "<|endoftext|> \n<|endoftext|>the cat<|endoftext|><|endoftext|>a dog ran"),
+    ):
+        Path(name).write_text(text)
+        words = [str(result.folder.path), "--files", name, "--no-log", "--json"]
+        answer = CliRunner().invoke(evaluate, words, catch_exceptions=False)
+        found += json.loads(answer.stdout)["results"]
+    assert found[0]["tokens"] == found[1]["tokens"] == len("the cat a dog ran") + 1
+    assert found[0]["loss"] == found[1]["loss"]
+    first = CliRunner().invoke(evaluate, [*words, "--tokens", "1"], catch_exceptions=False)
+    assert json.loads(first.stdout)["results"][0]["tokens"] == 1
+
+
+def test_tokens_that_stand_for_no_text(tiny: Callable[..., RunConfig], workplace: Path) -> None:
+    config = tiny("--data.tokenizer.kind", "char", "--budget.steps", "3")
+    train([config], say=lambda _: None, progress=lambda _: None)
+    Path("strange.txt").write_text("中文")
+    with pytest.raises(UserError, match=r"The 3 tokens of strange\.txt stand for no text"):
+        CliRunner().invoke(
+            evaluate, ["tiny", "--files", "strange.txt", "--no-log"], catch_exceptions=False
+        )

@@ -16,6 +16,7 @@ from scaling.data.prepare import prepare
 from scaling.errors import UserError
 from scaling.runtime import resolve
 from scaling.sampling import SamplingSettings
+from scaling.tracking.store import client, sync
 from scaling.trained import of_run
 from tests.scaling.trained_run import byte_tokenizer, make_run
 from tests.variants import tiny_config
@@ -96,5 +97,22 @@ def test_gallery_of_two_models(tiny: Callable[..., RunConfig], workplace: Path) 
 
 
 def test_one_of_prompt_and_prompts(workplace: Path) -> None:
-    done = CliRunner().invoke(probe, ["one"])
+    done = CliRunner().invoke(probe, ["one", "--prompt", "a", "--prompts", "b.txt"])
     assert isinstance(done.exception, UserError)
+    assert "either --prompt TEXT or --prompts FILE" in str(done.exception)
+
+
+@pytest.mark.parametrize("more", [(), ("--json",)])
+def test_a_store_that_is_down_costs_no_story(
+    tiny: Callable[..., RunConfig], workplace: Path, more: tuple[str, ...]
+) -> None:
+    config = tiny("--name", "one")
+    run = make_run(Path("runs"), config, prepare(config.data).tokenizer)
+    sync(run, client(run.read_record().uri))
+    run.update(uri="http://127.0.0.1:9")
+    words = ["one", "--prompt", "Once upon", "--num-samples", "1", "--max-tokens", "4", *more]
+    done = CliRunner().invoke(probe, words)
+    assert done.exit_code == 0, done.output
+    assert "Once upon" in done.stdout
+    assert "the probe is not in the store: " in done.stderr
+    assert done.output.index("Once upon") < done.output.index("not in the store")

@@ -15,12 +15,13 @@ from analysis.prompts.report import Report
 from analysis.prompts.tables import breakdown, figures, rank_correlation, summary, wilson
 from analysis.select import select
 from scaling.errors import UserError
+from scaling.export.write import export
 from scaling.prompts.answer import AskSettings
 from scaling.prompts.item import PromptSet, read_prompts
 from scaling.tracking.folder import RunFolder
 from scaling.tracking.sent import Sent
 from scaling.tracking.store import client, sync
-from scaling.trained import Trained, of_run
+from scaling.trained import Trained, find_trained, of_run
 from tests.scaling.trained_run import byte_tokenizer, make_run
 from tests.variants import tiny_config
 
@@ -191,6 +192,18 @@ def test_command(prompts: PromptSet, runs: list[RunFolder]) -> None:
     assert Path(answer["folder"], "summary_table.md").exists()
     limited = CliRunner().invoke(command, [*words, "--limit", "2", "--checkpoint-step", "30"])
     assert json.loads(limited.stdout)["models"][0]["items"] == 2
+
+
+def test_models_of_one_name_are_told_apart(prompts: PromptSet, runs: list[RunFolder]) -> None:
+    """Exports into folders of one name: their answers are not each other's."""
+    for place, run in (("a/model", runs[0]), ("b/model", runs[2]), ("c/other", runs[1])):
+        export(of_run(run), "safetensors", Path(place))
+    words = ["a/model", "b/model", "c/other", "--prompts", "set.json", "--no-log"]
+    done = CliRunner().invoke(command, [*words, "--out", "o", "--json"], catch_exceptions=False)
+    rows = json.loads(done.stdout)["models"]
+    assert [row["run"] for row in rows] == ["a/model", "b/model", "other"]
+    alone = Report.of(evaluate([find_trained("b/model")], prompts, AskSettings())).summary
+    assert rows[1]["items"] == 3 and rows[1]["p_right"] == pytest.approx(alone["p_right"][0])
 
 
 def test_markdown_says_what_was_found(prompts: PromptSet, runs: list[RunFolder]) -> None:

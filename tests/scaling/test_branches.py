@@ -76,6 +76,14 @@ def test_a_sweeps_branches_belong_to_it(tiny: Tiny) -> None:
     assert branch.tags["mlflow.parentRunId"] == "abc"
 
 
+def test_a_branch_has_one_step_at_least(tiny: Tiny) -> None:
+    run(tiny(*WSD, "--schedule.branches", "[0.01]"))
+    (branch,) = [f for f in run_folders(Path("runs")) if f.read_record().name == "tiny-0.01"]
+    (alone,) = run(tiny(*WSD, "--budget.steps", "1"))
+    assert curve(branch) == curve(alone.folder)
+    assert final(branch) == final(alone.folder)
+
+
 def test_branches_need_a_warmup_in_steps(tiny: Tiny) -> None:
     with pytest.raises(UserError, match=r"schedule\.branches needs schedule\.warmup in steps"):
         load_config("baseline", ["--schedule.kind", "wsd", "--schedule.branches", "[0.5]"])

@@ -26,6 +26,12 @@ MISTAKES = [
     ),
     ("--model.attention.window 3", "model.attention.window belongs to kind sliding_window"),
     ("--model.dropout 1", "model.dropout is 1, but it should be less than 1"),
+    ("--optimizer.beta1 1.0", "optimizer.beta1 is 1.0, but it should be less than 1"),
+    ("--optimizer.kind muon --optimizer.beta2 1", "beta2 is 1, but it should be less than 1"),
+    (
+        "--optimizer.kind sgd --optimizer.momentum 0 --optimizer.nesterov true",
+        "optimizer.nesterov looks ahead along the momentum, and optimizer.momentum is 0",
+    ),
     ("--optimizer.kind lionn", "optimizer.kind 'lionn' is not known; did you mean lion?"),
     ("--optimizer.momentum 0.5", "optimizer.momentum belongs to kind sgd or muon"),
     (
@@ -65,6 +71,14 @@ DERIVED: list[tuple[str, tuple[str, ...], Any]] = [
     ),
     ("--model.position.kind learned", ("model", "position", "max_length"), 256),
     ("--model.n_heads 8", ("model", "head_dim"), 16),
+    ("", ("model", "residual_init"), "scaled"),
+    ("--model.residual.kind depth", ("model", "residual_init"), "same"),
+    (
+        "--model.residual.kind depth --model.residual_init scaled",
+        ("model", "residual_init"),
+        "scaled",
+    ),
+    ("--model.residual.kind learned", ("model", "residual_init"), "scaled"),
 ]
 
 

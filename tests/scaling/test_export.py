@@ -110,6 +110,14 @@ def test_what_has_no_equivalent_says_so_and_leaves_as_safetensors(
         assert torch.equal(ours(ids), again(ids))
 
 
+def test_a_gate_of_one_expert_has_no_equivalent(tokenizer: Tokenizer, tmp_path: Path) -> None:
+    """Transformers makes the gates of a token sum to 1, so that a single one is always 1."""
+    flags = f"{MORE['mixtral'][0]} --model.feedforward.top_k 1"
+    run = make_run(tmp_path / "runs", tiny_config(flags), tokenizer)
+    with pytest.raises(UserError, match=r"its gate is a probability.*safetensors"):
+        export(of_run(run), "hf", tmp_path / "out")
+
+
 def test_the_tokenizer_is_the_same_with_the_start_before_it(
     tokenizer: Tokenizer, tmp_path: Path
 ) -> None:

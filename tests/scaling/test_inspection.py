@@ -12,6 +12,7 @@ from scaling.data.prepare import prepare
 from scaling.inspection import pictures, transfer
 from scaling.inspection.catalog import nominal_vocabulary, size_of
 from scaling.inspection.verify import CHECKS, verify
+from scaling.model import attend
 from scaling.model.attention import heads
 from scaling.recipes import load_config, recipe_names
 from scaling.runtime import Runtime
@@ -44,6 +45,22 @@ def test_a_users_own_config_is_verified(tinyscale_here: Call, tiny_yaml: Path) -
     done = tinyscale_here("models", "--verify", "tiny.yaml", "--model.n_heads", "3")
     assert done.returncode == 2
     assert "model.n_heads 3 does not divide" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        "--data.context_length 64 --model.attention.kind sliding_window"
+        " --model.attention.window 16",
+        "--data.context_length 128 --model.attention.kind gqa",
+        "--data.context_length 2",
+    ],
+)
+def test_a_right_model_passes_at_any_length_on_any_processor(
+    flags: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(attend, "NARROW", True)  # as with AVX2, where a kernel of ours is used
+    assert [check for check in verify(tiny_config(flags)) if not check.holds] == []
 
 
 def test_a_model_that_looks_ahead_fails(monkeypatch: pytest.MonkeyPatch) -> None:

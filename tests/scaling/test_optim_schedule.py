@@ -6,7 +6,8 @@ import pytest
 from pydantic import TypeAdapter
 
 from scaling.config import ScheduleConfig
-from scaling.optim import decay_steps, lr_factor, warmup_steps
+from scaling.optim import decay_steps, lr_factor, notice, warmup_steps
+from scaling.recipes import load_config, recipe_names
 
 ROOT = 2**-0.5
 
@@ -45,3 +46,40 @@ def test_a_schedule_is_this_list(fields: dict[str, Any], expected: list[float]) 
 def test_lengths_are_shares_or_steps() -> None:
     assert [warmup_steps(x, 200) for x in (0, 0.05, 1, 50)] == [0, 10, 1, 50]
     assert [decay_steps(x, 200) for x in (0.001, 0.2, 1, 50, 500)] == [1, 40, 1, 50, 200]
+
+
+TOO_LONG: list[tuple[dict[str, Any], int, str | None]] = [
+    (
+        {"kind": "cosine", "warmup": 200},
+        100,
+        "schedule.warmup 200 lasts 200 steps and the run 100: the",
+    ),
+    ({"kind": "cosine", "warmup": 100}, 100, "the rate only rises"),
+    ({"kind": "cosine", "warmup": 99}, 100, None),
+    (
+        {"kind": "wsd", "warmup": 60, "decay": 60},
+        100,
+        "reaches into the decay, and the rate jumps",
+    ),
+    ({"kind": "wsd", "warmup": 60, "decay": 0.4}, 100, None),
+    ({"kind": "constant"}, 1, None),
+]
+
+
+@pytest.mark.parametrize(("fields", "total", "said"), TOO_LONG)
+def test_a_schedule_that_is_too_long_for_its_run_is_told(
+    fields: dict[str, Any], total: int, said: str | None
+) -> None:
+    schedule = TypeAdapter[ScheduleConfig](ScheduleConfig).validate_python(fields)
+    found = notice(schedule, total)
+    assert found is None if said is None else said in (found or "")
+
+
+@pytest.mark.parametrize("name", recipe_names())
+def test_a_recipes_schedule_fits_its_budget(name: str) -> None:
+    config = load_config(name)
+    steps = config.budget.steps or (config.budget.tokens or 0) // config.tokens_per_step
+    if steps:
+        assert notice(config.schedule, steps) is None
+    else:  # how long it is, the corpus says
+        assert config.schedule.warmup < 1

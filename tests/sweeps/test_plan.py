@@ -82,3 +82,9 @@ def test_flops_that_whole_steps_cannot_meet_are_told(sweep_of: SweepOf) -> None:
     grid = {"model.d_model": [16, 64]}
     plan = plan_of(sweep_of(budget={"isoflop": [1e8]}, grid=grid))
     assert any("cannot have the FLOPs asked for" in warning for warning in plan.warnings)
+
+
+def test_a_schedule_that_is_too_long_for_its_run_is_told(sweep_of: SweepOf) -> None:
+    fields = {"schedule.warmup": 30}
+    plan = plan_of(sweep_of(budget={"steps": 20}, fields=fields, grid={"optimizer.lr": [0.01]}))
+    assert any("the rate only rises, to the end" in warning for warning in plan.warnings)

@@ -40,10 +40,11 @@ class Scoring(nn.Module):
             self.rotary = RotaryPosition(rotary_dim or dim, max_length, config.position.theta)
         slopes = alibi_slopes(self.heads) if isinstance(config.position, Alibi) else None
         self.register_buffer("slopes", slopes, persistent=False)
-        self.scale: float | None = None  # the root of what is scored
+        self.scale: float | None = None  # the root of what is scored, d^-1/2
         if isinstance(config.parametrization, MaximalUpdate):
+            # d^-1 sqrt(base) (arXiv:2203.03466), and at the base d^-1/2, turned channels or not.
             scored = dim + (rotary_dim or 0)
-            self.scale = config.parametrization.base_head_dim**0.5 / scored
+            self.scale = config.parametrization.base_head_dim**0.5 / (dim * scored) ** 0.5
 
     def norm(self, q: Tensor, k: Tensor) -> tuple[Tensor, Tensor]:
         """Query-key norm of `[M B, T, H, dim]` and `[M B, S, G, dim]`, where there is one."""

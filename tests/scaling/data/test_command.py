@@ -41,6 +41,20 @@ def test_it_prints_what_there_is(run) -> None:
     assert "reusing" not in run("--force").stderr
 
 
+def test_the_config_stands_anywhere_among_the_fields(run, corpus_file: Path) -> None:
+    expected = json.loads(run("--json").stdout)["fingerprint"]
+    corpus = ["--data.corpus.kind", "files", f"--data.corpus.files={corpus_file}"]
+    for words in (
+        [*corpus, *FLAGS, "gqa"],
+        [*corpus, "gqa", *FLAGS],
+        [*corpus, *FLAGS],  # baseline, as `train` has it
+    ):
+        answer = CliRunner().invoke(data, [*words, "--json"], catch_exceptions=False)
+        assert json.loads(answer.stdout)["fingerprint"] == expected
+    wrong = CliRunner().invoke(data, ["gqa", *FLAGS, "mqa"])
+    assert isinstance(wrong.exception, UserError) and "'mqa' is not a flag" in str(wrong.exception)
+
+
 def test_json(run) -> None:
     answer = json.loads(run("--json", "--data.fraction", "0.5").stdout)
     assert answer["vocab_size"] == 300
@@ -71,6 +85,13 @@ def test_a_mistake_is_a_user_error(run) -> None:
     result = run("--data.corpus.text_field", "story")
     assert isinstance(result.exception, UserError)
     assert "has no field 'story', but 'text'" in str(result.exception)
+
+
+def test_a_seed_of_stories_has_64_bits() -> None:
+    words = ["baseline", "--data.corpus.seed", str(2**64)]
+    result = CliRunner().invoke(data, words)
+    assert isinstance(result.exception, UserError)
+    assert "data.corpus.seed is 18446744073709551616, but it should be" in str(result.exception)
 
 
 def test_help_is_quick_to_import() -> None:

@@ -98,6 +98,13 @@ def test_dividing_does_not_see_the_chunks(chunks: list[str], separator: str) -> 
         ("a.json", '[{"text": "x"},\n oops]', "a.json line 2 is not JSON"),
         ("a.json", '[{"text": "x"}, {"t": "y"}]', "a.json item 2 has no field 'text'"),
         ("a.csv", "id,story\n1,x\n", "a.csv line 1 has no column 'text', but 'id', 'story'"),
+        (
+            "a.jsonl",
+            '{"text": "x"}\n{"text": "y", "id": ' + "7" * 5000 + "}",
+            "a.jsonl line 2 cannot be read: Exceeds the limit",
+        ),
+        ("a.jsonl", "[" * 200_000, "a.jsonl line 1 cannot be read: "),
+        ("a.json", '[{"text": "x", "id": ' + "7" * 5000 + "}]", "a.json cannot be read: Exceeds"),
         ("a.parquet", "PAR", "a.parquet is not a Parquet file"),
         ("a.md", "x", "a.md is of a kind (.md) that is not read"),
     ],
@@ -126,3 +133,16 @@ def test_parquet_columns_are_named(tmp_path: Path) -> None:
         read_all(path)
     with pytest.raises(UserError, match="no column 'body', but 'story', 'text'"):
         read_all(path, text_field="body")
+
+
+@pytest.mark.parametrize("part", ["page", "footer"])
+def test_a_damaged_parquet_is_named(tmp_path: Path, part: str) -> None:
+    path = tmp_path / "a.parquet"
+    parquet.write_table(pa.table({"text": [text * 50 for text in TEXTS]}), path)
+    whole = bytearray(path.read_bytes())
+    start = 30 if part == "page" else len(whole) - 8 - int.from_bytes(whole[-8:-4], "little")
+    whole[start : start + 20] = b"\xff" * 20
+    path.write_bytes(whole)
+    with pytest.raises(UserError, match=r"a\.parquet cannot be read: ") as error:
+        read_all(path)
+    assert "\n" not in str(error.value)

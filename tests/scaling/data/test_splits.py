@@ -1,10 +1,14 @@
 """Which document is in which split, and what is never in two."""
 
+import itertools
+import json
 from pathlib import Path
 
 import pytest
 
 from scaling.config import ByteTokenizer, DataConfig, FilesCorpus
+from scaling.data.digest import place
+from scaling.data.manifest import read_manifest
 from scaling.data.prepare import PreparedData, prepare
 from scaling.data.splits import SplitRule
 from scaling.errors import UserError
@@ -92,9 +96,7 @@ def test_duplicates_never_straddle_splits(tmp_path: Path) -> None:
     assert not split["train"] & split["validation"]
     assert not split["train"] & split["test"]
     assert not split["validation"] & split["test"]
-    total = prepared.train.documents + prepared.validation.documents
-    assert prepared.test
-    assert total + prepared.test.documents == 300 + 150 + 100
+    assert set.union(*split.values()) == set(texts)
 
 
 def test_an_official_validation_is_kept_and_cleared_from_train(tmp_path: Path) -> None:
@@ -163,6 +165,75 @@ def test_half_a_surrogate_pair_is_mended(tmp_path: Path) -> None:
     prepared = prepare(config, cache=tmp_path / "cache", say=heard.append)
     assert documents(prepared, "train") == ["half \ufffd here"]
     assert any("half a surrogate pair" in line for line in heard)
+
+
+def test_copies_do_not_lie_side_by_side(tmp_path: Path) -> None:
+    """Else a context that is longer than a text holds the text that is to be predicted."""
+    heard: list[str] = []
+    texts = stories(200)
+    prepared = split_files(
+        tmp_path,
+        heard,
+        train=texts * 3,
+        validation=["Held.", *stories(20, seed=1) * 2],
+        test=["Tested.", *["Same."] * 5],
+    )
+    told = documents(prepared, "train")
+    assert sorted(told) == sorted(texts * 3)
+    # 600 places drawn at random: a text stands beside its like some twice in all.
+    assert sum(a == b for a, b in itertools.pairwise(told)) < 10
+    places = [[i for i, text in enumerate(told) if text == one] for one in texts]
+    assert all(len(of_one) == 3 for of_one in places)
+    assert sorted(documents(prepared, "validation")) == sorted(["Held.", *stories(20, seed=1)])
+    assert sorted(documents(prepared, "test")) == ["Same.", "Tested."]
+    assert "400 documents of train are copies of others in it; they stay, set apart" in heard
+    assert "20 documents of validation are copies of others in it and were left out" in heard
+    assert "4 documents of test are copies of others in it and were left out" in heard
+    manifest = json.loads((prepared.folder / "manifest.json").read_text())
+    assert manifest["left_out"]["copies"] == {"validation": 20, "test": 4}
+    duplicates = {name: split["duplicates"] for name, split in manifest["splits"].items()}
+    assert duplicates == {"train": 400, "validation": 0, "test": 0}
+
+
+def test_a_split_carved_by_hash_has_no_copies_either(tmp_path: Path) -> None:
+    texts = stories(400)
+    corpus = FilesCorpus(files=str(write_jsonl(tmp_path / "a.jsonl", texts * 2)))
+    config = DataConfig(corpus=corpus, tokenizer=ByteTokenizer(), context_length=4)
+    prepared = prepare(config, cache=tmp_path / "cache")
+    for name in ("validation", "test"):
+        held = documents(prepared, name)
+        assert len(set(held)) == len(held) > 5
+    assert prepared.train.documents == 2 * len(set(documents(prepared, "train")))
+
+
+def test_the_first_of_each_text_keeps_its_place(tmp_path: Path) -> None:
+    """A corpus without copies is packed as ever, and more copies move nothing about."""
+    texts = stories(60)
+    held = {"validation": ["Held."], "test": ["Tested."]}
+    once = split_files(tmp_path, train=texts, **held)
+    orders = [place(text.encode()).order for text in documents(once, "train")]
+    assert orders == sorted(orders)
+    twice = split_files(tmp_path, train=[*texts, *texts[:20]], **held)
+    told = iter(documents(twice, "train"))
+    assert all(text in told for text in documents(once, "train"))  # in that order
+    assert once.fingerprint != twice.fingerprint
+
+
+def test_copies_side_by_side_of_an_earlier_version_are_packed_anew(tmp_path: Path) -> None:
+    def earlier(prepared: PreparedData) -> None:
+        manifest = read_manifest(prepared.folder)
+        assert manifest is not None
+        left_out = {k: v for k, v in manifest.left_out.items() if k != "copies"}
+        manifest.model_copy(update={"left_out": left_out}).write(prepared.folder)
+
+    for name, texts, reused in (("a", stories(300), True), ("b", stories(300) * 2, False)):
+        corpus = FilesCorpus(files=str(write_jsonl(tmp_path / f"{name}.jsonl", texts)))
+        config = DataConfig(corpus=corpus, tokenizer=ByteTokenizer(), context_length=4)
+        earlier(prepare(config, cache=tmp_path / "cache"))
+        heard: list[str] = []
+        assert prepare(config, cache=tmp_path / "cache", say=heard.append).reused is reused
+        assert any("copies of a document lie side by side" in line for line in heard) != reused
+        assert prepare(config, cache=tmp_path / "cache").reused
 
 
 @pytest.mark.parametrize(

@@ -51,6 +51,7 @@ def test_a_bare_list_is_named_by_its_file(tmp_path: Path) -> None:
         ({"answers": []}, "item 1 (one): answers is []"),
         ({"answers": ["moo", 3]}, "item 1 (one): answers[1] is 3"),
         ({"answers": [" "]}, "item 1 (one): answers holds an empty text"),
+        ({"stop": ["\n", ""]}, "item 1 (one): stop holds an empty text"),
         ({"anwsers": ["moo"]}, "item 1 (one): anwsers is not a known field; did you mean answers"),
         ({"prompt": None}, "item 1 (one): prompt is None"),
         ({"prompt": "  "}, "item 1 (one): prompt is empty"),

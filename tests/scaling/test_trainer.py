@@ -1,0 +1,260 @@
+"""What a run's record and checkpoints are when something goes wrong, and when norms are logged."""
+
+import math
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from scaling import cohort
+from scaling.checkpoint import Checkpoints
+from scaling.config import RunConfig
+from scaling.errors import UserError
+from scaling.tracking.folder import RunFolder, run_folders
+from scaling.tracking.sender import Sender
+from scaling.trainer import Trainer
+from scaling.training import RunResult, resume, train
+
+Tiny = Callable[..., RunConfig]
+Call = Callable[..., subprocess.CompletedProcess[str]]
+
+SGD = ("--optimizer.kind", "sgd", "--optimizer.grad_clip", "null", "--budget.steps", "20")
+CALM = (*SGD, "--seed", "1", "--optimizer.lr", "0.1")
+WILD = (*SGD, "--seed", "2", "--optimizer.lr", "5")  # its loss is not finite from about step 7 on
+HELD = ("--schedule.kind", "constant", "--schedule.warmup", "0", "--budget.steps", "9")
+WORSE = (*HELD, "--optimizer.lr", "3", "--optimizer.grad_clip", "null")  # than untrained
+CLOCKS = ("seconds", "tokens_per_second", "mfu", "final/tokens_per_second", "final/wall_seconds")
+
+
+@pytest.fixture(autouse=True)
+def no_store(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run folders say it all here; the store would cost seconds a run."""
+    monkeypatch.setattr(Sender, "_run", lambda self: None)
+
+
+def run(*configs: RunConfig, progress: Callable[[Any], None] = lambda _: None) -> list[RunResult]:
+    return train(configs, say=lambda _: None, progress=progress)
+
+
+def go_on(*folders: RunFolder) -> list[RunResult]:
+    return resume(folders, say=lambda _: None, progress=lambda _: None)
+
+
+def stop_at(step: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have the next loop that comes to a step stop there, as Ctrl-C does."""
+    whole = Trainer.train_step
+
+    def stepping(self: Trainer) -> None:
+        whole(self)
+        if self.step == step:
+            monkeypatch.setattr(Trainer, "train_step", whole)
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(Trainer, "train_step", stepping)
+
+
+def metrics(folder: RunFolder) -> list[tuple[int, str, float]]:
+    rows = [(row.step, *item) for row in folder.rows() for item in row.metrics.items()]
+    return sorted(row for row in rows if row[1] not in CLOCKS)
+
+
+def untimed(summary: dict[str, Any]) -> dict[str, Any]:
+    return {k: v for k, v in summary.items() if k.replace("final_", "final/") not in CLOCKS}
+
+
+def saved(result: RunResult) -> Checkpoints:
+    return Checkpoints(result.folder.path / "checkpoints")
+
+
+# ---------------------------------------------------------------- what is logged, and when
+
+
+def test_norms_are_in_the_first_log_after_each_of_their_intervals(
+    tiny: Tiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tiny("--tracking.log_every", "4", "--tracking.norms_every", "7")
+
+    def at(folder: RunFolder) -> list[int]:
+        return [r.step for r in folder.rows() if "grad_norm/blocks.0" in r.metrics]
+
+    (whole,) = run(config)
+    assert at(whole.folder) == [8, 16, 24, 28, 30]
+    stop_at(15, monkeypatch)
+    (stopped,) = run(config)
+    (resumed,) = go_on(stopped.folder)
+    assert metrics(resumed.folder) == metrics(whole.folder)
+
+
+def test_measuring_the_machine_is_no_training(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
+    def slow_peak(*_: Any) -> float:
+        time.sleep(1.0)
+        return 1e9
+
+    monkeypatch.setattr(cohort, "peak_flops", slow_peak)
+    (result,) = run(tiny())
+    speeds = [r.metrics.get("tokens_per_second", math.inf) for r in result.folder.rows()]
+    assert min(speeds) > 4 * 32  # of one step in that second
+    assert result.summary["final_wall_seconds"] < 1.0 + 4 * 32 * 30 / min(speeds)
+
+
+# ---------------------------------------------------------------- runs that do not learn
+
+
+def test_the_best_of_a_run_that_gets_worse_is_its_start(tiny: Tiny, tinyscale_here: Call) -> None:
+    (worse,) = run(tiny(*WORSE))
+    assert (worse.status, worse.summary["best_step"]) == ("FINISHED", 0)
+    assert saved(worse).steps == [0, 9]
+    assert (worse.folder.path / "samples.md").stat().st_size > 0
+    done = tinyscale_here("generate", "tiny", "--max-tokens", "4")
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_missing_checkpoint_is_told_with_those_that_are_there(tmp_path: Path) -> None:
+    checkpoints = Checkpoints(tmp_path / "checkpoints")
+    with pytest.raises(UserError, match="has no checkpoint best; it has none"):
+        checkpoints.at("best")
+    checkpoints.save(3, {}, {"state": {}, "param_groups": []}, {})
+    with pytest.raises(UserError, match=r"has no checkpoint best; it has last, 3\."):
+        checkpoints.at("best")
+
+
+# ---------------------------------------------------------------- members that diverge
+
+
+def test_a_diverged_members_record_is_its_solo_runs(tiny: Tiny) -> None:
+    _, member = run(tiny(*CALM), tiny(*WILD))
+    (solo,) = run(tiny(*WILD))
+    at = solo.summary["diverged_step"]
+    assert at < 12
+    assert (solo.summary["steps"], solo.summary["complete"]) == (at, False)
+    assert untimed(member.summary) == untimed(solo.summary)
+    assert metrics(member.folder) == metrics(solo.folder)
+    for name in ("tinyscale.diverged", "tinyscale.diverged_step"):
+        tags = [result.folder.read_record().tags[name] for result in (member, solo)]
+        assert tags[0] == tags[1]
+
+
+def test_a_branch_of_a_diverged_member_is_marked_so(tiny: Tiny) -> None:
+    wsd = ("--schedule.kind", "wsd", "--schedule.warmup", "2", "--schedule.branches", "[0.75]")
+    run(tiny(*CALM, *wsd), tiny(*WILD, *wsd))
+    records = {(r.name, r.seed): r for f in run_folders(Path("runs")) if (r := f.read_record())}
+    at = records["tiny", 2].tags["tinyscale.diverged_step"]
+    assert int(at) < 12
+    branch = records["tiny-0.75", 2].tags
+    assert (branch["tinyscale.diverged"], branch["tinyscale.diverged_step"]) == ("true", at)
+    assert "tinyscale.diverged" not in records["tiny-0.75", 1].tags
+
+
+def test_a_cohort_goes_on_after_one_member_has_diverged(
+    tiny: Tiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configs = [tiny(*WILD), tiny(*CALM)]
+    diverged, calm = run(*configs)
+    stop_at(12, monkeypatch)
+    stopped = run(*configs)
+    assert [result.status for result in stopped] == ["KILLED", "KILLED"]
+    resumed = go_on(*[result.folder for result in stopped])
+    for one, two in zip(resumed, (diverged, calm), strict=True):
+        assert one.status == "FINISHED"
+        assert untimed(one.summary) == untimed(two.summary)
+        assert metrics(one.folder) == metrics(two.folder)
+
+
+def test_a_diverged_run_that_is_resumed_alone_is_over(
+    tiny: Tiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stop_at(12, monkeypatch)
+    _, stopped = run(tiny(*CALM), tiny(*WILD))
+    monkeypatch.setattr(Trainer, "train_step", lambda self: pytest.fail("it has diverged"))
+    (over,) = go_on(stopped.folder)
+    assert (over.status, over.summary["diverged"]) == ("FINISHED", True)
+    assert over.summary["diverged_step"] < 12
+
+
+def test_members_are_saved_together_whichever_is_better(tiny: Tiny) -> None:
+    def crash(trainer: Trainer) -> None:
+        if trainer.step == 5:
+            raise RuntimeError("power cut")
+
+    often = ("--evaluation.every", "3", "--checkpoint.save_every", "100")
+    configs = [tiny(*HELD, *often), tiny(*WORSE, *often)]
+    with pytest.raises(RuntimeError, match="power cut"):
+        run(*configs, progress=crash)
+    folders = run_folders(Path("runs"))
+    assert [f.read_record().status for f in folders] == ["FAILED", "FAILED"]
+    resumed = go_on(*folders)
+    assert [metrics(result.folder) for result in resumed] == [
+        metrics(result.folder) for result in run(*configs)
+    ]
+
+
+# ---------------------------------------------------------------- states that are not finite
+
+
+UNSEEN = ("--tracking.log_every", "13", "--evaluation.every", "null")  # what happens between
+
+
+def test_what_is_not_finite_is_not_saved(tiny: Tiny, tinyscale_here: Call) -> None:
+    (result,) = run(tiny(*WILD, *UNSEEN, "--checkpoint.save_every", "3"))
+    assert result.summary["diverged_step"] == 13
+    last = saved(result).last
+    assert last is not None and 0 < last.step < 12
+    assert all(w.isfinite().all() for w in last.load_weights().values())
+    done = tinyscale_here("generate", "tiny", "--checkpoint", "last", "--max-tokens", "4")
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_member_stopped_before_its_divergence_is_seen_resumes_apart_and_exactly(
+    tiny: Tiny,
+    tiny_yaml: Path,
+    tinyscale_here: Call,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    words = (*UNSEEN, "--checkpoint.save_every", "3")
+    wild, calm = tiny(*WILD, *words), tiny(*CALM, *words)
+    whole = run(wild, calm)
+    stop_at(11, monkeypatch)
+    monkeypatch.setattr("scaling.commands.train._seeded", lambda *_: [wild, calm])
+    done = tinyscale_here("train", "tiny.yaml", "--seeds", "1,2")
+    assert done.returncode == 130
+    commands = [line.split("--resume ")[1] for line in done.stderr.splitlines() if "--re" in line]
+    folders = run_folders(Path("runs"))[-2:]
+    assert sorted(commands) == sorted(folder.path.name for folder in folders)
+    for name in commands:
+        done = tinyscale_here("train", "--resume", name)
+        assert done.returncode == 0, done.stderr
+    by_seed = {folder.read_record().seed: folder for folder in folders}
+    assert metrics(by_seed[2]) == metrics(whole[0].folder)
+    assert metrics(by_seed[1]) == metrics(whole[1].folder)
+
+
+def test_watching_passes_over_what_is_not_finite(tiny: Tiny) -> None:
+    watched = (*UNSEEN, "--evaluation.watch_every", "10")
+    calm, wild = run(tiny(*CALM, *watched), tiny(*WILD, *watched))
+    assert (calm.summary["diverged"], wild.summary["diverged"]) == (False, True)
+    seen = [sorted(p.name for p in (r.folder.path / "samples").iterdir()) for r in (calm, wild)]
+    assert seen[0] == [f"step-{n:07d}.md" for n in (0, 10, 20)]
+    assert seen[1] == seen[0][:1]
+
+
+def test_a_model_that_is_not_finite_says_so(tiny: Tiny, tinyscale_here: Call) -> None:
+    from safetensors.torch import load_file, save_file
+
+    (result,) = run(tiny("--budget.steps", "2"))
+    last = saved(result).last
+    assert last is not None
+    weights = load_file(last.weights)
+    save_file({k: torch.full_like(v, math.nan) for k, v in weights.items()}, last.weights)
+    for temperature in ("0", "0.8"):
+        done = tinyscale_here(
+            "generate", "tiny", "--checkpoint", "last", "--temperature", temperature
+        )
+        assert done.returncode == 2
+        assert "scores are not finite" in done.stderr
+        assert "Traceback" not in done.stderr
