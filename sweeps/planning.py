@@ -68,8 +68,8 @@ def plan_sweep(
             f"something else took {calibration.others:.0%} of this machine's cores: the time is"
             " what it takes like this"
         )
-    told = (notice(run.config.schedule, sizes[run.key].budget.steps) for run in runs)
-    notes += [sentence.rstrip(".") for sentence in dict.fromkeys(filter(None, told))]
+    schedules = (notice(run.config.schedule, sizes[run.key].budget.steps) for run in runs)
+    notes += [sentence.rstrip(".") for sentence in dict.fromkeys(filter(None, schedules))]
     if lacking := without_branches(runs, known):
         notes.append(lacking)
     plan = replace(plan, warnings=[*notes, *plan.warnings])
