@@ -130,7 +130,8 @@ def can_go_on(known: Known) -> bool:
     config = known.folder.path / "config.yaml"
     if not config.exists() or not config.read_bytes().strip(b"\0"):
         # Its driver died while making it, or a power cut left nothing in the file but its length.
-        shutil.rmtree(known.folder.path)
+        if known.step is None:  # what has a checkpoint is not ours to throw away
+            shutil.rmtree(known.folder.path)
         return False
     # One that failed before its model was made has a traceback, and no figures to go on with.
     return "parameters.total" in known.folder.read_record().params

@@ -29,6 +29,19 @@ def byte_tokenizer() -> Tokenizer:
     return Tokenizer(library)
 
 
+def record(config: RunConfig) -> RunFolder:
+    """The folder of a run that has just begun."""
+    return new_run(
+        config,
+        run_id=RunFolder.new_id(),
+        cohort=[],
+        facts={"parameters.total": 7},
+        tags={},
+        dataset={"name": "x", "digest": "abc", "source_type": "local", "source": "{}"},
+        claimed=None,
+    )
+
+
 def make_run(
     parent: Path, config: RunConfig, tokenizer: Tokenizer, *, spread: float = 0.3, step: int = 30
 ) -> RunFolder:

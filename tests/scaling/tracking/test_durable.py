@@ -14,7 +14,6 @@ from scaling.commands.doctor import mark_killed
 from scaling.config import RunConfig
 from scaling.runs import find_run
 from scaling.tracking.folder import (
-    RunFolder,
     is_run_folder,
     process_is_alive,
     run_folders,
@@ -22,7 +21,8 @@ from scaling.tracking.folder import (
 )
 from scaling.tracking.sent import Sent
 from scaling.tracking.store import client, sync
-from scaling.tracking.tracker import Tracker, new_run
+from scaling.tracking.tracker import Tracker
+from tests.scaling.trained_run import record
 
 Tiny = Callable[..., RunConfig]
 # As file systems leave what had no time to reach the disk.
@@ -31,18 +31,6 @@ TORN = [
     pytest.param("\0" * 64, id="zeros"),
     pytest.param('{"id": "', id="half"),
 ]
-
-
-def record(config: RunConfig) -> RunFolder:
-    return new_run(
-        config,
-        run_id=RunFolder.new_id(),
-        cohort=[],
-        facts={},
-        tags={},
-        dataset={},
-        claimed=None,
-    )
 
 
 def test_a_small_file_is_on_the_disk_before_it_has_its_name(

@@ -19,8 +19,9 @@ from scaling.tracking import sender as sender_module
 from scaling.tracking.folder import RunFolder
 from scaling.tracking.sent import Sent
 from scaling.tracking.store import client, sync, tracking_uri
-from scaling.tracking.tracker import Tracker, new_run
+from scaling.tracking.tracker import Tracker
 from scaling.training import train
+from tests.scaling.trained_run import record
 
 Tiny = Callable[..., RunConfig]
 Call = Callable[..., subprocess.CompletedProcess[str]]
@@ -34,18 +35,6 @@ def runs_in(place: Path) -> list[Run]:
     store = store_of(place)
     experiment = store.get_experiment_by_name("tinyscale")
     return [] if experiment is None else list(store.search_runs([experiment.experiment_id]))
-
-
-def record(config: RunConfig) -> RunFolder:
-    return new_run(
-        config,
-        run_id=RunFolder.new_id(),
-        cohort=[],
-        facts={"parameters.total": 7},
-        tags={},
-        dataset={"name": "x", "digest": "abc", "source_type": "local", "source": "{}"},
-        claimed=None,
-    )
 
 
 def history(place: Path, run_id: str, key: str) -> list[tuple[int, float]]:
