@@ -121,7 +121,12 @@ def shades(count: int) -> list[Any]:
 def log_x(axes: Axes, values: Any, most: int = 6) -> None:
     """A logarithmic x axis over these values, with ticks that people read: 20k, 1M, 3e15."""
     axes.set_xscale("log")
-    _log(axes.xaxis, np.asarray(values, dtype=float), most)
+    places = np.asarray(values, dtype=float)
+    low, high = float(places.min()), float(places.max())
+    if high <= 1.02 * low:  # one place but for whole steps: not drawn apart under equal ticks
+        axes.set_xlim(low / 1.5, high * 1.5)
+        places = np.sqrt([low * high])
+    _log(axes.xaxis, places, most)
 
 
 def plain_x(axes: Axes) -> None:

@@ -1,8 +1,9 @@
 """How figures say numbers."""
 
 import pytest
+from matplotlib.figure import Figure
 
-from analysis.figures.style import powers, short
+from analysis.figures.style import log_x, powers, short
 
 
 @pytest.mark.parametrize(
@@ -32,3 +33,11 @@ def test_large_numbers_are_said_with_their_power() -> None:
         1.5e12: "1.5e12",
     }
     assert {value: powers(value) for value in said} == said
+
+
+def test_budgets_that_are_equal_but_for_whole_steps_have_one_tick() -> None:
+    axes = Figure().subplots()
+    log_x(axes, [1.5997e13, 1.6e13, 1.6003e13])
+    assert len(axes.get_xticks()) == 1
+    low, high = axes.get_xlim()
+    assert high / low > 2
