@@ -122,11 +122,11 @@ def log_x(axes: Axes, values: Any, most: int = 6) -> None:
     """A logarithmic x axis over these values, with ticks that people read: 20k, 1M, 3e15."""
     axes.set_xscale("log")
     places = np.asarray(values, dtype=float)
+    _log(axes.xaxis, places, most)
     low, high = float(places.min()), float(places.max())
     if high <= 1.02 * low:  # one place but for whole steps: not drawn apart under equal ticks
         axes.set_xlim(low / 1.5, high * 1.5)
-        places = np.sqrt([low * high])
-    _log(axes.xaxis, places, most)
+        axes.xaxis.set_major_locator(FixedLocator([math.sqrt(low * high)]))
 
 
 def plain_x(axes: Axes) -> None:
