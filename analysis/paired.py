@@ -36,7 +36,8 @@ class Test:
         p_value: two-sided; None without a test.
         adjusted: the same for as many comparisons as are made (Holm 1979).
         noise: standard deviation of a difference.
-        seeds_needed: pairs (or runs a group) that would show this difference with 80 % power.
+        seeds_needed: pairs (or runs a group) that would show this difference with 80 % power,
+            among as many comparisons.
         basis: what the test rests on in words, or why there is none.
         sentence: the same in words.
     """
@@ -72,10 +73,13 @@ def against(
     return [replace(one, sentence=_say(one)) for one in _holm(tests)]
 
 
-def seeds_needed(difference: float, noise: float, paired: bool) -> int | None:
+def seeds_needed(
+    difference: float, noise: float, paired: bool, level: float = LEVEL
+) -> int | None:
     """The fewest pairs (or runs in each of two groups) whose t-test shows the difference.
 
-    Found by the noncentral t distribution at the 5 % level with 80 % power; None beyond 10,000.
+    Found by the noncentral t distribution at the two-sided level with 80 % power; None beyond
+    10,000.
     """
     if difference == 0 or not math.isfinite(noise):
         return None
@@ -86,7 +90,7 @@ def seeds_needed(difference: float, noise: float, paired: bool) -> int | None:
     def power(n: int) -> float:
         free = n - 1 if paired else 2 * n - 2
         shift = effect * math.sqrt(n if paired else n / 2)
-        edge = stats.t.isf(LEVEL / 2, free)
+        edge = stats.t.isf(level / 2, free)
         return float(stats.nct.sf(edge, free, shift) + stats.nct.cdf(-edge, free, shift))
 
     low, high = 1, 2
@@ -125,7 +129,7 @@ def _test(
     p_value = float(stats.ttest_1samp(pairs, 0).pvalue) if noise > 0 else _sure(mean)
     basis = f"{len(pairs)} {what}{rest}"
     return Test(name, reference, "paired", len(pairs), mean, (mean - half, mean + half), p_value,
-                None, noise, seeds_needed(mean, noise, True), basis)  # fmt: skip
+                None, noise, None, basis)  # fmt: skip
 
 
 def _unpaired(name: str, reference: str, mine: pd.Series, theirs: pd.Series, rest: str) -> Test:
@@ -140,8 +144,7 @@ def _unpaired(name: str, reference: str, mine: pd.Series, theirs: pd.Series, res
         found = stats.ttest_ind(a, b, equal_var=False)
         (low, high), p_value = found.confidence_interval(1 - LEVEL), float(found.pvalue)
     return Test(name, reference, "unpaired", fewest, mean, (float(low), float(high)), p_value,
-                None, noise, seeds_needed(mean, noise, False),
-                f"{len(a)} and {len(b)} runs, unpaired{rest}")  # fmt: skip
+                None, noise, None, f"{len(a)} and {len(b)} runs, unpaired{rest}")  # fmt: skip
 
 
 def _shared(runs: pd.DataFrame, others: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
@@ -173,15 +176,25 @@ def _sure(mean: float) -> float:
 
 
 def _holm(tests: list[Test]) -> list[Test]:
-    """Holm's p-values: the chance of any false alarm among all the comparisons stays 5 %."""
+    """Holm's p-values: the chance of any false alarm among all the comparisons stays 5 %.
+
+    Seeds are reckoned for the level that the comparison is held to: 5 % divided by the number of
+    comparisons that no smaller p-value has settled.
+    """
     order = sorted(
         (k for k, one in enumerate(tests) if one.p_value is not None),
         key=lambda k: tests[k].p_value or 0.0,
     )
-    done, least = list(tests), 0.0
+    done, least, settled = list(tests), 0.0, 0
     for rank, k in enumerate(order):
-        least = max(least, min(1.0, (len(order) - rank) * (tests[k].p_value or 0.0)))
-        done[k] = replace(tests[k], adjusted=least)
+        one = tests[k]
+        least = max(least, min(1.0, (len(order) - rank) * (one.p_value or 0.0)))
+        needed = None
+        if one.noise is not None:
+            share = LEVEL / (len(order) - settled)
+            needed = seeds_needed(one.difference, one.noise, one.kind == "paired", share)
+        done[k] = replace(one, adjusted=least, seeds_needed=needed)
+        settled += least < LEVEL
     return done
 
 
@@ -204,11 +217,8 @@ def _say(one: Test) -> str:
         return said + "Not told from chance."
     if one.seeds_needed is None:
         return said + "Not told from chance, and no feasible number of seeds would."
-    unit = "pairs" if one.kind == "paired" else "seeds each"
-    return (
-        said
-        + f"Not told from chance; a true difference of this size needs {one.seeds_needed} {unit}."
-    )
+    enough = f"{one.seeds_needed} {'pairs' if one.kind == 'paired' else 'seeds each'}"
+    return f"{said}Not told from chance; a true difference of this size needs {enough}."
 
 
 def spread(values: Sequence[float]) -> tuple[float, float] | None:

@@ -170,7 +170,7 @@ def _tests(found: Comparison) -> list[Block]:
             f"Each group against {found.reference}, by t-tests of final losses, paired by"
             f" {matched} where most seeds match. Holm's p-values keep the chance of any false"
             " alarm at 5 %. Seeds needed: what would show a true difference of this size with"
-            " 80 % power, given this noise."
+            " 80 % power among as many comparisons, given this noise."
         ),
         Table(head, rows, left=2),
     ]

@@ -14,6 +14,7 @@ from analysis.cli import compare
 from analysis.compare import Request, compare_runs
 from analysis.equal import equal
 from analysis.memory import inference_bytes
+from analysis.paired import Test as Outcome  # pytest would take it for a class of tests
 from analysis.paired import against, seeds_needed
 from analysis.pareto import COSTS, front
 from analysis.report.compare import document
@@ -118,6 +119,24 @@ def test_holm_holds_the_worst_of_many_back() -> None:
     order = np.argsort(raw)
     known = np.minimum(np.maximum.accumulate(raw[order] * [3, 2, 1]), 1)
     assert held[order] == pytest.approx(known)
+
+
+def test_among_many_comparisons_a_difference_needs_more_seeds() -> None:
+    def held(others: int) -> Outcome:
+        draw = np.random.default_rng(2)
+        base = losses([2.0, 2.1], [1, 2])
+        noise = [
+            (f"g{k}", base.assign(loss=base["loss"] + draw.normal(0, 0.1, 2)))
+            for k in range(others)
+        ]
+        told = base.assign(loss=[2.1001, 2.2])  # by itself two pairs show it
+        return against([("base", base), ("told", told), *noise], ["seed"], "base")[0]
+
+    alone, among = held(0), held(200)
+    assert alone.sentence.endswith("More than chance.") and alone.seeds_needed == 2
+    assert (among.p_value or 1) < 0.05 < (among.adjusted or 0)
+    assert among.sentence.endswith(f"needs {among.seeds_needed} pairs.")
+    assert (among.seeds_needed or 0) > among.pairs == 2
 
 
 def test_the_seeds_needed_give_the_power_asked_for() -> None:
