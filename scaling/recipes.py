@@ -95,7 +95,10 @@ def parse_flags(words: Sequence[str]) -> list[tuple[tuple[str, ...], Any]]:
     while rest:
         word = rest.pop(0)
         if not word.startswith("--") or len(word) < 3:
-            raise UserError(f"{word!r} is not a flag; fields are set as --optimizer.lr 1e-3.")
+            raise UserError(
+                f"{word!r} is not a flag; after the name of a config or sweep, fields are set as"
+                " --optimizer.lr 1e-3."
+            )
         flag, equals, text = word[2:].partition("=")
         if not equals:
             if not rest:

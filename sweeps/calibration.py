@@ -12,7 +12,7 @@ from typing import Any
 from loky import cpu_count
 
 from scaling.budget import in_steps
-from scaling.config import RunConfig, WarmupStableDecay
+from scaling.config import RunConfig
 from scaling.tracking.folder import write_whole
 from sweeps.job import Costs
 from sweeps.machine import Way
@@ -152,24 +152,14 @@ def machine_name() -> str:
     return f"{name}, {cpu_count()} cores, {precision}, torch {torch.__version__}"
 
 
-def training_seconds(config: RunConfig, steps: int, costs: Costs, eval_tokens: int) -> float:
-    """Seconds in the trainer's loop of a cohort with these costs, in that of its branches too."""
-    stretches = [(0, steps), *branches(config, steps)]
+def training_seconds(
+    config: RunConfig, stretches: Sequence[tuple[int, int]], costs: Costs, eval_tokens: int
+) -> float:
+    """Seconds in the trainer's loop of a cohort with these costs, from step to step of each."""
     # A branch is saved before it begins, too.
     return (len(stretches) - 1) * costs.save + sum(
         _loop_seconds(config, first, last, costs, eval_tokens) for first, last in stretches
     )
-
-
-def branches(config: RunConfig, steps: int) -> list[tuple[int, int]]:
-    """Where each branch of a run of so many steps begins its decay, and where it ends."""
-    schedule = config.schedule
-    if not isinstance(schedule, WarmupStableDecay):
-        return []
-    from scaling.optim import decay_steps
-
-    ends = [round(share * steps) for share in schedule.branches]
-    return [(end - decay_steps(schedule.decay, end), end) for end in ends]
 
 
 def _loop_seconds(

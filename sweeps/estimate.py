@@ -3,7 +3,7 @@
 import heapq
 from collections.abc import Sequence
 
-from sweeps.calibration import Calibration, branches, training_seconds
+from sweeps.calibration import Calibration, training_seconds
 from sweeps.cohorts import Cohort
 from sweeps.job import Costs
 from sweeps.machine import Machine
@@ -43,11 +43,11 @@ def _seconds(cohort: Cohort, others: Sequence[Cohort], calibration: Calibration)
     costs = calibration.costs(config, cohort.way) or _scaled(cohort, others, calibration)
     if costs is None:
         return None
-    steps = cohort.size.budget.steps
-    trained = training_seconds(config, steps, costs, cohort.size.eval_tokens)
-    tested = cohort.size.test_tokens * costs.eval_token
-    left = trained * (1 - cohort.begun / steps)
-    ends = 1 + len(branches(config, steps))  # a branch is judged and recorded as a run is
+    size = cohort.size
+    trained = training_seconds(config, size.stretches, costs, size.eval_tokens)
+    tested = size.test_tokens * costs.eval_token
+    left = trained * (1 - cohort.begun / size.budget.steps)
+    ends = len(size.stretches)  # a branch is judged and recorded as a run is
     return costs.setup + left + ends * (tested + members * calibration.ending)
 
 

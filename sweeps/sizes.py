@@ -16,7 +16,7 @@ class Size:
 
     parameters: dict[str, int]  # by convention
     budget: ResolvedBudget
-    branched: int  # tokens of the decays of its branches, besides
+    branches: tuple[tuple[int, int], ...]  # steps at which each one's decay begins and ends
     eval_tokens: int  # of one evaluation
     test_tokens: int
     weights: int  # bytes that do not depend on the batch
@@ -25,7 +25,13 @@ class Size:
     @property
     def tokens(self) -> int:
         """Tokens trained on, branches too."""
-        return self.budget.tokens + self.branched
+        steps = sum(last - first for first, last in self.stretches)
+        return self.budget.tokens // self.budget.steps * steps
+
+    @property
+    def stretches(self) -> list[tuple[int, int]]:
+        """The steps from and to which it trains: its own, and the decays of its branches."""
+        return [(0, self.budget.steps), *self.branches]
 
     @property
     def flops(self) -> float:
@@ -57,17 +63,17 @@ def size_of(config: RunConfig) -> Size:
             parameters=counts["total"],
         )
 
-    branched = 0
+    branches = []
     if isinstance(schedule := config.schedule, WarmupStableDecay):
         for share in schedule.branches:
-            total = resolve(config.budget.scaled(share)).steps
-            branched += branch_steps(schedule, share, total) * config.tokens_per_step
+            end = resolve(config.budget.scaled(share)).steps
+            branches.append((end - branch_steps(schedule, share, end), end))
     validation = data.validation.tokens - 1
     limit = config.evaluation.tokens
     return Size(
         counts,
         resolve(config.budget),
-        branched,
+        tuple(branches),
         validation if limit == "all" else min(limit, validation),
         data.test.tokens if data.test else 0,
         weight_bytes(counts["total"]),

@@ -38,18 +38,18 @@ def quality_table(
     written: Sequence[Written], judge: Trained | None, *, say: Callable[[str], None]
 ) -> pd.DataFrame:
     """A row a model, and one of held-out text of the same amount; `judge` gives a perplexity."""
-    grounds: dict[DataConfig, _Ground | None] = {}
+    grounds: dict[tuple[DataConfig, str | None], _Ground | None] = {}
     judged = _Judge(judge) if judge else None
     rows: list[dict[str, Any]] = []
     for one in written:
         data = one.trained.config.data
-        if data not in grounds:
-            grounds[data] = _ground(data, one, say)
-            held = grounds[data]
+        trained_on = data, one.trained.data_digest
+        if trained_on not in grounds:
+            grounds[trained_on] = held = _ground(data, one, say)
             if held is not None:
                 rows.append(_row(HELD_OUT, held.held_out, held, data, judged))
         samples = [Sample(s.prompt + s.text, s.ids, s.ended) for s in one.stories]
-        row = _row(one.trained.label, samples, grounds[data], data, judged)
+        row = _row(one.trained.label, samples, grounds[trained_on], data, judged)
         row["log_p_per_token"] = sum(s.log_p_per_token for s in one.stories) / len(one.stories)
         rows.append(row)
     table = pd.DataFrame(rows)
@@ -76,9 +76,10 @@ def _row(
 
 
 def _ground(data: DataConfig, one: Written, say: Callable[[str], None]) -> _Ground | None:
-    """The data of the models; None, with a word, where it is not to be had here."""
+    """The models' data; None, with a word, where they are not to be had here, or not any more."""
     try:
         prepared = prepare(data, say=say)
+        prepared.check(one.trained.data_digest)
     except UserError as error:
         say(f"No comparison with the data: {error}")
         return None

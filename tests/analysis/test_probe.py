@@ -96,6 +96,20 @@ def test_gallery_of_two_models(tiny: Callable[..., RunConfig], workplace: Path) 
     assert CliRunner().invoke(probe, words).exit_code == 0  # once more, into the same places
 
 
+def test_data_that_have_changed_are_not_held_against(
+    tiny: Callable[..., RunConfig], workplace: Path
+) -> None:
+    config = tiny("--name", "one")
+    run = make_run(Path("runs"), config, prepare(config.data).tokenizer)
+    run.update(dataset={**run.read_record().dataset, "digest": "0" * 32})
+    words = ["one", "--prompt", "A", "--num-samples", "2", "--max-tokens", "8", "--json"]
+    done = CliRunner().invoke(probe, words)
+    assert done.exit_code == 0, done.output
+    assert "No comparison with the data: The data have changed since the run" in done.stderr
+    (row,) = json.loads(done.stdout)["quality"]
+    assert row["run"].startswith("one-") and row["copied"] is None
+
+
 def test_one_of_prompt_and_prompts(workplace: Path) -> None:
     done = CliRunner().invoke(probe, ["one", "--prompt", "a", "--prompts", "b.txt"])
     assert isinstance(done.exception, UserError)

@@ -11,6 +11,7 @@ from scaling.config import RunConfig
 from sweeps.calibration import Calibration, training_seconds
 from sweeps.job import Costs
 from sweeps.machine import Others, Way
+from sweeps.sizes import size_of
 
 COSTS = Costs(setup=0.1, step=0.01, eval_token=1e-6, save=0.05, measuring=1.0, peak=1000)
 
@@ -85,14 +86,14 @@ def test_a_run_is_its_steps_evaluations_and_saves(tiny: Callable[..., RunConfig]
     config = tiny("--evaluation.every", "10", "--checkpoint.save_every", "15")
     # Evaluations at 0, 10, 20, 30; saves there and at 15.
     expected = 30 * 0.01 + 4 * 1000 * 1e-6 + 5 * 0.05
-    assert training_seconds(config, 30, COSTS, eval_tokens=1000) == pytest.approx(expected)
+    assert training_seconds(config, [(0, 30)], COSTS, eval_tokens=1000) == pytest.approx(expected)
 
 
 def test_averaged_weights_are_judged_too(tiny: Callable[..., RunConfig]) -> None:
     flags = ("--evaluation.every", "10")
-    plain = training_seconds(tiny(*flags), 30, COSTS, eval_tokens=1000)
+    plain = training_seconds(tiny(*flags), [(0, 30)], COSTS, eval_tokens=1000)
     averaged = tiny(*flags, "--evaluation.ema", "0.9")
-    assert training_seconds(averaged, 30, COSTS, eval_tokens=1000) == pytest.approx(
+    assert training_seconds(averaged, [(0, 30)], COSTS, eval_tokens=1000) == pytest.approx(
         plain + 4 * 1000 * 1e-6
     )
 
@@ -100,8 +101,10 @@ def test_averaged_weights_are_judged_too(tiny: Callable[..., RunConfig]) -> None
 def test_branches_cost_their_decays(tiny: Callable[..., RunConfig]) -> None:
     flags = ("--evaluation.every", "null", "--checkpoint.save_every", "30")
     wsd = ("--schedule.kind", "wsd", "--schedule.warmup", "2", "--schedule.decay", "0.2")
-    plain = training_seconds(tiny(*flags, *wsd), 30, COSTS, eval_tokens=1000)
-    branched = tiny(*flags, *wsd, "--schedule.branches", "[0.5]")
+    plain = training_seconds(tiny(*flags, *wsd), [(0, 30)], COSTS, eval_tokens=1000)
+    branched = tiny(*flags, *wsd, "--schedule.branches", "[0.5]", "--budget.steps", "30")
+    stretches = size_of(branched).stretches
     # From step 12 to 15, with a save before, and an evaluation and a save at its end.
     expected = plain + 3 * 0.01 + 2 * 0.05 + 1000 * 1e-6
-    assert training_seconds(branched, 30, COSTS, eval_tokens=1000) == pytest.approx(expected)
+    seconds = training_seconds(branched, stretches, COSTS, eval_tokens=1000)
+    assert seconds == pytest.approx(expected)
