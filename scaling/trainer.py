@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import astuple
 
 import torch
 
@@ -51,7 +52,7 @@ class Trainer:
         self.evaluated_at: int | None = None
         self.last: list[Evaluation | None] = [None] * members
         self.last_average: list[float | None] = [None] * members
-        self.best: list[tuple[float, int]] = [(math.inf, 0)] * members
+        self.best: list[tuple[Evaluation, int] | None] = [None] * members  # and its step
         self.diverged: list[int | None] = [None] * members
         self.train_loss = [math.nan] * members
         self.tokens_per_second = math.nan
@@ -213,8 +214,9 @@ class Trainer:
             if averaged is not None:
                 tracker.log(self.step, averaged[k].metrics("val_ema"))
                 self.last_average[k] = averaged[k].loss
-            if result.loss < self.best[k][0]:
-                self.best[k] = (result.loss, self.step)
+            best = self.best[k]
+            if best is None or result.loss < best[0].loss:
+                self.best[k] = result, self.step
                 improved.append(k)
         self.evaluated_at = self.step
         if improved:
@@ -241,18 +243,17 @@ class Trainer:
         return summaries
 
     def _final_metrics(self, k: int, test: Evaluation | None) -> dict[str, float]:
-        last = self.last[k]
-        assert last is not None
-        best_loss, best_step = self.best[k]
-        scale = last.bpb / last.loss  # tokens and bytes are the same at each evaluation
+        last, found = self.last[k], self.best[k]
+        assert last is not None and found is not None
+        best, best_step = found
         figures = {
             "final/train_loss": self.train_loss[k],
             "final/val_loss": last.loss,
             "final/val_bpb": last.bpb,
             "final/val_perplexity": last.perplexity,
-            "best/val_loss": best_loss,
-            "best/val_bpb": best_loss * scale,
-            "best/val_perplexity": math.exp(best_loss),
+            "best/val_loss": best.loss,
+            "best/val_bpb": best.bpb,
+            "best/val_perplexity": best.perplexity,
             "best/step": best_step,
             "final/tokens_per_second": self.mean_tokens_per_second,
             "final/wall_seconds": self.wall_seconds,
@@ -311,7 +312,7 @@ class Trainer:
         return [at is None and fine for at, fine in zip(self.diverged, finite, strict=True)]
 
     def _progress(self, k: int) -> dict[str, object]:
-        last = self.last[k]
+        last, best = self.last[k], self.best[k]
         return {
             "step": self.step,
             "seconds": self.wall_seconds,
@@ -319,9 +320,9 @@ class Trainer:
             "loss_steps": self.loss_steps,
             "figure_sum": self.figure_sum[k].tolist(),
             "evaluated_at": self.evaluated_at,
-            "last": None if last is None else [last.loss, last.bpb, last.tokens],
+            "last": None if last is None else astuple(last),
             "last_average": self.last_average[k],
-            "best": list(self.best[k]) if math.isfinite(self.best[k][0]) else None,
+            "best": None if best is None else [astuple(best[0]), best[1]],
             "train_loss": self.train_loss[k] if math.isfinite(self.train_loss[k]) else None,
         }
 
@@ -350,7 +351,9 @@ class Trainer:
         self.figure_sum = self.loss_sum.new_tensor([p["figure_sum"] for p in progress])
         self.last_average = [p["last_average"] for p in progress]
         self.last = [Evaluation(*p["last"]) if p["last"] else None for p in progress]
-        self.best = [tuple(p["best"]) if p["best"] else (math.inf, 0) for p in progress]
+        self.best = [
+            (Evaluation(*p["best"][0]), p["best"][1]) if p["best"] else None for p in progress
+        ]
         self.train_loss = [
             math.nan if p["train_loss"] is None else p["train_loss"] for p in progress
         ]
