@@ -27,31 +27,45 @@ def write_curves(rows: Sequence[Row], path: Path) -> None:
 
 def write_figures(rows: Sequence[Row], folder: Path, record: RunRecord) -> None:
     """`loss.png` (with the corpus's floor where it is known) and `throughput.png`."""
-    from matplotlib.figure import Figure
+    from matplotlib.ticker import EngFormatter
 
     folder.mkdir(exist_ok=True)
     title = f"{record.name}, seed {record.seed}"
-    figure = Figure(figsize=(7, 4.2), layout="constrained")
-    axes = figure.subplots()
+    axes = _axes(height=4.2, title=title, ylabel="loss (nats per token)")
     _curve(axes, rows, "train/loss", color="0.6", linewidth=1)
     _curve(axes, rows, "val/loss", color="tab:blue", marker="o", markersize=3)
     floor = record.params.get("floor_nats_per_token")
     if floor is not None:
         axes.axhline(float(floor), color="tab:green", linestyle="--", label="entropy floor")
-    axes.set(title=title, xlabel="training tokens", ylabel="loss (nats per token)")
-    axes.set_ylim(bottom=0)
-    axes.grid(alpha=0.3)
     if axes.get_legend_handles_labels()[0]:
         axes.legend()
-    figure.savefig(folder / "loss.png", dpi=120)
+    _save(axes, folder / "loss.png")
 
-    figure = Figure(figsize=(7, 3), layout="constrained")
-    axes = figure.subplots()
+    axes = _axes(height=3, title=title, ylabel="tokens per second")
     _curve(axes, rows, "tokens_per_second", color="tab:orange")
-    axes.set(title=title, xlabel="training tokens", ylabel="tokens per second")
-    axes.set_ylim(bottom=0)
+    axes.yaxis.set_major_formatter(EngFormatter(sep=""))
+    _save(axes, folder / "throughput.png")
+
+
+def _axes(*, height: float, title: str, ylabel: str) -> "Axes":
+    """Against training tokens; 7 inches wide."""
+    from matplotlib.figure import Figure
+    from matplotlib.ticker import EngFormatter
+
+    # Margins are given: to find them everything would be drawn twice, at each run's end.
+    margins = {"left": 0.11, "right": 0.97, "bottom": 0.5 / height, "top": 1 - 0.35 / height}
+    axes = Figure(figsize=(7, height)).subplots(gridspec_kw=margins)
+    axes.set(title=title, xlabel="training tokens", ylabel=ylabel)
+    axes.xaxis.set_major_formatter(EngFormatter(sep=""))
     axes.grid(alpha=0.3)
-    figure.savefig(folder / "throughput.png", dpi=120)
+    return axes
+
+
+def _save(axes: "Axes", path: Path) -> None:
+    axes.set_ylim(bottom=0)
+    figure = axes.get_figure(root=True)
+    assert figure is not None
+    figure.savefig(path, dpi=120)
 
 
 def _curve(axes: "Axes", rows: Sequence[Row], key: str, **style: object) -> None:
