@@ -113,19 +113,14 @@ QUICK = {
     "tinyscale evaluate": ["--max-samples", "20"],
 }
 
-# A reader's first steps. What the others do is tested elsewhere too, and CI runs all of them.
-FIRST = re.compile("tinyscale (train gqa$|generate|models$)")
-
 # In the README's order: what generates and resumes needs the run that was trained before.
-READER = [
-    pytest.param(line, marks=() if FIRST.match(line) else pytest.mark.slow)
-    for line in sorted(
-        (line for line in commands() if line.startswith("tinyscale ")),
-        key=lambda line: not line.startswith("tinyscale train gqa"),
-    )
-]
+READER = sorted(
+    (line for line in commands() if line.startswith("tinyscale ")),
+    key=lambda line: not line.startswith("tinyscale train gqa"),
+)
 
 
+@pytest.mark.slow  # what they do is tested elsewhere too
 @pytest.mark.parametrize("line", READER)
 def test_a_readers_command(line: str, run: Run, place: Path) -> None:
     words = [sys.executable, "-m", "scaling.cli", *shlex.split(line)[1:]]

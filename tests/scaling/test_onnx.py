@@ -19,11 +19,9 @@ from scaling.trained import find_trained, of_run
 from tests.scaling.trained_run import byte_tokenizer, make_run
 from tests.variants import MODEL, shrunk, tiny_config
 
-USUAL = ("gqa",)
 CONFIGS = {name: tiny_config(flags) for name, flags in MODEL.items()} | {
     name: shrunk(name) for name in ("condor", "gpt2_33m", "falcon_moe")
 }
-ROWS = [name if name in USUAL else pytest.param(name, marks=pytest.mark.slow) for name in CONFIGS]
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +34,8 @@ def session(folder: Path) -> Any:
     return runtime.InferenceSession(folder / "model.onnx", providers=["CPUExecutionProvider"])
 
 
-@pytest.mark.parametrize("name", ROWS)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", CONFIGS)
 def test_onnxruntime_gives_the_same_logits_at_any_batch_and_length(
     name: str, tokenizer: Tokenizer, tmp_path: Path
 ) -> None:

@@ -209,9 +209,8 @@ def test_a_raising_run_is_failed_and_keeps_its_traceback(tiny: Tiny, workplace: 
     assert "traceback.txt" in names
 
 
-@pytest.mark.parametrize(
-    "number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)]
-)
+@pytest.mark.drill
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_saves_marks_killed_and_says_how_to_resume(
     number: signal.Signals, tiny_yaml: Path, workplace: Path, tinyscale: Call
 ) -> None:
@@ -228,6 +227,7 @@ def test_a_signal_saves_marks_killed_and_says_how_to_resume(
     assert run.info.status == "KILLED"
 
 
+@pytest.mark.drill
 def test_doctor_finds_runs_whose_process_is_gone(
     tiny_yaml: Path, workplace: Path, tinyscale_here: Call
 ) -> None:
