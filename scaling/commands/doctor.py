@@ -10,6 +10,8 @@ import click
 from scaling.console import Console
 
 if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
     from scaling.tracking.folder import RunFolder
 
 
@@ -28,6 +30,7 @@ class Report:
     cache_megabytes: float
     killed: list[str] = field(default_factory=list)
     sent: list[str] = field(default_factory=list)
+    unsent: dict[str, str] = field(default_factory=dict)  # run to what stands in its way
 
 
 @click.command(short_help="Show versions, store, caches; mend stale runs.")
@@ -55,6 +58,8 @@ def doctor(runs: str, store: str | None, as_json: bool) -> None:
         click.echo(f"mended      {name}: its process is gone; marked KILLED")
     for name in report.sent:
         click.echo(f"sent        {name}: the store had missed a part")
+    for name, why in report.unsent.items():
+        click.echo(f"not sent    {name}: {why}")
 
 
 def examine(runs: Path, store_uri: str | None, console: Console) -> Report:
@@ -63,7 +68,7 @@ def examine(runs: Path, store_uri: str | None, console: Console) -> Report:
     from scaling.data.cache import default_cache
     from scaling.runtime import device_name, resolve, versions
     from scaling.tracking.folder import run_folders
-    from scaling.tracking.store import tracking_uri
+    from scaling.tracking.store import kill_orphans, tracking_uri
 
     runtime = resolve(RuntimeConfig())
     uri = tracking_uri(store_uri)
@@ -84,7 +89,13 @@ def examine(runs: Path, store_uri: str | None, console: Console) -> Report:
     for folder in folders:
         if mark_killed(folder):
             report.killed.append(folder.path.name)
-    report.store_answers = _mend_store(folders, uri, report)
+    store, report.store_answers = _ask(uri)
+    _send(folders, {uri: (store, report.store_answers)}, report)
+    if store is not None:
+        try:
+            report.killed += kill_orphans(store)
+        except Exception as error:  # whatever a store does, the report is given
+            report.store_answers += f", but not about its runs ({_words(error)})"
     return report
 
 
@@ -100,22 +111,44 @@ def mark_killed(folder: "RunFolder") -> bool:
     return True
 
 
-def _mend_store(folders: list["RunFolder"], uri: str, report: Report) -> str:
-    from scaling.tracking.sent import Sent
-    from scaling.tracking.store import client, kill_orphans, sync
+def _ask(uri: str) -> tuple["MlflowClient | None", str]:
+    """A store, if it answers, and what it answers."""
+    from scaling.tracking.store import client
 
     try:
         store = client(uri)
-        experiments = len(store.search_experiments())
-        for folder in folders:
-            record = folder.read_record()
-            if record.status == "RUNNING":
-                continue  # its own process sends it
-            before = Sent.read(folder)
-            sync(folder, store if record.uri == uri else client(record.uri))
-            if Sent.read(folder) != before and folder.path.name not in report.killed:
-                report.sent.append(folder.path.name)
-        report.killed += kill_orphans(store)
+        return store, f"answers, {len(store.search_experiments())} experiments"
     except Exception as error:  # whatever a store does, the report is given
-        return f"does not answer ({type(error).__name__}: {str(error).splitlines()[0][:120]})"
-    return f"answers, {experiments} experiments"
+        return None, f"does not answer ({_words(error)})"
+
+
+def _send(
+    folders: list["RunFolder"],
+    stores: dict[str, tuple["MlflowClient | None", str]],
+    report: Report,
+) -> None:
+    """Send to each folder's own store what it has missed; one that is down is asked once."""
+    from scaling.tracking.sent import Sent
+    from scaling.tracking.store import sync
+
+    for folder in folders:
+        record, name = folder.read_record(), folder.path.name
+        if record.status == "RUNNING":
+            continue  # its own process sends it
+        if record.uri not in stores:
+            stores[record.uri] = _ask(record.uri)
+        store, answer = stores[record.uri]
+        before = Sent.read(folder)
+        try:
+            if store is not None:
+                sync(folder, store)
+            elif not before.is_whole(record):
+                report.unsent[name] = f"its store {record.uri} {answer}"
+        except Exception as error:  # one run's trouble is not the others'
+            report.unsent[name] = f"its store {record.uri} refuses it ({_words(error)})"
+        if Sent.read(folder) != before and name not in report.killed:
+            report.sent.append(name)
+
+
+def _words(error: Exception) -> str:
+    return f"{type(error).__name__}: {(str(error).splitlines() or [''])[0][:120]}"

@@ -45,6 +45,20 @@ def test_doctor_sends_a_lost_run_again(
     assert "had missed" not in tinyscale_here("doctor", "--store", uri).stdout
 
 
+def test_a_run_whose_store_is_down_hides_no_other(
+    workplace: Path, tinyscale_here: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+    away, fine = (make_run(Path("runs"), tiny_config(""), byte_tokenizer()) for _ in range(2))
+    away.update(uri="http://127.0.0.1:9", started=0)
+    done = tinyscale_here("doctor")
+    assert "mlflow.db: answers, 1 experiments" in done.stdout
+    assert f"{fine.path.name}: the store had missed a part" in done.stdout
+    line = f"not sent    {away.path.name}: its store http://127.0.0.1:9 does not answer ("
+    assert line in done.stdout
+    assert Sent.read(fine).is_whole(fine.read_record())
+
+
 def test_a_launchers_run_that_is_lost_is_made_anew(lost: RunFolder) -> None:
     lost.update(claimed=Sent.read(lost).run_id)
     store = client(lost.read_record().uri)
