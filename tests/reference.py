@@ -248,7 +248,9 @@ def _activate(kind: str, x: Tensor) -> Tensor:
         return gate * torch.sigmoid(gate) * value
     if kind == "gelu":
         return F.gelu(x, approximate="tanh")
-    return torch.clamp(x, min=0) ** 2
+    if kind == "relu_squared":
+        return torch.clamp(x, min=0) ** 2
+    raise NotImplementedError(kind)
 
 
 def _feedforward(config: ModelConfig, w: Weights, x: Tensor, training: bool) -> Tensor:

@@ -7,11 +7,13 @@ import sys
 import tempfile
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 
 from scaling.bench.loop import BASELINE, Loop
+from scaling.bench.timing import in_turn
 from scaling.config import RunConfig
 from scaling.model.decoder import Decoder
 from scaling.runtime import Runtime
@@ -19,7 +21,7 @@ from scaling.sampling import SamplingSettings, continue_ids
 from scaling.tracking.folder import RunFolder
 from scaling.tracking.tracker import Tracker, new_run
 
-SLOWEST = 15.0  # seconds that generation without a cache may take
+SLOWEST = 4.0  # seconds that a generation without a cache may take
 PHASES = 3  # of steps with a store that does not answer, between phases without one
 
 
@@ -27,7 +29,8 @@ def tracking() -> dict[str, float]:
     """What the record costs a run at the default intervals, in shares of its time.
 
     A run's whole record is written and sent for a known length of training; the cost is the time
-    of the calls in the loop, and the processor time of the sending thread after its start.
+    of the calls in the loop and of the closing tables and figures (matplotlib's import among
+    them), and the processor time of the sending thread after its start.
     """
     from scaling.tracking.store import client, sync
 
@@ -56,10 +59,17 @@ def tracking() -> dict[str, float]:
                 thread = threading.Thread(target=send)
                 thread.start()
                 thread.join()
+        start = time.perf_counter()
+        tracker.finish("FINISHED", {"final_val_loss": 1.0})
+        ending = time.perf_counter() - start
+        before = time.thread_time()
+        sync(folder, store)
+        ending += time.thread_time() - before
     return {
         "seconds_a_log": statistics.median(calls),
         "seconds_a_sending": statistics.median(sent),
-        "share_of_a_minute": (sum(calls) + sum(sent)) / run_seconds,
+        "seconds_at_the_end": ending,
+        "share_of_a_minute": (sum(calls) + sum(sent) + ending) / run_seconds,
         "store_setup_seconds": setup,
     }
 
@@ -125,15 +135,28 @@ def _record(place: Path, uri: str) -> RunFolder:
     )
 
 
-def sampling(runtime: Runtime, batch: int = 16) -> dict[str, float]:
-    """Tokens a second of generation with the key-value cache, and without, of equal length."""
-    model = Loop(BASELINE, runtime).model
-    probe = _generating(model, batch, 32, cached=False)
+def sampling(runtime: Runtime, seconds: float, batch: int = 16) -> dict[str, float]:
+    """Tokens a second of generation with the key-value cache, and without, of equal length.
+
+    The two take turns, on a model that is not compiled: no command samples from one that is.
+    """
+    model = Loop(BASELINE, replace(runtime, compile=False)).model
+    _generate(model, batch, 8, cached=False)  # warm
+    start = time.perf_counter()
+    _generate(model, batch, 32, cached=False)
+    probe = time.perf_counter() - start
     # Without a cache each token costs all before it again.
     fitting = [n for n in (256, 128, 64) if probe * (n / 32) ** 2 < SLOWEST]
     tokens = fitting[0] if fitting else 64
-    cached = _generating(model, batch, tokens, cached=True)
-    uncached = _generating(model, batch, tokens, cached=False)
+    timings, _ = in_turn(
+        {
+            "cached": lambda: _generate(model, batch, tokens, cached=True),
+            "uncached": lambda: _generate(model, batch, tokens, cached=False),
+        },
+        seconds,
+        warmup=1,
+    )
+    cached, uncached = timings["cached"].median, timings["uncached"].median
     return {
         "cached_tokens_per_second": batch * tokens / cached,
         "uncached_tokens_per_second": batch * tokens / uncached,
@@ -142,14 +165,12 @@ def sampling(runtime: Runtime, batch: int = 16) -> dict[str, float]:
     }
 
 
-def _generating(model: Decoder, batch: int, tokens: int, *, cached: bool) -> float:
-    """Seconds that it takes `batch` sequences to become so long."""
+def _generate(model: Decoder, batch: int, tokens: int, *, cached: bool) -> None:
+    """Let `batch` sequences become so long."""
     prompt = torch.ones(batch, 1, dtype=torch.long, device=model.embedding.weight.device)
     settings = SamplingSettings(max_tokens=tokens, top_k=None, top_p=None)
     streams = [torch.Generator().manual_seed(i) for i in range(batch)]
-    start = time.perf_counter()
     continue_ids(model, prompt, settings, streams, eot=-1, cached=cached)
-    return time.perf_counter() - start
 
 
 def packing(megabytes: int = 8) -> dict[str, float]:

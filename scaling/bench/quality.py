@@ -145,6 +145,7 @@ def _config(recipe: str, corpus: Sequence[str], tokens: int, seed: int) -> RunCo
         "budget.tokens": tokens,
         "seed": seed,
         "evaluation.every": "null",
+        "runtime.device": "cpu",  # as the plain loop
     }
     words = [word for name, value in fields.items() for word in (f"--{name}", str(value))]
     return load_config(recipe, [*corpus, *words])

@@ -36,7 +36,9 @@ def bench(
     for part in parts:
         if part not in PARTS:
             raise UserError(f"--only {part}: there are {', '.join(PARTS)}.")
-    earlier = _read(Path(against)) if against else {}
+    earlier = _read(Path(against)) if against else None
+    if out:
+        _begin(Path(out))
     from scaling.bench import cohorts, pipeline, steps
     from scaling.config import RuntimeConfig
     from scaling.data.cache import default_cache
@@ -60,7 +62,7 @@ def bench(
         "training": lambda: steps.training(runtime, seconds),
         "evaluation": lambda: steps.evaluation(runtime, seconds),
         "cohorts": lambda: cohorts.cohorts(runtime, seconds),
-        "sampling": lambda: pipeline.sampling(runtime),
+        "sampling": lambda: pipeline.sampling(runtime, seconds),
         "tracking": pipeline.tracking,
         "store_down": lambda: pipeline.store_down(runtime, seconds),
         "packing": pipeline.packing,
@@ -72,14 +74,13 @@ def bench(
         found[part] = measures[part]()
     if out:
         Path(out).write_text(json.dumps(found, indent=1))
+    ratios = _ratios(found, earlier or {})
     if as_json:
-        click.echo(json.dumps(found, indent=1))
+        click.echo(json.dumps(found | ({"against": ratios} if earlier else {}), indent=1))
         return
-    before = dict(_flat(earlier))
     for name, value in _flat(found):
         shown = f"{value:,.4g}" if isinstance(value, float) else str(value)
-        old = before.get(name)
-        change = f"  ({value / old:.2f} x)" if isinstance(old, float) and old else ""
+        change = f"  ({ratios[name]:.2f} x)" if name in ratios else ""
         click.echo(f"{name:48} {shown}{change}")
 
 
@@ -88,7 +89,28 @@ def _read(path: Path) -> dict[str, Any]:
         found: dict[str, Any] = json.loads(path.read_text())
     except (OSError, ValueError) as error:
         raise UserError(f"--against {path} cannot be read: {error}.") from None
+    if not isinstance(found, dict):
+        raise UserError(f"--against {path} is not what `tinyscale bench --out` writes.")
     return found
+
+
+def _begin(out: Path) -> None:
+    """Make the file now: minutes of measuring are not to end in a place that is none."""
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        out.touch()
+    except OSError as error:
+        raise UserError(f"--out {out} cannot be written: {error.strerror}.") from None
+
+
+def _ratios(found: dict[str, Any], earlier: dict[str, Any]) -> dict[str, float]:
+    """Each figure over the earlier one."""
+    before = dict(_flat(earlier))
+    return {
+        name: value / before[name]
+        for name, value in _flat(found)
+        if isinstance(value, float) and isinstance(before.get(name), float) and before[name]
+    }
 
 
 def _flat(tree: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:

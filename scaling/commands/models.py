@@ -1,6 +1,7 @@
 """`tinyscale models`."""
 
 import json
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -30,7 +31,9 @@ if TYPE_CHECKING:
 )
 @click.option("--widths", default="32,64,128,256", show_default=True, help="Of these two.")
 @click.option("--lrs", help="Rates to try; else the config's times 1/8 to 4.")
-@click.option("--steps", type=int, help="To train each; else 8, or 150 for the rates.")
+@click.option(
+    "--steps", type=click.IntRange(min=1), help="To train each; else 8, or 150 for the rates."
+)
 @click.option(
     "--out",
     type=click.Path(file_okay=False),
@@ -75,6 +78,7 @@ def models(
             answer = _verify(config, as_json)
         else:
             sizes = _numbers("--widths", widths, int)
+            _make_folder(Path(out))
             answer = (
                 _coordinates(config, sizes, steps or 8, Path(out))
                 if coordinate_check
@@ -91,9 +95,17 @@ def _numbers(flag: str, text: str, kind: type) -> list[Any]:
         numbers = [kind(word) for word in text.split(",")]
     except ValueError:
         numbers = []
-    if len(set(numbers)) < 2 or min(numbers) <= 0:
+    if len(set(numbers)) < 2 or not all(0 < number < math.inf for number in numbers):
         raise UserError(f"{flag} is {text!r}, but it is two or more positive numbers like 32,64.")
     return sorted(set(numbers))
+
+
+def _make_folder(out: Path) -> None:
+    """Make it before anything is trained."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"--out {out} cannot be written: {error.strerror}.") from None
 
 
 # ---------------------------------------------------------------- the list

@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal, Self
 from pydantic import Field, model_validator
 
 from scaling.budget import Count, Positive
-from scaling.config.part import Memory, Part, Share, mistake
+from scaling.config.part import Memory, Part, mistake
 
 RATE_BY_SIZE = "peak learning rate; else 0.003239 - 0.0001395 ln N (Kaplan, arXiv:2001.08361)"
 
@@ -65,7 +65,7 @@ class SGD(Optimizer):
     kind: Literal["sgd"] = "sgd"
     lr: Positive | None = Field(0.3, description="peak learning rate")
     weight_decay: float = Field(0.0, ge=0, description="penalty on matrices, in the gradient")
-    momentum: Share = Field(0.9, description="memory of the update")
+    momentum: Memory = Field(0.9, description="memory of the update")
     nesterov: bool = Field(False, description="look ahead along the momentum")
 
     @model_validator(mode="after")
@@ -104,7 +104,7 @@ class Muon(Optimizer):
     kind: Literal["muon"] = "muon"
     lr: Positive | None = Field(0.02, description="peak learning rate of the blocks' matrices")
     weight_decay: float = Field(0.0, ge=0, description="decay of matrices, times the rate")
-    momentum: Share = Field(0.95, description="memory of the update")
+    momentum: Memory = Field(0.95, description="memory of the update")
     nesterov: bool = Field(True, description="look ahead along the momentum")
     ns_steps: Count = Field(5, description="Newton-Schulz iterations")
     scale: Literal["spectral", "rms"] = Field(

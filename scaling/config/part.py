@@ -2,12 +2,8 @@
 
 from typing import Annotated, Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
-
-Share = Annotated[float, Field(ge=0, le=1)]
-Memory = Annotated[float, Field(ge=0, lt=1)]
-Interval = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 
 def mistake(message: str) -> PydanticCustomError:
@@ -15,10 +11,22 @@ def mistake(message: str) -> PydanticCustomError:
     return PydanticCustomError("mistake", "{message}", {"message": message})
 
 
+def _share_or_steps(length: float) -> float:
+    if length > 1 and length != int(length):
+        raise mistake(f"{length:g} is neither a share of the run below 1 nor whole steps")
+    return length
+
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Memory = Annotated[float, Field(ge=0, lt=1)]
+Length = Annotated[float, Field(ge=0), AfterValidator(_share_or_steps)]
+Interval = Annotated[Length, Field(gt=0)]
+
+
 class Part(BaseModel):
     """A piece of a config: frozen, and strict about unknown keys."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     @model_validator(mode="before")
     @classmethod

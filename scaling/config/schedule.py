@@ -4,14 +4,14 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, model_validator
 
-from scaling.config.part import Part, Share, mistake
+from scaling.config.part import Interval, Length, Part, Share, mistake
 
 
 class Schedule(Part):
     """What all schedules have: a linear rise from nothing to the peak."""
 
-    warmup: float = Field(
-        0.05, ge=0, description="length of the rise: a share of the run below 1, else steps"
+    warmup: Length = Field(
+        0.05, description="length of the rise: a share of the run below 1, else steps"
     )
 
 
@@ -33,8 +33,8 @@ class WarmupStableDecay(Schedule):
     """The peak held, then a decay at the end (Hu et al., arXiv:2404.06395)."""
 
     kind: Literal["wsd"] = "wsd"
-    decay: float = Field(
-        0.2, gt=0, description="length of the decay: a share of the run below 1, else steps"
+    decay: Interval = Field(
+        0.2, description="length of the decay: a share of the run below 1, else steps"
     )
     shape: Literal["linear", "sqrt", "cosine"] = Field(
         "linear", description="of the decay; sqrt is 1 - sqrt(progress) (arXiv:2405.18392)"

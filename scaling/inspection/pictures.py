@@ -14,7 +14,6 @@ if TYPE_CHECKING:
 
 def write_table(rows: Sequence[Coordinate] | Sequence[RatePoint], path: Path) -> None:
     """The points as CSV."""
-    path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w", newline="", encoding="utf-8") as stream:
         writer = csv.DictWriter(stream, list(asdict(rows[0])))
         writer.writeheader()

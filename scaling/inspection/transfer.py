@@ -83,16 +83,14 @@ def coordinate_check(
 ) -> list[Coordinate]:
     """Train `steps` steps at each width in both parametrizations, and measure after each."""
     found: list[Coordinate] = []
-    for parametrization in PARAMETRIZATIONS:
-        for width in widths:
-            say(f"{parametrization}, width {width}")
-            own = at_width(config, width, parametrization)
-            cohort = _cohort([own], data, runtime, steps)
-            for step in range(steps + 1):
-                sizes = _sizes(cohort)
-                found += [Coordinate(parametrization, width, step, p, s) for p, s in sizes.items()]
-                if step < steps:
-                    cohort.step(step, [1.0] * cohort.members)
+    for (parametrization, width), own in _family(config, widths).items():
+        say(f"{parametrization}, width {width}")
+        cohort = _cohort([own], data, runtime, steps)
+        for step in range(steps + 1):
+            sizes = _sizes(cohort)
+            found += [Coordinate(parametrization, width, step, p, s) for p, s in sizes.items()]
+            if step < steps:
+                cohort.step(step, [1.0] * cohort.members)
     return found
 
 
@@ -125,24 +123,31 @@ def lr_transfer(
 ) -> list[RatePoint]:
     """Train every rate at every width in both parametrizations; a width's rates are one cohort."""
     found: list[RatePoint] = []
-    for parametrization in PARAMETRIZATIONS:
-        for width in widths:
-            own = at_width(config, width, parametrization)
-            configs = [
-                own.model_copy(update={"optimizer": own.optimizer.model_copy(update={"lr": rate})})
-                for rate in rates
-            ]
-            cohort = _cohort(configs, data, runtime, steps)
-            for step in range(steps):
-                cohort.step(step, [lr_factor(own.schedule, step, steps)] * cohort.members)
-            losses = [result.loss for result in cohort.validate()]
-            best = min(zip(losses, rates, strict=True))
-            say(f"{parametrization}, width {width}: best rate {best[1]:.2g}, loss {best[0]:.4f}")
-            found += [
-                RatePoint(parametrization, width, rate, loss)
-                for rate, loss in zip(rates, losses, strict=True)
-            ]
+    for (parametrization, width), own in _family(config, widths).items():
+        configs = [
+            own.model_copy(update={"optimizer": own.optimizer.model_copy(update={"lr": rate})})
+            for rate in rates
+        ]
+        cohort = _cohort(configs, data, runtime, steps)
+        for step in range(steps):
+            cohort.step(step, [lr_factor(own.schedule, step, steps)] * cohort.members)
+        losses = [result.loss for result in cohort.validate()]
+        best = min(zip(losses, rates, strict=True))
+        say(f"{parametrization}, width {width}: best rate {best[1]:.2g}, loss {best[0]:.4f}")
+        found += [
+            RatePoint(parametrization, width, rate, loss)
+            for rate, loss in zip(rates, losses, strict=True)
+        ]
     return found
+
+
+def _family(config: RunConfig, widths: Sequence[int]) -> dict[tuple[str, int], RunConfig]:
+    """The config in both parametrizations at all widths: one that does not fit is told first."""
+    return {
+        (parametrization, width): at_width(config, width, parametrization)
+        for parametrization in PARAMETRIZATIONS
+        for width in widths
+    }
 
 
 def _cohort(configs: list[RunConfig], data: PreparedData, runtime: Runtime, steps: int) -> Cohort:

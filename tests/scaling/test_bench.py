@@ -11,6 +11,7 @@ from scaling.bench import pipeline
 from scaling.bench.loop import Loop, Shape, has_room
 from scaling.bench.pipeline import store_down
 from scaling.commands.bench import bench
+from scaling.errors import UserError
 from scaling.runtime import Runtime
 
 CPU = Runtime(torch.device("cpu"), torch.float32, compile=False)
@@ -44,13 +45,34 @@ def test_a_deaf_store_is_measured_beside_none(
 def test_figures_are_written_and_held_against_earlier_ones(
     workplace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    figures = iter([{"help_seconds": 0.5}, {"help_seconds": 0.25}])
+    figures = iter([{"help_seconds": 0.5}, {"help_seconds": 0.25}, {"help_seconds": 1.0}])
     monkeypatch.setattr(pipeline, "start_up", lambda: next(figures))
     call = CliRunner().invoke
-    first = call(bench, ["--only", "start_up", "--out", "a.json"])
+    first = call(bench, ["--only", "start_up", "--out", "of/a.json"])
     assert first.exit_code == 0, first.output
-    written = json.loads(Path("a.json").read_text())
+    written = json.loads(Path("of/a.json").read_text())
     assert written["start_up"] == {"help_seconds": 0.5}
     assert {"device", "precision", "date", "load", "torch", "tinyscale"} <= set(written["machine"])
-    again = call(bench, ["--only", "start_up", "--against", "a.json"])
-    assert "0.25  (0.50 x)" in again.output
+    words = ["--only", "start_up", "--against", "of/a.json"]
+    assert "0.25  (0.50 x)" in call(bench, words).output
+    ratios = json.loads(call(bench, [*words, "--json"]).stdout)["against"]
+    assert ratios["start_up.help_seconds"] == 2.0
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--out", "a.json/b.json"], "--out a.json/b.json cannot be written"),
+        (["--against", "a.json"], "a.json is not what `tinyscale bench --out` writes"),
+        (["--against", "b.json"], "b.json cannot be read"),
+    ],
+)
+def test_a_mistake_is_told_before_anything_is_measured(
+    words: list[str], said: str, workplace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    measured: list[int] = []
+    monkeypatch.setattr(pipeline, "start_up", lambda: measured.append(1))
+    Path("a.json").write_text("[1, 2]")
+    done = CliRunner().invoke(bench, ["--only", "start_up", *words])
+    assert isinstance(done.exception, UserError) and said in str(done.exception)
+    assert not measured

@@ -60,6 +60,11 @@ MISTAKES = [
     (["--batch.micro_size", "5"], "batch.micro_size 5 does not divide batch.size 16"),
     (["--budget", "5"], "budget is 5, but it is a mapping of fields"),
     (["--name", "a/b"], "names a folder"),
+    (["--schedule.warmup", "inf"], "schedule.warmup is 'inf', but it should be a finite number"),
+    (["--optimizer.weight_decay", "inf"], "but it should be a finite number"),
+    (["--schedule.warmup", "1.5"], "1.5 is neither a share of the run below 1 nor whole steps"),
+    (["--evaluation.every", "2.5"], "2.5 is neither a share of the run below 1 nor whole steps"),
+    (["--optimizer.kind", "muon", "--optimizer.momentum", "1"], "it should be less than 1"),
     (["--seed"], "flag --seed needs a value"),
     (["seed", "3"], "'seed' is not a flag"),
 ]

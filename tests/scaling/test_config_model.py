@@ -13,7 +13,7 @@ MISTAKES = [
         "data.context_length 256 is longer than the 128 positions of model.position.max_length",
     ),
     ("--model.norm layer", "model.norm is 'layer', but it is one of 'rmsnorm' or 'layernorm'"),
-    ("--model.feedforward.kind relu", "model.feedforward.kind 'relu' is not known; did you mean"),
+    ("--model.feedforward.kind gelus", "kind 'gelus' is not known; did you mean gelu"),
     (
         "--model.feedforward.kind moe --model.feedforward.top_k 9",
         "top_k 9 is more than the 8",

@@ -117,5 +117,21 @@ def test_the_pictures_come_with_their_numbers(tinyscale_here: Call, tiny_yaml: P
     assert lines[0] == "parametrization,width,lr,loss"
     assert len(lines) == 1 + 2 * 2 * 2
     assert Path("pictures/lr_transfer.png").stat().st_size > 10_000
-    done = tinyscale_here("models", "--lr-transfer", "tiny.yaml", "--widths", "many")
-    assert "--widths is 'many', but it is two or more positive numbers" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("--widths many", "--widths is 'many', but it is two or more positive numbers"),
+        ("--widths 16,32 --lrs nan,1", "--lrs is 'nan,1', but it is two or more positive"),
+        ("--widths 16,32 --steps 0", "0 is not in the range x>=1"),
+        ("--widths 16,32 --out tiny.yaml/x", "--out tiny.yaml/x cannot be written"),
+        ("--widths 16,17", "At width 17: "),
+    ],
+)
+def test_a_mistake_is_told_before_anything_is_trained(
+    words: str, said: str, tinyscale_here: Call, tiny_yaml: Path
+) -> None:
+    done = tinyscale_here("models", "--lr-transfer", "tiny.yaml", *words.split())
+    assert done.returncode == 2
+    assert said in done.stderr and "best rate" not in done.stderr
