@@ -131,9 +131,13 @@ def log_x(axes: Axes, values: Any, most: int = 6) -> None:
 
 
 def plain_x(axes: Axes) -> None:
-    """A linear x axis with few ticks, which people can read: 0, 200k, 400k."""
+    """A linear x axis with few ticks, which people can read: 0, 200k, 400k; 0, 5e11, 1e12."""
+
+    def say(value: float, _: Any) -> str:
+        return powers(value) if axes.get_xlim()[1] >= 1e12 else short(value)
+
     axes.xaxis.set_major_locator(MaxNLocator(5))
-    axes.xaxis.set_major_formatter(FuncFormatter(short))
+    axes.xaxis.set_major_formatter(FuncFormatter(say))
 
 
 def log_y(axes: Axes, values: Any) -> None:

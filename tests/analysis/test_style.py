@@ -3,7 +3,7 @@
 import pytest
 from matplotlib.figure import Figure
 
-from analysis.figures.style import log_x, powers, short
+from analysis.figures.style import log_x, plain_x, powers, short
 
 
 @pytest.mark.parametrize(
@@ -41,3 +41,12 @@ def test_budgets_that_are_equal_but_for_whole_steps_have_one_tick() -> None:
     assert len(axes.get_xticks()) == 1
     low, high = axes.get_xlim()
     assert high / low > 2
+
+
+def test_an_axis_says_all_its_numbers_in_one_way() -> None:
+    axes = Figure().subplots()
+    axes.plot([0, 1.9e12], [1, 2])
+    plain_x(axes)
+    axes.figure.draw_without_rendering()
+    labels = [label.get_text() for label in axes.get_xticklabels()]
+    assert "5e11" in labels and "1e12" in labels
