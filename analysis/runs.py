@@ -7,8 +7,10 @@ asked for. What cannot count as a finished run is listed apart, with the reason,
 from __future__ import annotations
 
 import gc
+import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -91,13 +93,9 @@ def read_runs(selection: Selection) -> RunTable:
         ]
     frame = _selected(pd.DataFrame(rows), selection, uri)
     frame["experiment"] = frame["experiment_id"].map(experiments)
-    runs, apart = split(frame)
+    runs, apart = split(frame, _why)
     if runs.empty:
-        said = "; ".join(f"{n} {why}" for why, n in apart["why"].value_counts().items())
-        raise UserError(
-            f"No finished run is among {selection.describe()} in {uri}"
-            + (f": {said}." if said else ".")
-        )
+        raise UserError(_none_finished(selection, uri, apart["why"]))
     for role, key in selection.columns.items():
         if runs[role].isna().all():
             raise UserError(f"No run has a parameter or metric {key!r} for {role}.")
@@ -106,28 +104,69 @@ def read_runs(selection: Selection) -> RunTable:
 
 
 def read_adaptations(selection: Selection) -> RunTable | None:
-    """The finished adaptations of a selection, as `read_runs` has trainings; None without any."""
+    """The finished adaptations of a selection, as `read_runs` has trainings; None without any.
+
+    Those of a sweep are those that it wants, whichever sweep has made them, with its own labels.
+
+    Raises:
+        UserError: as `read_runs`; or a sweep of adaptations has none that is finished.
+    """
     uri, store, experiments = _open(selection)
     chosen = _experiments(selection, experiments, uri)
-    condition = f"tags.`tinyscale.kind` = '{ADAPTATION}'"
-    if selection.sweep is not None:
-        condition += f" AND tags.`tinyscale.sweep` = '{selection.sweep}'"
-    if selection.filter:
-        condition += f" AND {selection.filter}"
+    wanted: dict[tuple[str, str, int], dict[str, str]] | None = None
     with _no_collection(), _answers(uri, selection.filter):
-        rows = [row_of(run, selection.columns) for run in _pages(store, chosen, condition)]
-    if not rows:
-        return None
-    frame = pd.DataFrame(rows).sort_values("started", kind="stable")
-    frame["why"] = frame["status"].map(lambda word: "" if word == "FINISHED" else word.lower())
-    again = (frame["why"] == "") & frame.duplicated(["identity", "seed", "why"], keep="last")
-    frame.loc[again, "why"] = "repeated later with the same config and seed"
-    runs = frame[frame["why"] == ""].drop(columns="why").reset_index(drop=True)
+        if selection.sweep is not None:
+            wanted = _wanted(store, uri, chosen, selection.sweep)
+            if not wanted:
+                return None
+            chosen = list({experiment for experiment, _, _ in wanted})
+        condition = f"tags.`tinyscale.kind` = '{ADAPTATION}'"
+        if selection.filter:
+            condition += f" AND {selection.filter}"
+        rows = [_adaptation(run, selection.columns) for run in _pages(store, chosen, condition)]
+    if wanted is not None:
+        places = [(row["experiment_id"], row["identity"], row["seed"]) for row in rows]
+        rows = [
+            row | {"baseline.label": own["baseline"], "edit.label": own["edit"]}
+            for row, place in zip(rows, places, strict=True)
+            if (own := wanted.get(place)) is not None
+        ]
+    runs, apart = split(pd.DataFrame(rows), _why_adapted)
     if runs.empty:
-        return None
-    apart = frame[frame["why"] != ""].reset_index(drop=True)
+        if wanted is None:
+            return None
+        raise UserError(_none_finished(selection, uri, apart["why"]))
     name = experiments[runs["experiment_id"].iloc[0]]
     return RunTable(runs, apart, uri, name, selection)
+
+
+def _wanted(
+    store: MlflowClient, uri: str, experiments: list[str], sweep: str
+) -> dict[tuple[str, str, int], dict[str, str]]:
+    """What a sweep of adaptations wants: labels by experiment, identity and seed.
+
+    Of several records of one name in an experiment the last counts.
+    """
+    from scaling.tracking.store import WANTED
+
+    condition = f"tags.`tinyscale.kind` = 'sweep' AND tags.`tinyscale.sweep` = '{sweep}'"
+    found = sorted(_pages(store, experiments, condition), key=lambda run: run.info.start_time)
+    wanted: dict[tuple[str, str, int], dict[str, str]] = {}
+    for run in {run.info.experiment_id: run for run in found}.values():
+        if (path := download(uri, run.info.run_id, WANTED)) is not None:
+            wanted |= {
+                (run.info.experiment_id, row["identity"], row["seed"]): row["labels"]
+                for row in json.loads(path.read_text(encoding="utf-8"))
+            }
+    return wanted
+
+
+def _adaptation(run: Run, given: Mapping[str, str]) -> dict[str, Any]:
+    """A run's row, in which names that could be numbers stay text, and any seed is whole."""
+    names = ("baseline.label", "baseline.fingerprint", "edit.label", "edit.digest", "tasks.digest")
+    params = run.data.params
+    row = row_of(run, given) | {name: params[name] for name in names if name in params}
+    return row | {"seed": int(run.data.tags["tinyscale.seed"])}
 
 
 def history(uri: str, run_id: str, keys: Sequence[str]) -> pd.DataFrame:
@@ -165,12 +204,14 @@ def download(uri: str, run_id: str, name: str) -> Path | None:
         return None
 
 
-def split(frame: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Finished runs with a loss, and the others with the reason in ``why``."""
+def split(
+    frame: pd.DataFrame, why: Callable[[Mapping[Any, Any]], str]
+) -> tuple[pd.DataFrame, pd.DataFrame]:
+    """The runs that count, of which ``why`` says nothing, and the others with what it says."""
     if frame.empty:
         return frame, frame.assign(why=[])
-    why = [_why(row) for row in frame.to_dict("records")]
-    frame = frame.assign(why=why).sort_values("started", kind="stable")
+    frame = frame.assign(why=[why(row) for row in frame.to_dict("records")])
+    frame = frame.sort_values("started", kind="stable")
     whole = frame[frame["why"] == ""]
     # Two runs of one identity and seed are one measurement made twice, not two.
     known = whole["identity"].notna() & whole["seed"].notna()
@@ -185,6 +226,24 @@ def split(frame: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
 
 def _why(row: Mapping[Any, Any]) -> str:
     """Why a run does not count; empty where it does."""
+    if end := _end(row):
+        return end
+    loss = row["loss"]
+    if not isinstance(loss, int | float) or loss != loss or loss <= 0:
+        return "finished without a validation loss"
+    if loss >= sys.float_info.max:  # an SQL store's word for infinity
+        return "finished with an infinite loss"
+    return ""
+
+
+def _why_adapted(row: Mapping[Any, Any]) -> str:
+    """The same of an adaptation."""
+    gain = row.get("final/gain")
+    return _end(row) or ("" if gain == gain and gain is not None else "finished without figures")
+
+
+def _end(row: Mapping[Any, Any]) -> str:
+    """How a run ended that did not end well; else empty."""
     if row["diverged"]:
         return "diverged"
     if row["pruned"]:
@@ -195,12 +254,14 @@ def _why(row: Mapping[Any, Any]) -> str:
         return "stopped before its end"
     if row["status"] != "FINISHED":
         return "unfinished"
-    loss = row["loss"]
-    if not isinstance(loss, int | float) or loss != loss or loss <= 0:
-        return "finished without a validation loss"
-    if loss >= sys.float_info.max:  # an SQL store's word for infinity
-        return "finished with an infinite loss"
     return ""
+
+
+def _none_finished(selection: Selection, uri: str, why: Iterable[str]) -> str:
+    """What to tell of a selection without a run that counts, and why each does not."""
+    said = "; ".join(f"{n} {reason}" for reason, n in Counter(why).most_common())
+    told = f"No finished run is among {selection.describe()} in {uri}"
+    return told + (f": {said}." if said else ".")
 
 
 def _selected(frame: pd.DataFrame, selection: Selection, uri: str) -> pd.DataFrame:

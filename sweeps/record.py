@@ -5,7 +5,7 @@ import json
 import os
 import time
 import traceback
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
@@ -16,7 +16,7 @@ from scaling.errors import UserError
 from scaling.tracking.folder import RunFolder, RunRecord, Status, write_whole
 from scaling.tracking.sender import Sender
 from scaling.tracking.sent import Sent
-from scaling.tracking.store import client, experiment_id, sync, tracking_uri
+from scaling.tracking.store import WANTED, client, experiment_id, sync, tracking_uri
 from sweeps.wanted import Key
 
 if TYPE_CHECKING:
@@ -129,6 +129,14 @@ class SweepRecord(Generic[S]):
             and Sent.read(self.folder).status == "FINISHED"
         )
 
+    def want(self, wanted: Sequence[tuple[Key, dict[str, str]]]) -> None:
+        """Keep what the sweep wants, each run's key and labels; `open` sends it."""
+        rows = [
+            {"identity": identity, "seed": seed, "labels": labels}
+            for (identity, seed), labels in wanted
+        ]
+        write_whole(self.path / WANTED, json.dumps(rows, indent=1))
+
     def make_store(self) -> "MlflowClient":
         """Make the store and the experiment, where they are not there yet."""
         try:
@@ -152,6 +160,8 @@ class SweepRecord(Generic[S]):
         write_whole(self.path / "spec.yaml", self.sweep.text())
         sync(self.folder, store)
         self.run_id = Sent.read(self.folder).run_id or ""
+        if (self.path / WANTED).exists():  # by which a sweep is read while it goes on
+            store.log_artifact(self.run_id, str(self.path / WANTED))
         if self._claimed and again:
             store.set_tag(self._claimed, "tinyscale.sweep_run", self.run_id)
         self._sender.start([self.folder])

@@ -108,9 +108,11 @@ def pareto_figure(table: pd.DataFrame, folder: Path) -> Saved:
 
 def baseline_name(label: str) -> str:
     """A run's name in short: without the id behind it, and without its sweep's."""
+    label, comma, fields = label.partition(", ")  # which tell it from another of its name
     head, _, tail = label.rpartition("-")
     name = head if len(tail) == 8 and head else label
-    return name.rsplit("-baselines-", 1)[-1]  # of a sweep's own baselines, what varies
+    # Of a sweep's own baselines, what varies.
+    return name.rsplit("-baselines-", 1)[-1] + comma + fields
 
 
 def _against_tokens(

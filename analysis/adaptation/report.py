@@ -68,7 +68,7 @@ def sections(found: AdaptationStudy, folder: Path) -> list[Section]:
 def _short(found: AdaptationStudy) -> list[str]:
     runs, table = found.runs, found.summary
     lines = [
-        f"{len(runs)} adaptations of {runs['baseline'].nunique()} baselines,"
+        f"{len(runs)} adaptations of {runs['fingerprint'].nunique()} baselines,"
         f" {runs['edit'].nunique()} kinds of edits, {runs['seed'].nunique()} seeds; seeds draw"
         " edits, LoRA's first weights and the order of texts, so that full fine-tuning on verbatim"
         " text is the same for all of them.",

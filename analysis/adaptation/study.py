@@ -69,7 +69,7 @@ def study_adaptations(
     if table is None:
         return None
     runs = table.runs
-    say(f"{len(runs)} adaptations of {runs['baseline'].nunique()} baselines")
+    say(f"{len(runs)} adaptations of {runs['fingerprint'].nunique()} baselines")
     return AdaptationStudy(
         table, summary(runs), laws(runs, options, say), self_edits(runs), options
     )

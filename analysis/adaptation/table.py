@@ -1,5 +1,8 @@
 """Adaptations of a store as tables: one row each, and one a point over its seeds.
 
+A point is one identity over its seeds. Where a selection holds several that have one name in
+common, what they differ in becomes part of it, so that every table and test keeps them apart.
+
 Losses are nats per token of held-out text: `loss` is that of the documents' continuations after
 adaptation (mean over documents), `gain` what it has fallen by, `forgetting` what the loss on the
 baseline's own validation text has risen by.
@@ -7,6 +10,7 @@ baseline's own validation text has risen by.
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pandas as pd
@@ -22,6 +26,8 @@ FIGURES = (
     *("tokens_tried", "wall_seconds", "writing_seconds"),
 )
 VERBATIM = "verbatim"
+_NAMES = ("edit.label", "edit.policy", "tasks.file")  # of what has a hash beside
+_COMMON = ("tokens_per_step", "price", "forgetting_tokens", "runtime.precision")
 
 
 def adaptations(selection: Selection) -> RunTable | None:
@@ -30,16 +36,18 @@ def adaptations(selection: Selection) -> RunTable | None:
     if found is None:
         return None
     raw = found.runs
-    label = raw["baseline.label"].astype(str)
+    names = _told_apart(raw)
     runs = pd.DataFrame(
         {
             "run_id": raw["run_id"],
             "name": raw["name"],
             "sweep": raw["sweep"],
-            "baseline": label,
+            "identity": raw["identity"],
+            "fingerprint": raw["baseline.fingerprint"],
+            "baseline": names["baseline"],
             "parameters": raw["N"].astype(float),
-            "edit": raw["edit.label"].astype(str),
-            "method": _methods(raw),
+            "edit": names["edit"],
+            "method": names["method"],
             "rank": pd.to_numeric(raw["method.rank"]) if "method.rank" in raw else float("nan"),
             "steps": raw["inner_steps"].astype(int),
             "seed": raw["seed"].astype(int),
@@ -67,6 +75,54 @@ def adaptations(selection: Selection) -> RunTable | None:
                                                 kind="stable")  # fmt: skip
     runs = runs.drop(columns="first").reset_index(drop=True)
     return replace(found, runs=runs)
+
+
+def _told_apart(raw: pd.DataFrame) -> pd.DataFrame:
+    """What baseline, method and edit are called, with the fields in which runs of one name differ.
+
+    A baseline or an edit that has had several names has the last. Passages, and what figures are
+    of, go with the baseline: only what agrees in these compares.
+    """
+    columns = [str(name) for name in raw]
+    of_edit = [name for name in columns if name.startswith("edit.") and name not in _NAMES]
+    of_edit += [name for name in columns if name == "tasks.practice"]  # rounds train on these
+    fields = {
+        "baseline": ["baseline.fingerprint", *(name for name in _COMMON if name in columns)],
+        "method": [
+            name for name in columns if name.startswith("method.") and name != "method.rank"
+        ],
+        "edit": of_edit,
+    }
+    fields["baseline"] += [
+        name for name in columns if name.startswith("tasks.") and name not in (*_NAMES, *of_edit)
+    ]
+    names = {
+        "baseline": raw.groupby("baseline.fingerprint")["baseline.label"].transform("last"),
+        "method": _methods(raw),
+        "edit": raw.groupby(of_edit, dropna=False)["edit.label"].transform("last"),
+    }
+    return pd.DataFrame(
+        {kind: _with_fields(names[kind], raw.loc[:, fields[kind]]) for kind in names}
+    )
+
+
+def _with_fields(names: pd.Series, fields: pd.DataFrame) -> pd.Series:
+    """Each name with the values of those fields that differ among its rows."""
+    told = names.copy()
+    for _, own in fields.groupby(names):
+        differ = own.loc[:, own.nunique() > 1]
+        for row in differ.index:
+            values = differ.loc[row].dropna()
+            told[row] = ", ".join([names[row], *map(_field, values.index, values)])
+    return told
+
+
+def _field(name: str, value: object) -> str:
+    """`lr 0.003`, `tasks.seed 1`; of a hash its beginning."""
+    if name == "baseline.fingerprint":
+        return str(value)[:6]
+    short = name.removeprefix("method.").removeprefix("edit.")
+    return f"{short} {value:g}" if isinstance(value, float) else f"{short} {value}"
 
 
 def _methods(raw: pd.DataFrame) -> pd.Series:

@@ -100,6 +100,14 @@ class Edit(Part):
             parts.append(f"by {self.policy.rstrip('/').rsplit('/', 1)[-1]}")
         return ", ".join(parts)
 
+    def plain(self) -> "Edit":
+        """The same edit, with defaults for what decides nothing of it."""
+        if self.kind == "verbatim":  # nobody writes it
+            return Edit()
+        if self.candidates == 1:  # nothing is tried, nor a policy trained
+            return Edit(**self.model_dump(exclude={"steps", "rank", "lr"}))
+        return self
+
 
 class Baseline(Part):
     """The trained model that is adapted."""
@@ -132,8 +140,14 @@ class AdaptConfig(Part):
     @property
     def identity(self) -> str:
         """Hash of all that decides the outcome but the seed; where things lie does not."""
-        kept = self._kept()
-        return _hash(kept)
+        return _hash(self._kept())
+
+    def plain(self) -> "AdaptConfig":
+        """The same adaptation, with defaults for what decides nothing of it."""
+        tasks = self.tasks
+        if isinstance(tasks, StoriesTasks) and not self.edit.rounds:
+            tasks = tasks.model_copy(update={"practice": 0})
+        return self.model_copy(update={"edit": self.edit.plain(), "tasks": tasks})
 
     @property
     def cohort_key(self) -> str:
@@ -147,7 +161,7 @@ class AdaptConfig(Part):
         return _hash(kept)
 
     def _kept(self) -> dict[str, Any]:
-        kept = self.model_dump(mode="json", exclude={"name", "seed", "tracking"})
+        kept = self.plain().model_dump(mode="json", exclude={"name", "seed", "tracking"})
         kept["baseline"] = self.baseline.fingerprint
         kept["runtime"] = {"precision": self.runtime.precision}
         kept["edit"]["policy"] = kept["edit"].pop("digest") if self.edit.digest else None

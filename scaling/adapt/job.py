@@ -78,7 +78,7 @@ def adapt(
     bench = _bench(first, trained, members, lambda _: moved(0, 1, float("nan")))
     seeds = sorted({config.seed for config in configs})
     started = time.perf_counter()
-    say(f"{first.edit.label} edits of {len(tasks.documents)} passages for {trained.label}")
+    say(f"{first.edit.label} edits of {len(tasks.documents)} passages for {first.baseline.label}")
     chosen, practised = _edits(first, bench, tasks, seeds)
     writing = (time.perf_counter() - started) / len(seeds)
     pairs = list(dict.fromkeys((config.seed, config.method) for config in configs))
@@ -194,7 +194,8 @@ def _adapted(
         for document, was, now in zip(tasks.documents, before, after, strict=True)
     ]
     row = {
-        "baseline": trained.label,
+        "baseline": config.baseline.label,
+        "baseline_fingerprint": config.baseline.fingerprint,
         "baseline_run": trained.run_id,
         "parameters": facts.parameters,
         "parameters_non_embedding": facts.non_embedding,

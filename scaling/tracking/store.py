@@ -25,6 +25,9 @@ PARAMS = 100  # likewise parameters
 # The UI opens an experiment of this kind on its training curves, not on chat traces.
 EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
 
+# What a sweep of adaptations wants, whoever makes it: an identity, a seed and labels each.
+WANTED = "wanted.json"
+
 # Files of a run folder that become artifacts of the run once it has ended.
 ARTIFACTS = (
     "config.yaml",
@@ -39,6 +42,7 @@ ARTIFACTS = (
     "edits.jsonl",
     # of a sweep's own run
     "spec.yaml",
+    WANTED,
     "plan.csv",
     "leaderboard.csv",
     "groups.csv",

@@ -10,7 +10,7 @@ from scaling.data.prepare import prepare
 from scaling.errors import UserError
 from scaling.model.decoder import Decoder, outline
 from scaling.tracking.store import tracking_uri
-from scaling.trained import Trained, find_trained
+from scaling.trained import Trained, find_trained, told_apart
 from sweeps.adapting.reading import AdaptSweep
 from sweeps.conduct import Request, conduct, look
 from sweeps.ledger import Ledger, all_done
@@ -39,15 +39,15 @@ def ready_baselines(sweep: AdaptSweep, board: Board, measure: bool) -> list[Read
         found = [find_trained(name, runs=runs) for name in sweep.spec.baselines]
     else:
         found = _trained(sweep, board, measure)
-    known: dict[str, str] = {}
+    known: dict[str, Trained] = {}
     for one in found:
-        if (other := known.setdefault(one.fingerprint, one.label)) != one.label:
-            raise UserError(f"baselines: {one.label} is the same model as {other}.")
-    if len(known) < len(found):
-        labels = [one.label for one in found]
-        raise UserError(f"baselines has {max(labels, key=labels.count)} twice.")
+        if (other := known.setdefault(one.fingerprint, one)) is one:
+            continue
+        if (place := _place(one)) == _place(other):
+            raise UserError(f"baselines has {one.label} twice.")
+        raise UserError(f"baselines: {place} is the same model as {_place(other)}.")
     prepare_data(found, board.say)
-    ready = [_ready(one, sweep) for one in found]
+    ready = [_ready(one, sweep) for one in told_apart(found)]
     return sorted(ready, key=lambda one: one.parameters)
 
 
@@ -90,9 +90,8 @@ def _ready(trained: Trained, sweep: AdaptSweep) -> Ready:
     for edit in sweep.spec.edits:
         if edit.candidates > 1 or edit.rounds:
             _check(model, Lora().targets, edit.rank, trained.label)
-    place = trained.run.path if trained.run else trained.weights.parent
     config = Baseline(
-        label=trained.label, place=str(place.resolve()), fingerprint=trained.fingerprint[:16]
+        label=trained.label, place=str(_place(trained)), fingerprint=trained.fingerprint[:16]
     )
     return Ready(config, model.param_counts()["total"])
 
@@ -108,8 +107,11 @@ def _check(model: Decoder, targets: tuple[str, ...], rank: int, label: str) -> N
 def _vocabulary(trained: Trained) -> int:
     from scaling.data.tokenizer import Tokenizer
 
-    root = trained.run.path if trained.run else trained.weights.parent
-    return Tokenizer.load(root / "tokenizer.json").vocab_size
+    return Tokenizer.load(_place(trained) / "tokenizer.json").vocab_size
+
+
+def _place(trained: Trained) -> Path:
+    return (trained.run.path if trained.run else trained.weights.parent).resolve()
 
 
 def prepare_data(found: list[Trained], say: Callable[[str], None]) -> None:

@@ -66,24 +66,27 @@ def conclude(
     wall: float | None,
 ) -> tuple[dict[str, Any], list[str]]:  # fmt: skip
     """Write `adapt.jsonl` and the summary; also the table of means for people."""
-    rows = [
-        {**_row(there, record.uri), "sweep": record.sweep.spec.name}
-        for run in runs
-        if (there := known.get(run.key)) is not None and there.state == "done"
-    ]
-    write_whole(record.path / ROW, "".join(json.dumps(row) + "\n" for row in rows))
-    means = _means(rows)
+    made: list[tuple[Adaptation, dict[str, Any]]] = []
+    for run in runs:
+        there = known.get(run.key)
+        if there is not None and there.state == "done":
+            # Another sweep that made it may have called these otherwise.
+            own = {name: run.labels[name] for name in ("baseline", "edit")}
+            own["sweep"] = record.sweep.spec.name
+            made.append((run, _row(there, record.uri) | own))
+    write_whole(record.path / ROW, "".join(json.dumps(row) + "\n" for _, row in made))
+    means = _means(made)
     summary = {
         "sweep": record.sweep.spec.name,
         "question": record.sweep.spec.question,
         "adaptations": len(runs),
-        "done": len(rows),
+        "done": len(made),
         "wall_seconds": wall,
         "means": means,
     }
     write_whole(record.path / SUMMARY, json.dumps(summary, indent=1))
-    if wall is not None and rows:
-        record.log(0, {"adaptations/done": float(len(rows)), "wall_seconds": wall})
+    if wall is not None and made:
+        record.log(0, {"adaptations/done": float(len(made)), "wall_seconds": wall})
     return summary, _table(means)
 
 
@@ -97,23 +100,22 @@ def _row(known: Known, uri: str) -> dict[str, Any]:
     return row
 
 
-def _means(rows: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Means over seeds."""
-    groups: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
-    for row in rows:
-        place = (row["baseline"], row["method"], row["rank"], row["edit"], row["inner_steps"])
-        groups.setdefault(place, []).append(row)
+def _means(made: Sequence[tuple[Adaptation, Mapping[str, Any]]]) -> list[dict[str, Any]]:
+    """Means over the seeds of each identity."""
+    groups: dict[str, list[tuple[Adaptation, Mapping[str, Any]]]] = {}
+    for run, row in made:
+        groups.setdefault(run.key[0], []).append((run, row))
     found = []
-    for (baseline, method, rank, edit, steps), own in groups.items():
+    for own in groups.values():
+        labels = own[0][0].labels
         figures = {
-            name: statistics.mean(row[name] for row in own)
+            name: statistics.mean(row[name] for _, row in own)
             for name in ("gain", "forgetting", "reward", "accuracy_after")
-            if all(name in row for row in own)
+            if all(name in row for _, row in own)
         }
-        how = f"{method} {rank}" if rank else str(method)
         found.append(
-            {"baseline": baseline, "method": how, "edit": edit, "steps": steps,
-             "seeds": len(own), **figures}
+            {"baseline": labels["baseline"], "method": labels["method"], "edit": labels["edit"],
+             "steps": int(labels["steps"]), "seeds": len(own), **figures}
         )  # fmt: skip
     return found
 

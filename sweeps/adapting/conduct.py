@@ -48,6 +48,7 @@ def conduct_adaptations(sweep: AdaptSweep, request: Request, board: Board) -> Re
             baselines = ready_baselines(sweep, board, request.measure)
             runs = wanted_adaptations(sweep, baselines)
             ledger = Ledger(Path(spec.tracking.folder), record.uri, record.experiment)
+            record.want([(run.key, run.labels) for run in runs])
             known = look(ledger, runs)
             if all_done(runs, known):
                 return as_it_was(record, runs, known, board)

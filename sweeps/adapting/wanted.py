@@ -99,7 +99,7 @@ def _adaptation(
             "tracking": spec.tracking,
         }
     )
-    return Adaptation(config, labels, baseline.parameters)
+    return Adaptation(config.plain(), labels, baseline.parameters)
 
 
 class Together:

@@ -117,7 +117,7 @@ def _begin(member: Member) -> RunFolder:
     }
     lineage = {
         "tinyscale.kind": "adaptation",
-        "tinyscale.baseline": trained.label,
+        "tinyscale.baseline": config.baseline.label,
         "tinyscale.baseline_run": trained.run_id or "",
     }
     environment = {f"tinyscale.version.{name}": text for name, text in versions().items()}

@@ -1,6 +1,7 @@
 """What adaptations say: known laws found again, fronts, tests and the report."""
 
 import json
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -8,14 +9,20 @@ import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner
+from mlflow import MlflowClient
+from mlflow.entities import Metric, Param, RunTag
 
 from analysis.adaptation.answers import answer, self_edits
+from analysis.adaptation.figures import baseline_name
 from analysis.adaptation.laws import headline, laws
 from analysis.adaptation.table import adaptations, summary
 from analysis.cli import analyze
 from analysis.fits import FitOptions
 from analysis.runs import Selection
+from scaling.adapt.config import AdaptConfig, Baseline, Edit, Full, Lora, StoriesTasks
+from scaling.errors import UserError
 from scaling.tracking.store import client, experiment_id, tracking_uri
+from scaling.tracking.tracker import flatten
 
 STEPS, SEEDS = (1, 3, 10, 30), (1, 2, 3)
 HELP = {"verbatim": 0.0, "restatement": -0.05, "continuation": 0.0}  # to the loss
@@ -103,24 +110,35 @@ def test_a_front_is_of_one_baseline_and_of_means_over_seeds() -> None:
     assert (table["gain"] < table["gain_high"]).all()
 
 
-@pytest.fixture
-def store(workplace: Path) -> str:
-    """A store with such adaptations, and one that failed."""
-    uri = tracking_uri()
-    mlflow = client(uri)
-    place = experiment_id(mlflow, "tinyscale")
-    from mlflow.entities import Metric, Param, RunTag
+@dataclass
+class Store:
+    """A store whose adaptations are recorded as the command records them; none is made."""
 
-    some = recorded().query("edit != 'continuation' and seed < 3 and method != 'rank 8'")
-    for row in [*some.to_dict("records"), None]:
-        status = "FINISHED" if row else "FAILED"
-        row = row or {**some.iloc[0].to_dict(), "seed": 9}
-        rank = row["rank"]
-        params = {
-            "baseline.label": row["baseline"], "parameters.total": int(row["parameters"]),
-            "edit.label": row["edit"], "method.kind": "full" if rank != rank else "lora",
-            "inner_steps": row["steps"],
-        } | ({} if rank != rank else {"method.rank": int(rank)})  # fmt: skip
+    client: MlflowClient
+    experiment: str
+    wanted: list[dict[str, Any]] = field(default_factory=list)
+
+    def put(self, rows: pd.DataFrame, status: str = "FINISHED", **fields: Any) -> None:
+        """A run of each row, wanted by the sweep; `fields` are of its config."""
+        for row in rows.to_dict("records"):
+            rank = row["rank"]
+            label = str(row["baseline"])
+            given = {
+                "seed": row["seed"],
+                "baseline": Baseline(label=label, place="", fingerprint=f"of {label}"),
+                "edit": Edit(kind=row["edit"]),
+                "method": Full() if rank != rank else Lora(rank=int(rank)),
+                "inner_steps": row["steps"],
+            } | fields
+            self._record(AdaptConfig(**given).plain(), row, status)
+
+    def _record(self, config: AdaptConfig, row: dict[Any, Any], status: str) -> None:
+        labels = {"baseline": config.baseline.label, "edit": config.edit.label}
+        key = {"identity": config.identity, "seed": config.seed}
+        self.wanted.append({**key, "labels": labels})
+        params = flatten(config.model_dump(mode="json", exclude={"tracking"})) | {
+            "parameters.total": int(row["parameters"]), "edit.label": config.edit.label,
+        }  # fmt: skip
         metrics = {
             "tokens": row["tokens"], "continuation_after": row["loss"],
             "continuation_before": row["before"], "general_before": 2.0,
@@ -128,26 +146,106 @@ def store(workplace: Path) -> str:
                                    "wall_seconds", "writing_seconds")},
             "accuracy_before": 0.25, "accuracy_after": 0.5,
         }  # fmt: skip
-        tags = {
-            "tinyscale.kind": "adaptation", "tinyscale.sweep": "a",
-            "tinyscale.seed": row["seed"], "tinyscale.identity": str(params),
-        }  # fmt: skip
-        run = mlflow.create_run(place, run_name="a")
-        mlflow.log_batch(
-            run.info.run_id,
+        tags = {"kind": "adaptation", "sweep": "other", **key}
+        self.run(
+            tags,
+            status,
+            params=[Param(k, str(v)) for k, v in params.items() if v is not None],
             metrics=[Metric(f"final/{k}", float(v), 0, 0) for k, v in metrics.items()],
-            params=[Param(k, str(v)) for k, v in params.items()],
-            tags=[RunTag(k, str(v)) for k, v in tags.items()],
         )
-        mlflow.set_terminated(run.info.run_id, status)
-    return uri
+
+    def sweep(self, name: str = "a") -> None:
+        """The record of a sweep that wants all of them."""
+        run = self.run({"kind": "sweep", "sweep": name}, "FINISHED")
+        self.client.log_text(run, json.dumps(self.wanted), "wanted.json")
+
+    def run(self, tags: dict[str, Any], status: str, **logged: Any) -> str:
+        """One run; its id."""
+        run: str = self.client.create_run(self.experiment, run_name="a").info.run_id
+        marks = [RunTag(f"tinyscale.{key}", str(value)) for key, value in tags.items()]
+        self.client.log_batch(run, tags=marks, **logged)
+        self.client.set_terminated(run, status)
+        return run
 
 
-def test_analyze_reports_a_sweep_of_adaptations(store: str) -> None:
+@pytest.fixture
+def store(workplace: Path) -> Store:
+    """A store without runs."""
+    mlflow = client(tracking_uri())
+    return Store(mlflow, experiment_id(mlflow, "tinyscale"))
+
+
+VERBATIM = recorded().query("edit == 'verbatim' and seed < 3 and rank == 4 and steps < 10")
+
+
+def test_a_sweep_has_what_it_wants_whoever_made_it(store: Store) -> None:
+    store.put(VERBATIM)
+    store.sweep()
+    store.put(VERBATIM.assign(seed=VERBATIM["seed"] + 2))
+    store.sweep("more")  # found half of it made already
+    store.wanted.clear()
+    store.put(VERBATIM.assign(gain=9.0), method=Lora(rank=4, lr=0.5))
+    store.sweep()  # its file was changed, and it was run again under its name
+    for name, count, anew in (("more", 16, False), ("a", 8, True)):
+        table = adaptations(Selection(sweep=name))
+        assert table is not None
+        assert len(table.runs) == count
+        assert set(table.runs["gain"] == 9.0) == {anew}
+        assert set(table.runs["method"]) == {"rank 4"}
+    assert adaptations(Selection(sweep="nobody")) is None
+
+
+def test_a_sweep_calls_its_baselines_as_it_does(store: Store) -> None:
+    store.put(VERBATIM)
+    for row in store.wanted:
+        row["labels"] = row["labels"] | {"baseline": "mine"}
+    store.wanted = store.wanted[:4]
+    store.sweep()
+    table = adaptations(Selection(sweep="a"))
+    assert table is not None
+    assert set(table.runs["baseline"]) == {"mine"}
+
+
+def test_of_one_name_what_differs_is_told_and_never_pooled(store: Store) -> None:
+    small = VERBATIM[VERBATIM["baseline"] == "small-0a1b2c3d"]
+    store.put(small)
+    store.put(small, method=Lora(rank=4, lr=0.5))
+    store.put(small, tasks=StoriesTasks(documents=8, seed=1))
+    other = Baseline(label="small-0a1b2c3d", place="", fingerprint="another")
+    store.put(small, baseline=other)
+    renamed = Baseline(label="renamed", place="", fingerprint="another")
+    store.put(small.assign(seed=small["seed"] + 2), baseline=renamed)
+    table = adaptations(Selection(experiment="tinyscale"))
+    assert table is not None
+    runs = table.runs
+    points = runs.groupby(["baseline", "method", "edit", "steps"])["identity"]
+    assert set(points.nunique()) == {1}
+    assert len(points) == runs["identity"].nunique() == 8
+    assert set(runs["method"]) == {"rank 4, lr 0.003", "rank 4, lr 0.5"}
+    assert set(runs["edit"]) == {"verbatim"}
+    assert set(runs["baseline"]) == {
+        "small-0a1b2c3d, tasks.seed 0",
+        "small-0a1b2c3d, tasks.seed 1",
+        "renamed",
+    }
+    assert baseline_name("small-0a1b2c3d, tasks.seed 0") == "small, tasks.seed 0"
+
+
+def test_without_a_finished_adaptation_a_sweep_says_why(store: Store) -> None:
+    store.put(VERBATIM[:3], status="FAILED")
+    store.sweep()
+    with pytest.raises(UserError, match=r"among sweep a in .*: 3 failed"):
+        adaptations(Selection(sweep="a"))
+
+
+def test_analyze_reports_a_sweep_of_adaptations(store: Store) -> None:
+    some = recorded().query("edit != 'continuation' and seed < 3 and method != 'rank 8'")
+    store.put(some)
+    store.put(some[:1].assign(seed=9), status="FAILED")
+    store.sweep()
     table = adaptations(Selection(sweep="a"))
     assert table is not None
     assert (len(table.runs), len(table.apart)) == (64, 1)
-    assert adaptations(Selection(sweep="b")) is None
     words = ["--sweep", "a", "--bootstrap", "50", "--out", "report"]
     done = CliRunner().invoke(analyze, words, catch_exceptions=False)
     assert done.exit_code == 0

@@ -11,10 +11,10 @@ import yaml
 from scaling.tracking.folder import RunFolder, RunRecord
 from scaling.tracking.store import tracking_uri
 from sweeps.job import Answer, Died, Ended, Event, Job, Measurement, Member, Outcome
-from sweeps.wanted import Wanted
+from sweeps.wanted import Run
 
 
-def finished_run(run: Wanted | Member, status: Any = "FINISHED", **summary: Any) -> RunFolder:
+def finished_run(run: Run | Member, status: Any = "FINISHED", **summary: Any) -> RunFolder:
     """A run folder as training leaves it, with nothing trained."""
     config = run.config
     record = RunRecord(

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -22,15 +23,18 @@ from scaling.errors import UserError
 from scaling.tracking.folder import RunFolder
 from scaling.tracking.store import client, tracking_uri
 from sweeps.adapting.baselines import Ready, ready_baselines
+from sweeps.adapting.closing import conclude
 from sweeps.adapting.conduct import Request, conduct_adaptations
 from sweeps.adapting.reading import AdaptSweep, read_adapt_sweep
 from sweeps.adapting.wanted import Together, wanted_adaptations
 from sweeps.job import Begun, Ended, Job, Member
-from sweeps.ledger import Ledger
+from sweeps.ledger import Ledger, read_known
 from sweeps.machine import Machine
 from sweeps.progress import Board
 from sweeps.reading import read_sweep, sweep_names
+from sweeps.record import SweepRecord
 from tests.scaling.trained_run import make_run
+from tests.sweeps.fakes import finished_run
 
 Tinyscale = Callable[..., CompletedProcess[str]]
 Tiny = Callable[..., RunConfig]
@@ -133,7 +137,7 @@ def test_from_nothing_to_rows_and_again(
         assert child.data.tags["tinyscale.baseline_run"] in trained
         assert {"final/gain", "final/forgetting", "final/tokens"} <= child.data.metrics.keys()
     names = {item.path for item in store.list_artifacts(parent.info.run_id)}
-    assert {"adapt.jsonl", "spec.yaml"} <= names
+    assert {"adapt.jsonl", "spec.yaml", "wanted.json"} <= names
     names = {item.path for item in store.list_artifacts(by_kind["adaptation"][0].info.run_id)}
     assert {"adapt.jsonl", "edits.jsonl", "config.yaml"} <= names
 
@@ -157,6 +161,43 @@ def test_what_differs_in_seed_steps_or_rank_is_made_together(
         assert len({run.config.cohort_key for run in program.runs}) == 1
     alone = Together(machine, workers=2).form([(runs[0], None)])
     assert [program.threads for program in alone] == [2]
+
+
+def test_baselines_of_one_folder_name_have_labels_of_their_own(
+    write_spec: Callable[..., Path], ready: Any, tiny: Tiny
+) -> None:
+    for place, seed in (("x", 1), ("y", 2)):
+        shutil.copytree(a_run(tiny, seed=seed), f"{place}/model")
+    sweep, baselines = ready(write_spec(baselines=["x/model", "y/model"], seeds=[1]))
+    assert sorted(one.config.label for one in baselines) == ["x/model", "y/model"]
+    runs = wanted_adaptations(sweep, baselines)
+    assert len({tuple(run.labels.items()) for run in runs}) == len(runs)
+    shutil.copytree("x/model", "z")
+    with pytest.raises(UserError, match=r"z is the same model as .*x/model"):
+        ready(write_spec(baselines=["x/model", "z"]))
+
+
+def test_what_another_sweep_has_made_has_this_ones_labels(
+    write_spec: Callable[..., Path], ready: Any, tiny: Tiny
+) -> None:
+    """Its baseline's folder has had another name since, of which the rows do not know."""
+    sweep, baselines = ready(write_spec(baselines=[a_run(tiny)], edits=["verbatim"], full=None))
+    runs = wanted_adaptations(sweep, baselines)
+    known = {}
+    for k, run in enumerate(runs):
+        folder = finished_run(run)
+        label = "old" if run.config.seed == 1 else run.config.baseline.label
+        row = {"baseline": label, "edit": "verbatim", "method": "lora",
+               "rank": run.config.method.rank, "inner_steps": run.config.inner_steps,
+               "gain": float(k), "forgetting": 0.0, "diverged": False}  # fmt: skip
+        (folder.path / "adapt.jsonl").write_text(json.dumps(row))
+        known[run.key] = read_known(folder)
+    record = SweepRecord(sweep, sweep.spec, print)
+    record.path.mkdir(parents=True)
+    summary, _ = conclude(record, runs, known, None)
+    assert [point["seeds"] for point in summary["means"]] == [2] * 4
+    label = baselines[0].config.label
+    assert {row["baseline"] for row in rows_of(record.path)} == {label}
 
 
 @pytest.mark.parametrize(

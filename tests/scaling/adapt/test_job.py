@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from scaling.adapt.config import AdaptConfig, Baseline, Edit, FileTasks, Full, Lora
+from scaling.adapt.config import AdaptConfig, Baseline, Edit, FileTasks, Full, Lora, StoriesTasks
 from scaling.adapt.document import Document
 from scaling.adapt.edits import Written
 from scaling.adapt.job import _bench, adapt
@@ -113,6 +113,23 @@ def test_the_identity_is_of_what_decides_the_outcome(config: AdaptConfig) -> Non
     ):
         assert varied(config, **fields).identity != config.identity
     assert varied(config, edit=Edit(kind="continuation")).cohort_key != config.cohort_key
+
+
+def test_what_decides_nothing_makes_no_other_adaptation(config: AdaptConfig) -> None:
+    def same(one: AdaptConfig, **edit: Any) -> bool:
+        return varied(one, edit=one.edit.model_copy(update=edit)).identity == one.identity
+
+    written = varied(config, edit=Edit(kind="continuation"))
+    tried = varied(config, edit=Edit(kind="continuation", candidates=2))
+    for name in ("max_tokens", "steps"):
+        assert same(config, **{name: 5})  # nobody writes a verbatim edit
+    assert not same(written, max_tokens=5)
+    assert same(written, steps=5)  # nothing is tried
+    assert not same(tried, steps=5)
+    stories, more = StoriesTasks(practice=2), StoriesTasks(practice=4)
+    assert varied(config, tasks=stories).identity == varied(config, tasks=more).identity
+    trained = varied(tried, edit=tried.edit.model_copy(update={"rounds": 1}))
+    assert varied(trained, tasks=stories).identity != varied(trained, tasks=more).identity
 
 
 def test_a_baseline_that_has_changed_is_one_sentence(config: AdaptConfig) -> None:
