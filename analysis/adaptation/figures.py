@@ -79,7 +79,7 @@ def pareto_figure(table: pd.DataFrame, folder: Path) -> Saved:
                 some = own[(own["method"] == method) & (own["edit"] == edit)]
                 if some.empty:
                     continue
-                colour, marker = COLOURS[k % len(COLOURS)], _MARKERS[i % len(_MARKERS)]
+                colour, marker = COLOURS[k % len(COLOURS)], _marker(i)
                 panel.errorbar(
                     some["forgetting"], some["gain"],
                     xerr=_reach(some, "forgetting"), yerr=_reach(some, "gain"),
@@ -96,7 +96,7 @@ def pareto_figure(table: pd.DataFrame, folder: Path) -> Saved:
     for k, method in enumerate(methods):
         axes[0].plot([], [], "o", color=COLOURS[k % len(COLOURS)], label=method)
     for i, edit in enumerate(edits):
-        axes[0].plot([], [], _MARKERS[i % len(_MARKERS)], color="0.4", markerfacecolor="white",
+        axes[0].plot([], [], _marker(i), color="0.4", markerfacecolor="white",
                      label=edit)  # fmt: skip
     legend(axes[0], loc="best", fontsize=7.5)
     caption = (
@@ -115,6 +115,14 @@ def baseline_name(label: str) -> str:
     return name.rsplit("-baselines-", 1)[-1] + comma + fields
 
 
+def _marker(k: int) -> str:
+    return _MARKERS[k % len(_MARKERS)]
+
+
+def _dash(k: int) -> str:
+    return _DASHES[k % len(_DASHES)]
+
+
 def _against_tokens(
     panel: Axes, runs: pd.DataFrame, found: list[Law], outcome: str, options: FitOptions
 ) -> pd.DataFrame:
@@ -126,13 +134,15 @@ def _against_tokens(
     for b, baseline in enumerate(baselines):
         for m, method in enumerate(methods):
             own = runs[(runs["baseline"] == baseline) & (runs["method"] == method)]
+            if own.empty:
+                continue
             colour = COLOURS[(b * len(methods) + m) % len(COLOURS)]
             spot = own["tokens"] * (1 + 0.03 * (m - 1))  # side by side, where all would cover
-            panel.plot(spot, own[outcome], _MARKERS[b], color=colour, markersize=3.5, alpha=0.6)
+            panel.plot(spot, own[outcome], _marker(b), color=colour, markersize=3.5, alpha=0.6)
             name = f"{baseline_name(baseline)}, {method}"
             law = headline(found, baseline, method, "loss" if outcome == "gain" else outcome)
             if law is None:
-                panel.plot([], [], _MARKERS[b], color=colour, label=f"{name} (no law)")
+                panel.plot([], [], _marker(b), color=colour, label=f"{name} (no law)")
                 continue
             role, places = law.form.axes[0], reach
             if role == "per_token":
@@ -142,7 +152,7 @@ def _against_tokens(
             if outcome == "gain":
                 before = float(own["before"].iloc[0])
                 middle, below, above = before - middle, before - above, before - below
-            panel.plot(reach, middle, _DASHES[b % len(_DASHES)], color=colour, label=name)
+            panel.plot(reach, middle, _dash(b), color=colour, label=name)
             panel.fill_between(reach, below, above, color=colour, alpha=0.13, linewidth=0)
             drawn.append(
                 pd.DataFrame(
@@ -178,12 +188,12 @@ def _against_size(panel: Axes, table: pd.DataFrame) -> None:
             own = own.sort_values("parameters")
             panel.errorbar(
                 own["parameters"], own["gain"], yerr=_reach(own, "gain"),
-                fmt=_MARKERS[m] + _DASHES[m % len(_DASHES)], color=COLOURS[i % len(COLOURS)],
+                fmt=_marker(m) + _dash(m), color=COLOURS[i % len(COLOURS)],
                 markersize=4, linewidth=1, elinewidth=0.8,
                 label=counted(steps) if m == 0 else None,
             )  # fmt: skip
     for m, method in enumerate(methods):
-        panel.plot([], [], _MARKERS[m] + _DASHES[m % len(_DASHES)], color="0.4", label=method)
+        panel.plot([], [], _marker(m) + _dash(m), color="0.4", label=method)
     panel.set_xlabel("parameters of the baseline")
     panel.set_ylabel("gain (nats per token)")
     log_x(panel, table["parameters"])
@@ -206,12 +216,12 @@ def _by(
             own = own.set_index(column).reindex(list(names)).reset_index()
             panel.errorbar(
                 places + 0.06 * (b - (len(baselines) - 1) / 2), own["gain"],
-                yerr=_reach(own, "gain"), fmt=_MARKERS[b] + _DASHES[b % len(_DASHES)],
+                yerr=_reach(own, "gain"), fmt=_marker(b) + _dash(b),
                 color=COLOURS[i % len(COLOURS)], markersize=4, linewidth=1, elinewidth=0.8,
                 label=counted(steps) if b == 0 else None,
             )  # fmt: skip
     for b, baseline in enumerate(baselines):
-        panel.plot([], [], _MARKERS[b] + _DASHES[b % len(_DASHES)], color="0.4",
+        panel.plot([], [], _marker(b) + _dash(b), color="0.4",
                    label=baseline_name(baseline))  # fmt: skip
     panel.set_ylabel("gain (nats per token)")
 
