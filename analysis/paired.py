@@ -67,9 +67,13 @@ def against(
         reference: the group that the others are held against.
     """
     base = dict(groups)[reference]
-    tests = [
-        _test(name, runs, reference, base, match) for name, runs in groups if name != reference
-    ]
+    return corrected(
+        [one_against(n, runs, reference, base, match) for n, runs in groups if n != reference]
+    )
+
+
+def corrected(tests: Sequence[Test]) -> list[Test]:
+    """The tests with p-values for as many comparisons as these are, and in words."""
     return [replace(one, sentence=_say(one)) for one in _holm(tests)]
 
 
@@ -104,9 +108,10 @@ def seeds_needed(
     return high
 
 
-def _test(
+def one_against(
     name: str, runs: pd.DataFrame, reference: str, base: pd.DataFrame, match: Sequence[str]
 ) -> Test:
+    """One group's runs tested against the reference's, by itself; see `against`."""
     settings = [column for column in match if column != "seed"]
     mine, theirs = _shared(runs, base, settings), _shared(base, runs, settings)
     if mine.empty:
@@ -175,7 +180,7 @@ def _sure(mean: float) -> float:
     return 1.0 if mean == 0 else 0.0
 
 
-def _holm(tests: list[Test]) -> list[Test]:
+def _holm(tests: Sequence[Test]) -> list[Test]:
     """Holm's p-values: the chance of any false alarm among all the comparisons stays 5 %.
 
     Seeds are reckoned for the level that the comparison is held to: 5 % divided by the number of

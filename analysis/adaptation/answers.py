@@ -1,30 +1,53 @@
 """Does self-editing beat verbatim at equal tokens?
 
-At one number of steps all edits have been given equal tokens. The methods of one baseline and seed
-share their edits, so they are averaged first: a pair is a baseline and a seed, not a run.
+At one number of steps all edits have been given equal tokens. An adaptation is held against the
+verbatim one of its baseline, seed, steps and method; what lacks its counterpart says nothing. The
+methods of one baseline and seed share their edits, so they are averaged before the test: a pair is
+a baseline and a seed, not a run.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import replace
+
 import pandas as pd
 
 from analysis.adaptation.table import VERBATIM
-from analysis.paired import Test, against
+from analysis.paired import Test, corrected, one_against
+
+PLACE = ["baseline", "seed", "steps", "method"]  # where an edit and verbatim text compare
 
 
 def self_edits(runs: pd.DataFrame) -> dict[int, list[Test]]:
-    """Each kind of edit against verbatim, by number of steps; empty without verbatim ones."""
-    edits = [str(edit) for edit in runs["edit"].unique()]
-    if VERBATIM not in edits or len(edits) < 2:
-        return {}
-    found = {}
-    place = ["baseline", "seed", "steps", "edit"]
-    means = runs.groupby(place, as_index=False)["loss"].mean()
-    for steps, own in means.groupby("steps"):
-        groups = [(edit, part) for edit in edits if len(part := own[own["edit"] == edit])]
-        if VERBATIM in dict(groups):
-            found[int(str(steps))] = against(groups, ["baseline", "seed"], VERBATIM)
+    """Each kind of edit against verbatim, by number of steps; empty without verbatim ones.
+
+    P-values are corrected for all of these tests together, since `answer` tells of all.
+    """
+    tests = list(_tests(runs))
+    found: dict[int, list[Test]] = {}
+    for (steps, _), test in zip(tests, corrected([one for _, one in tests]), strict=True):
+        found.setdefault(steps, []).append(test)
     return found
+
+
+def _tests(runs: pd.DataFrame) -> Iterator[tuple[int, Test]]:
+    """The tests one by one, with their numbers of steps."""
+    for steps, own in runs.groupby("steps"):
+        verbatim = own[own["edit"] == VERBATIM]
+        for edit in own["edit"].unique():
+            if edit == VERBATIM or verbatim.empty:
+                continue
+            written = own[own["edit"] == edit]
+            both = written.merge(verbatim, on=PLACE, suffixes=("", "_verbatim"))
+            pairs = both.groupby(["baseline", "seed"], as_index=False)
+            mine = pairs[["loss", "loss_verbatim"]].mean()
+            theirs = mine.assign(loss=mine["loss_verbatim"])
+            test = one_against(str(edit), mine, VERBATIM, theirs, ["baseline", "seed"])
+            if left := len(written) + len(verbatim) - 2 * len(both):
+                what = "1 adaptation has" if left == 1 else f"{left} adaptations have"
+                test = replace(test, basis=f"{test.basis}; {what} no counterpart")
+            yield int(str(steps)), test
 
 
 def counted(steps: int) -> str:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 
-from analysis.adaptation.table import VERBATIM
+from analysis.adaptation.table import VERBATIM, seedless
 from analysis.fits import Fit, FitOptions, Form, Points, PowerLaw, PowerLawNoOffset, fit, points
 
 STARTS = 512  # enough for laws of one axis
@@ -60,6 +60,8 @@ def laws(runs: pd.DataFrame, options: FitOptions, say: Callable[[str], None]) ->
     for (baseline, method), own in chosen.groupby(["baseline", "method"], sort=False):
         if own["tokens"].nunique() < LEVELS:
             continue
+        if seedless(own):
+            own = own.drop_duplicates("tokens")  # one seed is all that there is
         say(f"fitting {baseline}, {method}")
         found += _learning(str(baseline), str(method), edit, own, how)
         found += _forgetting(str(baseline), str(method), edit, own, how)

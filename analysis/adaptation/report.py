@@ -70,8 +70,9 @@ def _short(found: AdaptationStudy) -> list[str]:
     lines = [
         f"{len(runs)} adaptations of {runs['fingerprint'].nunique()} baselines,"
         f" {runs['edit'].nunique()} kinds of edits, {runs['seed'].nunique()} seeds; seeds draw"
-        " edits, LoRA's first weights and the order of texts, so that full fine-tuning on verbatim"
-        " text is the same for all of them.",
+        " edits, LoRA's first weights and the order of texts, so that full fine-tuning on a"
+        " verbatim passage that fits the context is the same for all of them: one number, without"
+        " an interval.",
     ]
     for baseline, own in table.groupby("baseline", sort=False):
         best = own.sort_values("gain").iloc[-1]

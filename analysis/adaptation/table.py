@@ -10,7 +10,6 @@ baseline's own validation text has risen by.
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 
 import pandas as pd
@@ -26,6 +25,7 @@ FIGURES = (
     *("tokens_tried", "wall_seconds", "writing_seconds"),
 )
 VERBATIM = "verbatim"
+ROUNDING = 1e-5  # nats per token: what one computation differs by in programs of other sizes
 _NAMES = ("edit.label", "edit.policy", "tasks.file")  # of what has a hash beside
 _COMMON = ("tokens_per_step", "price", "forgetting_tokens", "runtime.precision")
 
@@ -136,9 +136,18 @@ def _methods(raw: pd.DataFrame) -> pd.Series:
     )
 
 
+def seedless(runs: pd.DataFrame) -> bool:
+    """Whether all seeds gave the same at each number of tokens: then they say nothing of chance.
+
+    So it is with full fine-tuning on one piece of verbatim text, of which a seed decides nothing.
+    """
+    each = runs.groupby("tokens")["loss"]
+    return bool((each.max() - each.min()).max() < ROUNDING)
+
+
 def summary(runs: pd.DataFrame) -> pd.DataFrame:
-    """One row a point: means over its seeds, 95 % intervals of gain and forgetting, and whether it
-    is on its baseline's front of gain against forgetting."""
+    """One row a point: means over its seeds, 95 % intervals of gain and forgetting where seeds
+    differ, and whether it is on its baseline's front of gain against forgetting."""
     rows = []
     for place, own in runs.groupby(PLACE, sort=False):
         row: dict[str, object] = dict(zip(PLACE, place, strict=True))
@@ -146,9 +155,10 @@ def summary(runs: pd.DataFrame) -> pd.DataFrame:
         row["seeds"] = own["seed"].nunique()
         for name in FIGURES:
             row[name] = own[name].mean()
+        chance = None if seedless(own) else own
         for name in ("gain", "forgetting"):
-            ends = spread(own[name].tolist()) or (float("nan"), float("nan"))
-            row[f"{name}_low"], row[f"{name}_high"] = ends
+            ends = None if chance is None else spread(chance[name].tolist())
+            row[f"{name}_low"], row[f"{name}_high"] = ends or (float("nan"), float("nan"))
         rows.append(row)
     table = pd.DataFrame(rows)
     table["on_front"] = False

@@ -13,7 +13,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, RunTag
 
 from analysis.adaptation.answers import answer, self_edits
-from analysis.adaptation.figures import baseline_name
+from analysis.adaptation.figures import baseline_name, laws_figure
 from analysis.adaptation.laws import headline, laws
 from analysis.adaptation.table import adaptations, summary
 from analysis.cli import analyze
@@ -93,6 +93,44 @@ def test_only_self_edits_that_help_beat_verbatim() -> None:
     assert "more is learned than from verbatim by restatement at 1 step," in said
     assert "not told from chance: continuation at 1 step," in said
     assert self_edits(recorded().query("edit == 'verbatim'")) == {}
+
+
+def test_an_edit_is_held_against_verbatim_by_the_same_methods_alone() -> None:
+    runs = recorded().query("edit != 'restatement'")
+    runs.loc[runs["method"] == "full", "loss"] -= 0.3  # which learns more, whatever the edit
+    gone = (runs["edit"] == "continuation") & (runs["method"] != "full") & (runs["steps"] == 30)
+    (test,) = self_edits(runs[~gone])[30]
+    assert abs(test.difference) < 0.01
+    assert "12 adaptations have no counterpart" in test.sentence
+    assert "not told from chance: continuation" in answer(self_edits(runs[~gone]))
+
+
+def test_chance_is_reckoned_for_all_that_is_said_together() -> None:
+    tests = [one for some in self_edits(recorded()).values() for one in some]
+    assert len(tests) == 2 * len(STEPS)
+    surest = min(tests, key=lambda one: one.p_value or 0.0)
+    assert surest.adjusted == pytest.approx(len(tests) * (surest.p_value or 0.0))
+
+
+def test_seeds_that_change_nothing_are_no_sample() -> None:
+    own = recorded().query("edit == 'verbatim' and method == 'full' and seed == 1")
+    runs = pd.concat([own.assign(seed=seed) for seed in range(1, 8)], ignore_index=True)
+    table = summary(runs)
+    assert set(table["seeds"]) == {7}
+    assert table[["gain_low", "gain_high", "forgetting_low"]].isna().all().all()
+    for law in laws(runs, OPTIONS, lambda _: None):
+        assert law.fit.ci["alpha"] is None
+        assert len(law.points) == len(STEPS)
+
+
+def test_any_number_of_baselines_and_methods_is_drawn(tmp_path: Path) -> None:
+    one = recorded().query("edit == 'verbatim' and rank == 4 and seed == 1 and steps == 1")[:1]
+    runs = pd.concat(
+        [one.assign(baseline=f"b{k}") for k in range(9)]
+        + [one.assign(rank=k, method=f"rank {k}") for k in range(9)]
+    )
+    saved = laws_figure(runs, summary(runs), [], OPTIONS, tmp_path)
+    assert (tmp_path / f"{saved.name}.png").exists()
 
 
 def test_a_front_is_of_one_baseline_and_of_means_over_seeds() -> None:
