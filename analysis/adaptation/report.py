@@ -74,6 +74,9 @@ def _short(found: AdaptationStudy) -> list[str]:
         " verbatim passage that fits the context is the same for all of them: one number, without"
         " an interval.",
     ]
+    if len(apart := found.table.apart):
+        said = "; ".join(f"{n} {why}" for why, n in apart["why"].value_counts().items())
+        lines.append(f"{len(apart)} more do not count: {said}.")
     for baseline, own in table.groupby("baseline", sort=False):
         best = own.sort_values("gain").iloc[-1]
         lines.append(

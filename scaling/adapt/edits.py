@@ -90,7 +90,8 @@ def write_edits(
 def learned(tokenizer: Tokenizer, read: str, text: str, context: int) -> list[Text]:
     """A text that is predicted after another that is only read.
 
-    Where both together outgrow the context, the end of what is read is kept, half at most.
+    Where both together outgrow the context, the end of what is read is kept, as much as fits, and
+    a text that outgrows it alone is cut.
     """
     if not read:
         return whole(tokenizer, text, context)

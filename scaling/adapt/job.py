@@ -1,5 +1,6 @@
 """A job of adaptations: one baseline and one kind of edit, to a row for each method and seed."""
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -10,14 +11,15 @@ import torch
 
 from scaling.adapt.config import AdaptConfig, Full, Lora
 from scaling.adapt.document import Document, TaskSet, check_trials
-from scaling.adapt.inner import InnerLoop, Learner, copies
+from scaling.adapt.inner import InnerLoop, Learner
 from scaling.adapt.measure import Knowledge, knowledge
 from scaling.adapt.policy import OwnPolicy, load_policy
 from scaling.adapt.reward import Bench, Chosen, choose, parts, train_policies
 from scaling.adapt.tasks import load_tasks
 from scaling.data.prepare import prepare
 from scaling.errors import UserError
-from scaling.evaluation import Evaluator
+from scaling.evaluation import Evaluation, Evaluator
+from scaling.model.decoder import Decoder
 from scaling.model.memory import weight_bytes
 from scaling.runtime import resolve
 from scaling.trained import Trained, find_trained
@@ -36,7 +38,7 @@ class Adapted:
     """What became of one adaptation.
 
     Attributes:
-        row: its figures, as `adapt.jsonl` has them.
+        row: its figures, as `adapt.jsonl` has them; `diverged` says that some came to no number.
         curve: the same figures of fewer steps that it has been through, by step.
         edits: what each document was learned from.
     """
@@ -83,7 +85,9 @@ def adapt(
     writing = (time.perf_counter() - started) / len(seeds)
     pairs = list(dict.fromkeys((config.seed, config.method) for config in configs))
     wanted = sorted({config.inner_steps for config in configs})
-    before = _knows(bench, copies(bench.model, len(tasks.documents)), tasks.documents)
+    # Of one model, a document after the other: a copy of it for each would not fit.
+    general = bench.general(bench.model)
+    before = [_knows(bench, bench.model, [one], general)[0] for one in tasks.documents]
     found = _learn(bench, tasks.documents, chosen, pairs, wanted, moved)
     return [
         _adapted(config, trained, tasks, before, found[config.seed, config.method],
@@ -154,7 +158,8 @@ def _learn(
             seconds += time.perf_counter() - started
             moved(done + step, total, mean)
             if step in wanted:
-                knows = _knows(bench, loop.model, [documents[d] for _, d in program])
+                learned = [documents[d] for _, d in program]
+                knows = _knows(bench, loop.model, learned, bench.general(loop.model))
                 for (pair, _), known in zip(program, knows, strict=True):
                     found[pair].note(step, known, seconds / len(program))
         done += wanted[-1]
@@ -168,13 +173,15 @@ def _program_of(method: Lora | Full) -> tuple[object, ...]:
     return (method.kind,)
 
 
-def _knows(bench: Bench, model: Any, documents: Sequence[Document]) -> list[Knowledge]:
+def _knows(
+    bench: Bench, model: Decoder, documents: Sequence[Document], general: Sequence[Evaluation]
+) -> list[Knowledge]:
     return knowledge(
         model,
         bench.tokenizer,
         [document.continuation for document in documents],
         [document.questions for document in documents],
-        bench.general,
+        general,
     )
 
 
@@ -208,11 +215,14 @@ def _adapted(
         "seed": config.seed,
         "documents": len(tasks.documents),
         "tokens": config.inner_steps * config.tokens_per_step,
-        "tokens_tried": max(one.tried_tokens for one in chosen) + practised,
+        # Of one passage, as `tokens` are: rounds are trained once for all of them.
+        "tokens_tried": max(one.tried_tokens for one in chosen)
+        + round(practised / len(tasks.documents)),
         "wall_seconds": found.seconds[config.inner_steps],
         "writing_seconds": writing,
-        **curve[config.inner_steps],
-        "each": each,
+        **_finite(curve[config.inner_steps]),
+        "each": [_finite(one) for one in each],
+        "diverged": not all(map(math.isfinite, curve[config.inner_steps].values())),
     }
     edits = [
         {"document": document.id, "passage": document.passage, "pieces": one.written.shown(),
@@ -220,6 +230,14 @@ def _adapted(
         for document, one in zip(tasks.documents, chosen, strict=True)
     ]  # fmt: skip
     return Adapted(row, curve, edits)
+
+
+def _finite(row: dict[str, Any]) -> dict[str, Any]:
+    """A row with None for what came to no number."""
+    return {
+        name: None if isinstance(value, float) and not math.isfinite(value) else value
+        for name, value in row.items()
+    }
 
 
 def _figures(

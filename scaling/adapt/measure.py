@@ -10,7 +10,7 @@ from torch.nn import functional as F
 from scaling.adapt.stream import Row, Text, batch, whole
 from scaling.data.batches import IGNORED
 from scaling.data.tokenizer import Tokenizer
-from scaling.evaluation import Evaluator
+from scaling.evaluation import Evaluation
 from scaling.model.decoder import Decoder
 from scaling.prompts.answer import choice, option_stretches
 from scaling.prompts.item import Item
@@ -51,14 +51,14 @@ def knowledge(
     tokenizer: Tokenizer,
     continuations: Sequence[str],
     questions: Sequence[Sequence[Item]],
-    general: Evaluator,
+    general: Sequence[Evaluation],
 ) -> list[Knowledge]:
-    """What each member knows: member k of `continuations[k]` and `questions[k]`."""
+    """What each member knows: member k of `continuations[k]`, `questions[k]`, and `general[k]`."""
     losses = text_loss(model, tokenizer, [[text] for text in continuations])
     answers = _answers(model, tokenizer, questions)
     return [
-        Knowledge(loss, forgotten.loss, *right)
-        for loss, forgotten, right in zip(losses, general(model), answers, strict=True)
+        Knowledge(loss, rest.loss, *right)
+        for loss, rest, right in zip(losses, general, answers, strict=True)
     ]
 
 

@@ -4,6 +4,7 @@ The rounds are ReST-EM (Singh et al., arXiv:2312.06585): the policy writes candi
 passages, the best of each is kept, and the baseline, afresh in every round, is trained on those.
 """
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
@@ -52,8 +53,9 @@ class Chosen:
 
     Attributes:
         written: the edit.
-        reward: what it brought in trying; None where there was nothing to choose from.
-        tried_tokens: trained on in choosing it, its share of the rounds too.
+        reward: what it brought in trying; None where there was nothing to choose from, or every
+            candidate diverged.
+        tried_tokens: trained on in choosing it.
     """
 
     written: Written
@@ -84,8 +86,11 @@ def choose(
     tokens = edit.candidates * edit.steps * bench.tokens
     found: list[list[Chosen]] = [[] for _ in seeds]
     for at in range(0, len(places), edit.candidates):
-        best = max(range(at, at + edit.candidates), key=lambda i: scores[i])
-        found[places[at][0]].append(Chosen(candidates[best], scores[best], tokens))
+        own = range(at, at + edit.candidates)
+        whole = [i for i in own if math.isfinite(scores[i])]  # one that diverged is none
+        best = max(whole, key=lambda i: scores[i], default=at)
+        reward = scores[best] if whole else None
+        found[places[at][0]].append(Chosen(candidates[best], reward, tokens))
     return found
 
 
@@ -95,11 +100,9 @@ def rewards(
     """Gain on each document's trial text less the price of what was forgotten, in nats a token."""
     method = Lora(rank=edit.rank, lr=edit.lr)
     texts = {one.id: one.trial for one, _, _ in trials}
-    base = copies(bench.model, len(texts))
-    before = dict(
-        zip(texts, text_loss(base, bench.tokenizer, [[text] for text in texts.values()]),
-            strict=True)
-    )  # fmt: skip
+    before = {  # of one model, one after the other: a copy of it each would not fit
+        name: text_loss(bench.model, bench.tokenizer, [[text]])[0] for name, text in texts.items()
+    }
     (knew,) = bench.general(bench.model)
     found = []
     for part in parts(trials, bench.most):
@@ -129,7 +132,7 @@ def train_policies(
     spent = 0
     for number in range(edit.rounds):
         # Draws of their own in every round, and none that the adapted documents' edits have.
-        own = [(seed + 1) * 1_000_033 + number for seed in seeds]
+        own = [((seed + 1) * 1_000_033 + number) % 2**63 for seed in seeds]
         kept = choose(bench, edit, policies, practice, own)
         method = Lora(rank=edit.rank, lr=edit.lr)
         learners = [

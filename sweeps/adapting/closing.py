@@ -101,21 +101,23 @@ def _row(known: Known, uri: str) -> dict[str, Any]:
 
 
 def _means(made: Sequence[tuple[Adaptation, Mapping[str, Any]]]) -> list[dict[str, Any]]:
-    """Means over the seeds of each identity."""
+    """Means over the seeds of each identity; of those that diverged their number alone."""
     groups: dict[str, list[tuple[Adaptation, Mapping[str, Any]]]] = {}
     for run, row in made:
         groups.setdefault(run.key[0], []).append((run, row))
     found = []
     for own in groups.values():
         labels = own[0][0].labels
+        whole = [row for _, row in own if not row["diverged"]]
         figures = {
-            name: statistics.mean(row[name] for _, row in own)
+            name: statistics.mean(row[name] for row in whole)
             for name in ("gain", "forgetting", "reward", "accuracy_after")
-            if all(name in row for _, row in own)
+            if whole and all(name in row for row in whole)
         }
         found.append(
             {"baseline": labels["baseline"], "method": labels["method"], "edit": labels["edit"],
-             "steps": int(labels["steps"]), "seeds": len(own), **figures}
+             "steps": int(labels["steps"]), "seeds": len(own),
+             "diverged": len(own) - len(whole), **figures}
         )  # fmt: skip
     return found
 
@@ -125,11 +127,20 @@ def _table(means: Sequence[Mapping[str, Any]]) -> list[str]:
         return []
     header = ["baseline", "method", "edit", "steps", "gain", "forgetting", "seeds"]
     rows = [
-        [one["baseline"], one["method"], one["edit"], str(one["steps"]), f"{one['gain']:+.4f}",
-         f"{one['forgetting']:+.4f}", str(one["seeds"])]
+        [one["baseline"], one["method"], one["edit"], str(one["steps"]), _signed(one, "gain"),
+         _signed(one, "forgetting"), _seeds(one)]
         for one in means
     ]  # fmt: skip
     return table(header, rows)
+
+
+def _signed(point: Mapping[str, Any], name: str) -> str:
+    return f"{point[name]:+.4f}" if name in point else "diverged"
+
+
+def _seeds(point: Mapping[str, Any]) -> str:
+    gone, seeds = point["diverged"], point["seeds"]
+    return f"{gone} of {seeds} diverged" if gone else str(seeds)
 
 
 def _next(record: SweepRecord[AdaptSweep]) -> str:

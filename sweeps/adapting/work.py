@@ -147,7 +147,9 @@ def _record(tracker: Tracker, made: Adapted) -> None:
     write_whole(folder / ROW, json.dumps(row) + "\n")
     write_whole(folder / EDITS, "".join(json.dumps(one) + "\n" for one in made.edits))
     summary = {name.replace("/", "_"): value for name, value in final.items()}
-    tracker.finish("FINISHED", summary | {"diverged": False}, figures=False)
+    if row["diverged"]:
+        tracker.tag(diverged="true")
+    tracker.finish("FINISHED", summary | {"diverged": row["diverged"]}, figures=False)
 
 
 def _failed(job: Job, folders: Sequence[RunFolder], error: Exception) -> list[Outcome]:

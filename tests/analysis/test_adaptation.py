@@ -1,6 +1,7 @@
 """What adaptations say: known laws found again, fronts, tests and the report."""
 
 import json
+import math
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -185,11 +186,13 @@ class Store:
             "accuracy_before": 0.25, "accuracy_after": 0.5,
         }  # fmt: skip
         tags = {"kind": "adaptation", "sweep": "other", **key}
+        if row["gain"] != row["gain"]:
+            tags["diverged"] = "true"
         self.run(
             tags,
             status,
             params=[Param(k, str(v)) for k, v in params.items() if v is not None],
-            metrics=[Metric(f"final/{k}", float(v), 0, 0) for k, v in metrics.items()],
+            metrics=[Metric(f"final/{k}", float(v), 0, 0) for k, v in metrics.items() if v == v],
         )
 
     def sweep(self, name: str = "a") -> None:
@@ -267,6 +270,16 @@ def test_of_one_name_what_differs_is_told_and_never_pooled(store: Store) -> None
         "renamed",
     }
     assert baseline_name("small-0a1b2c3d, tasks.seed 0") == "small, tasks.seed 0"
+
+
+def test_what_diverged_is_apart(store: Store) -> None:
+    store.put(VERBATIM[:3])
+    store.put(VERBATIM[3:4].assign(gain=math.nan, loss=math.nan))
+    store.sweep()
+    table = adaptations(Selection(sweep="a"))
+    assert table is not None
+    assert len(table.runs) == 3
+    assert list(table.apart["why"]) == ["diverged"]
 
 
 def test_without_a_finished_adaptation_a_sweep_says_why(store: Store) -> None:

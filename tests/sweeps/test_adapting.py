@@ -322,6 +322,29 @@ def test_a_job_that_fails_or_is_stopped_leaves_records_that_say_so(
         assert row["tokens"] == 8 * run.config.inner_steps
 
 
+def test_what_diverged_is_recorded_as_such(
+    write_spec: Callable[..., Path], ready: Any, tiny: Tiny
+) -> None:
+    from sweeps.adapting.work import run_job
+    from sweeps.channel import Channel
+
+    fields = {"rank": [], "full": {"lr": 1e30}, "seeds": [1], "inner_steps": [2]}
+    sweep, baselines = ready(write_spec(baselines=[a_run(tiny)], edits=["verbatim"], **fields))
+    (run,) = wanted_adaptations(sweep, baselines)
+    job = Job(0, (Member(run.config, run.key, {}),), 1)
+    (outcome,) = run_job(job, Channel(Pipe())).outcomes  # type: ignore[arg-type]
+    folder = RunFolder(outcome.folder)  # type: ignore[arg-type]
+    assert folder.read_record().tags["tinyscale.diverged"] == "true"
+    known = read_known(folder)
+    assert known.summary["diverged"]
+    assert "NaN" not in (folder.path / "adapt.jsonl").read_text()
+    record = SweepRecord(sweep, sweep.spec, print)
+    record.path.mkdir(parents=True)
+    summary, table = conclude(record, [run], {run.key: known}, None)
+    assert summary["means"][0]["diverged"] == 1
+    assert "1 of 1 diverged" in table[-1]
+
+
 @pytest.mark.drill
 def test_three_kills_lose_nothing_and_double_nothing(write_spec: Callable[..., Path]) -> None:
     write_spec(inner_steps=[1, 10, 40], seeds=[1, 2, 3])

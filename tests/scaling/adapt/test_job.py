@@ -1,5 +1,6 @@
 """A group of adaptations from configs to rows, and how candidates are chosen."""
 
+import json
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -7,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from scaling.adapt import inner
 from scaling.adapt.config import AdaptConfig, Baseline, Edit, FileTasks, Full, Lora, StoriesTasks
 from scaling.adapt.document import Document
 from scaling.adapt.edits import Written
@@ -194,11 +196,55 @@ def test_the_best_candidate_is_used_and_its_cost_is_counted(
     assert (first.reward, first.tried_tokens) == (None, 0)
 
 
-def test_rounds_train_a_policy_of_each_seed(config: AdaptConfig, baseline: Trained) -> None:
+def test_a_candidate_that_diverged_is_not_chosen(
+    config: AdaptConfig, baseline: Trained, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = _bench(config, baseline, 8, lambda _: None)
+    edit = Edit(kind="continuation", candidates=3, pieces=1)
+    document = Document("d", "the zebu", "unused", trial="qqq")
+    scores = [math.nan, 0.5, 1.0]
+    monkeypatch.setattr("scaling.adapt.reward.rewards", lambda *_: scores)
+    ((chosen,),) = choose(bench, edit, [Wordsmith()], [document], [1])
+    assert chosen.reward == 1.0
+    scores[1:] = [math.nan, math.inf]
+    ((chosen,),) = choose(bench, edit, [Wordsmith()], [document], [1])
+    assert chosen.reward is None
+
+
+def test_an_adaptation_that_diverges_says_so_and_has_no_figures(config: AdaptConfig) -> None:
+    wild, tame = rows([varied(config, method=Full(lr=lr)) for lr in (1e30, 1e-3)])
+    assert (wild["diverged"], tame["diverged"]) == (True, False)
+    assert wild["gain"] is None
+    assert wild["each"][0]["gain"] is None
+    assert wild["continuation_before"] == tame["continuation_before"]
+    json.dumps(wild, allow_nan=False)
+
+
+def test_a_program_never_has_more_members_than_it_is_told(
+    config: AdaptConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However many passages there are: what is known before is one model's."""
+    made: list[int] = []
+    build = inner.Decoder
+
+    def counted(*args: Any, members: int, **rest: Any) -> Any:
+        made.append(members)
+        return build(*args, members=members, **rest)
+
+    monkeypatch.setattr(inner, "Decoder", counted)
+    edit = Edit(kind="continuation", candidates=2, steps=1, max_tokens=2)
+    rows([varied(config, edit=edit, inner_steps=1)], members=1)
+    assert set(made) == {1}
+
+
+@pytest.mark.parametrize("seed", [1, 2**63 - 1])
+def test_rounds_train_a_policy_of_each_seed(
+    config: AdaptConfig, baseline: Trained, seed: int
+) -> None:
     bench = _bench(config, baseline, 8, lambda _: None)
     edit = Edit(kind="continuation", candidates=2, rounds=1, pieces=1, steps=4, max_tokens=4)
     practice = [Document("p", "the cat sat", "unused", trial="the dog ran")]
-    policies, spent = train_policies(bench, edit, practice, [1, 2])
+    policies, spent = train_policies(bench, edit, practice, [seed, 2])
     assert spent == (4 + 2 * 4) * config.tokens_per_step
     weights = [list(policy.model.parameters()) for policy in policies]  # type: ignore[attr-defined]
     base = list(bench.model.parameters())

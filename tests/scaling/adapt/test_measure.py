@@ -57,11 +57,8 @@ def test_rows_have_the_probabilities_that_scoring_finds(monkeypatch: pytest.Monk
 
 def test_each_member_is_asked_its_own_questions() -> None:
     model = two()
-
-    def general(_: Decoder) -> list[Evaluation]:
-        return [Evaluation(1.0, 1.0, 1), Evaluation(2.0, 1.0, 1)]
-
-    found = knowledge(model, TOKENIZER, ["the end", "a cat"], [QUESTIONS, QUESTIONS[:1]], general)  # type: ignore[arg-type]
+    general = [Evaluation(1.0, 1.0, 1), Evaluation(2.0, 1.0, 1)]
+    found = knowledge(model, TOKENIZER, ["the end", "a cat"], [QUESTIONS, QUESTIONS[:1]], general)
     assert [one.general for one in found] == [1.0, 2.0]
     for k, questions in enumerate([QUESTIONS, QUESTIONS[:1]]):
         answers = ask(
