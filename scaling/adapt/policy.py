@@ -3,6 +3,7 @@
 import hashlib
 import json
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -60,13 +61,8 @@ class TransformersPolicy:
     def __init__(self, folder: Path, device: torch.device) -> None:
         """Raises `UserError` where the folder holds none, or transformers is not installed."""
         check_causal(folder)
-        try:
-            from transformers import AutoModelForCausalLM, AutoTokenizer
-        except ImportError:
-            raise UserError(
-                f"policy {folder} is a model of transformers, which is not installed;"
-                " `pip install -e '.[export]'` does that."
-            ) from None
+        from transformers import AutoModelForCausalLM, AutoTokenizer
+
         try:
             self.tokenizer: Any = AutoTokenizer.from_pretrained(folder, local_files_only=True)
             model: Any = AutoModelForCausalLM.from_pretrained(folder, local_files_only=True)
@@ -105,7 +101,8 @@ class TransformersPolicy:
 
 
 def check_causal(folder: Path) -> None:
-    """Raise `UserError` where a folder holds no causal model of transformers."""
+    """Raise `UserError` where a folder holds no causal model of transformers, or that is not
+    installed."""
     path = folder / CONFIG
     if not path.is_file():
         raise UserError(f"policy {folder} is no language model: it has no {CONFIG}.")
@@ -116,6 +113,11 @@ def check_causal(folder: Path) -> None:
     if not any(name.endswith(CAUSAL) for name in known):
         what = ", ".join(known) or "nothing that it names"
         raise UserError(f"policy {folder} is no causal language model: it is {what}.")
+    if find_spec("transformers") is None:
+        raise UserError(
+            f"policy {folder} is a model of transformers, which is not installed;"
+            " `pip install -e '.[export]'` does that."
+        )
 
 
 def find_policy(text: str, runs: Path) -> tuple[Path, str]:

@@ -8,6 +8,7 @@ from pathlib import Path
 from scaling.errors import UserError
 from sweeps.adapting.baselines import Ready, ready_baselines
 from sweeps.adapting.closing import as_it_was, close_adaptations
+from sweeps.adapting.material import find_material
 from sweeps.adapting.reading import AdaptSweep
 from sweeps.adapting.wanted import Adaptation, Together, wanted_adaptations
 from sweeps.conduct import look
@@ -45,8 +46,9 @@ def conduct_adaptations(sweep: AdaptSweep, request: Request, board: Board) -> Re
         with full_disk_is_said():
             # First, so that what MLflow's launcher has made is this sweep's, not its baselines'.
             record = SweepRecord(sweep, spec, board.say)
-            baselines = ready_baselines(sweep, board, request.measure)
-            runs = wanted_adaptations(sweep, baselines)
+            material = find_material(spec)
+            baselines = ready_baselines(sweep, material, board, request.measure)
+            runs = wanted_adaptations(sweep, material, baselines)
             ledger = Ledger(Path(spec.tracking.folder), record.uri, record.experiment)
             record.want([(run.key, run.labels) for run in runs])
             known = look(ledger, runs)

@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
+from scaling.adapt.config import StoriesTasks
 from scaling.errors import UserError
 from scaling.recipes import parse_flags, read_yaml, shown
 from scaling.schema import explain
@@ -72,14 +73,18 @@ def read_adapt_sweep(name: str, flags: Sequence[str] = (), *, smoke: bool = Fals
     if given and not any(field == ("name",) for field, _ in given):
         told = json.dumps([[".".join(f), v] for f, v in sorted(given)], default=str)
         tree["name"] = f"{tree['name']}-{hashlib.sha256(told.encode()).hexdigest()[:6]}"
-    if smoke:
-        _shrink(tree)
     source = shown(path)
+    spec = _validated(tree, source)
+    if smoke:
+        spec = _validated(_shrunk(spec), source)
+    return AdaptSweep(spec, source, _baselines(spec, path, smoke))
+
+
+def _validated(tree: dict[str, Any], source: str) -> AdaptSpec:
     try:
-        spec = AdaptSpec.model_validate(tree)
+        return AdaptSpec.model_validate(tree)
     except ValidationError as error:
         raise UserError(explain(error, AdaptSpec, {(): source})) from None
-    return AdaptSweep(spec, source, _baselines(spec, path, smoke))
 
 
 def _baselines(spec: AdaptSpec, path: Path, smoke: bool) -> Sweep | None:
@@ -98,19 +103,16 @@ def _baselines(spec: AdaptSpec, path: Path, smoke: bool) -> Sweep | None:
     return assemble(tree, path, smoke=smoke)
 
 
-def _shrink(tree: dict[str, Any]) -> None:
+def _shrunk(spec: AdaptSpec) -> dict[str, Any]:
     """A minute's try: two small baselines, two passages, two numbers of steps, one seed."""
-    tree["name"] = f"{tree['name']}-smoke"
-    tree["seeds"] = list(tree.get("seeds") or [1])[:1]
-    tree["inner_steps"] = sorted(tree.get("inner_steps") or [1, 3])[:2]
-    tasks = dict(tree.get("tasks") or {})
-    if "file" not in tasks:
-        tree["tasks"] = tasks | SMALL
+    tree = spec.model_dump(mode="json", exclude_unset=True)
+    tree["name"] = f"{spec.name}-smoke"
+    tree["seeds"] = spec.seeds[:1]
+    tree["inner_steps"] = sorted(spec.inner_steps)[:2]
+    if isinstance(spec.tasks, StoriesTasks):
+        tree["tasks"] = spec.tasks.model_dump() | SMALL
     tree["forgetting_tokens"] = 512
-    tree["edits"] = [
-        {**({"kind": one} if isinstance(one, str) else one), "max_tokens": 8, "steps": 2}
-        for one in tree.get("edits") or ["verbatim"]
-    ]
-    tracking = dict(tree.get("tracking") or {})
-    tracking["experiment"] = f"{tracking.get('experiment', 'tinyscale')}-smoke"
-    tree["tracking"] = tracking
+    tree["edits"] = [edit.model_dump() | {"max_tokens": 8, "steps": 2} for edit in spec.edits]
+    tracking = tree.get("tracking", {})
+    tree["tracking"] = tracking | {"experiment": f"{spec.tracking.experiment}-smoke"}
+    return tree

@@ -3,14 +3,10 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from scaling.adapt.config import AdaptConfig, Edit, FileTasks, Full, Lora, StoriesTasks
-from scaling.adapt.document import check_trials
-from scaling.adapt.files import digest_file
-from scaling.adapt.policy import find_policy
-from scaling.adapt.tasks import load_tasks
 from sweeps.adapting.baselines import Ready
+from sweeps.adapting.material import Material
 from sweeps.adapting.reading import AdaptSweep
 from sweeps.cohorts import Program
 from sweeps.ledger import Known
@@ -32,41 +28,21 @@ class Adaptation:
         object.__setattr__(self, "key", (self.config.identity, self.config.seed))
 
 
-def wanted_adaptations(sweep: AdaptSweep, baselines: Sequence[Ready]) -> list[Adaptation]:
-    """Every adaptation of the sweep.
-
-    Raises:
-        UserError: tasks or a policy are not what they should be.
-    """
+def wanted_adaptations(
+    sweep: AdaptSweep, material: Material, baselines: Sequence[Ready]
+) -> list[Adaptation]:
+    """Every adaptation of the sweep."""
     spec = sweep.spec
-    tasks = spec.tasks
-    if isinstance(tasks, FileTasks):
-        tasks = tasks.model_copy(
-            update={"file": str(Path(tasks.file).expanduser().resolve()),
-                    "digest": digest_file(tasks.file)}
-        )  # fmt: skip
-    loaded = load_tasks(tasks)
-    edits = [_found(edit, Path(spec.tracking.folder)) for edit in spec.edits]
-    for edit in edits:
-        check_trials(loaded, edit.candidates, edit.rounds)
     ranks = [spec.lora.model_copy(update={"rank": rank}) for rank in spec.rank]
     methods: list[Lora | Full] = [*ranks, *([spec.full] if spec.full else [])]
     return [
-        _adaptation(sweep, baseline, edit, method, steps, seed, tasks)
+        _adaptation(sweep, baseline, edit, method, steps, seed, material.tasks)
         for baseline in baselines
-        for edit in edits
+        for edit in material.edits
         for method in methods
         for seed in spec.seeds
         for steps in spec.inner_steps
     ]
-
-
-def _found(edit: Edit, runs: Path) -> Edit:
-    """An edit with its policy's place and hash."""
-    if edit.policy is None:
-        return edit
-    place, digest = find_policy(edit.policy, runs)
-    return edit.model_copy(update={"policy": str(place), "digest": digest})
 
 
 def _adaptation(

@@ -25,6 +25,7 @@ from scaling.tracking.store import client, tracking_uri
 from sweeps.adapting.baselines import Ready, ready_baselines
 from sweeps.adapting.closing import conclude
 from sweeps.adapting.conduct import Request, conduct_adaptations
+from sweeps.adapting.material import Material, find_material
 from sweeps.adapting.reading import AdaptSweep, read_adapt_sweep
 from sweeps.adapting.wanted import Together, wanted_adaptations
 from sweeps.job import Begun, Ended, Job, Member
@@ -78,12 +79,13 @@ def write_spec(tiny_yaml: Path) -> Callable[..., Path]:
 
 
 @pytest.fixture
-def ready(tiny: Tiny) -> Callable[..., tuple[AdaptSweep, list[Ready]]]:
-    """A spec over a run that is there, read, with its baseline."""
+def ready(tiny: Tiny) -> Callable[..., tuple[AdaptSweep, Material, list[Ready]]]:
+    """A spec over a run that is there, read, with its material and its baseline."""
 
-    def go(path: Path) -> tuple[AdaptSweep, list[Ready]]:
+    def go(path: Path) -> tuple[AdaptSweep, Material, list[Ready]]:
         sweep = read_adapt_sweep(str(path))
-        return sweep, ready_baselines(sweep, Board(), measure=False)
+        material = find_material(sweep.spec)
+        return sweep, material, ready_baselines(sweep, material, Board(), measure=False)
 
     return go
 
@@ -150,8 +152,10 @@ def test_from_nothing_to_rows_and_again(
 def test_what_differs_in_seed_steps_or_rank_is_made_together(
     write_spec: Callable[..., Path], ready: Any, tiny: Tiny
 ) -> None:
-    sweep, baselines = ready(write_spec(baselines=[a_run(tiny), a_run(tiny, "other", 7)]))
-    runs = wanted_adaptations(sweep, baselines)
+    sweep, material, baselines = ready(
+        write_spec(baselines=[a_run(tiny), a_run(tiny, "other", 7)])
+    )
+    runs = wanted_adaptations(sweep, material, baselines)
     assert len(runs) == len({run.key for run in runs}) == 48
     machine = Machine(cores=2, gpus=0, free_bytes=2**33)
     programs = Together(machine, workers=2).form([(run, None) for run in runs])
@@ -168,9 +172,9 @@ def test_baselines_of_one_folder_name_have_labels_of_their_own(
 ) -> None:
     for place, seed in (("x", 1), ("y", 2)):
         shutil.copytree(a_run(tiny, seed=seed), f"{place}/model")
-    sweep, baselines = ready(write_spec(baselines=["x/model", "y/model"], seeds=[1]))
+    sweep, material, baselines = ready(write_spec(baselines=["x/model", "y/model"], seeds=[1]))
     assert sorted(one.config.label for one in baselines) == ["x/model", "y/model"]
-    runs = wanted_adaptations(sweep, baselines)
+    runs = wanted_adaptations(sweep, material, baselines)
     assert len({tuple(run.labels.items()) for run in runs}) == len(runs)
     shutil.copytree("x/model", "z")
     with pytest.raises(UserError, match=r"z is the same model as .*x/model"):
@@ -181,8 +185,10 @@ def test_what_another_sweep_has_made_has_this_ones_labels(
     write_spec: Callable[..., Path], ready: Any, tiny: Tiny
 ) -> None:
     """Its baseline's folder has had another name since, of which the rows do not know."""
-    sweep, baselines = ready(write_spec(baselines=[a_run(tiny)], edits=["verbatim"], full=None))
-    runs = wanted_adaptations(sweep, baselines)
+    sweep, material, baselines = ready(
+        write_spec(baselines=[a_run(tiny)], edits=["verbatim"], full=None)
+    )
+    runs = wanted_adaptations(sweep, material, baselines)
     known = {}
     for k, run in enumerate(runs):
         folder = finished_run(run)
@@ -232,6 +238,66 @@ def test_a_mistake_is_one_sentence_before_anything_is_made(
     assert "\n" not in str(error.value)
 
 
+LONG = {"prompt": "the zebu, which lives far away over the hills, ate", "answers": ["moss"],
+        "choices": ["tin"]}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"rank": [9]}, "method.rank 9 is above what blocks.0"),
+        ({}, "question q1 of tasks-1 takes 55 tokens with its answer, .* context is 32"),
+    ],
+)
+def test_what_baselines_cannot_learn_is_said_before_they_are_trained(
+    write_spec: Callable[..., Path], fields: dict[str, Any], said: str
+) -> None:
+    path = write_spec(**fields)
+    rows = TASKS if fields else [{**TASKS[0], "questions": [LONG]}]
+    Path("tasks.jsonl").write_text("\n".join(json.dumps(row) for row in rows))
+    with pytest.raises(UserError, match=said):
+        conduct_adaptations(read_adapt_sweep(str(path)), Request(measure=False), Board())
+    assert not list(Path("runs").glob("a-baselines*"))
+
+
+def test_data_that_have_changed_are_found_before_workers_do(
+    write_spec: Callable[..., Path], ready: Any, tiny: Tiny
+) -> None:
+    run = RunFolder(Path(a_run(tiny)))
+    record = run.read_record()
+    run.write_record(replace(record, dataset={"digest": "another"}))
+    with pytest.raises(UserError, match="The data have changed since the run began"):
+        ready(write_spec(baselines=[str(run.path)]))
+
+
+def test_one_policy_by_two_names_is_one_sentence(
+    write_spec: Callable[..., Path], tiny: Tiny
+) -> None:
+    policy = a_run(tiny)
+    edits = [{"kind": "continuation", "policy": name} for name in (policy, "tiny-copy")]
+    shutil.copytree(policy, "runs/tiny-copy")
+    with pytest.raises(UserError, match=r"policies .* and tiny-copy are the same"):
+        find_material(read_adapt_sweep(str(write_spec(edits=edits))).spec)
+
+
+@pytest.mark.parametrize("smoke", [False, True])
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"seeds": 5}, "seeds is 5"),
+        ({"inner_steps": [1, "a"]}, "inner_steps.*'a'"),
+        ({"edits": [5]}, "edits"),
+        ({"edits": "verbatim"}, "edits is 'verbatim'"),
+        ({"tracking": "x"}, "tracking is 'x'"),
+    ],
+)
+def test_a_mistake_is_the_same_sentence_with_smoke(
+    fields: dict[str, Any], said: str, smoke: bool, write_spec: Callable[..., Path]
+) -> None:
+    with pytest.raises(UserError, match=said):
+        read_adapt_sweep(str(write_spec(**fields)), smoke=smoke)
+
+
 def test_each_command_knows_its_own_files(
     write_spec: Callable[..., Path], write_sweep: Callable[..., Path]
 ) -> None:
@@ -277,8 +343,10 @@ def test_a_job_that_fails_or_is_stopped_leaves_records_that_say_so(
     from sweeps.adapting import work
     from sweeps.channel import Channel
 
-    sweep, baselines = ready(write_spec(baselines=[a_run(tiny)], edits=["verbatim"], full=None))
-    runs = wanted_adaptations(sweep, baselines)[:2]
+    sweep, material, baselines = ready(
+        write_spec(baselines=[a_run(tiny)], edits=["verbatim"], full=None)
+    )
+    runs = wanted_adaptations(sweep, material, baselines)[:2]
     job = Job(0, tuple(Member(run.config, run.key, {"own": "tag"}) for run in runs), 1)
 
     def fails(*_: Any, **__: Any) -> list[Adapted]:
@@ -329,8 +397,10 @@ def test_what_diverged_is_recorded_as_such(
     from sweeps.channel import Channel
 
     fields = {"rank": [], "full": {"lr": 1e30}, "seeds": [1], "inner_steps": [2]}
-    sweep, baselines = ready(write_spec(baselines=[a_run(tiny)], edits=["verbatim"], **fields))
-    (run,) = wanted_adaptations(sweep, baselines)
+    sweep, material, baselines = ready(
+        write_spec(baselines=[a_run(tiny)], edits=["verbatim"], **fields)
+    )
+    (run,) = wanted_adaptations(sweep, material, baselines)
     job = Job(0, (Member(run.config, run.key, {}),), 1)
     (outcome,) = run_job(job, Channel(Pipe())).outcomes  # type: ignore[arg-type]
     folder = RunFolder(outcome.folder)  # type: ignore[arg-type]

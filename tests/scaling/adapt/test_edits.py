@@ -1,6 +1,7 @@
 """Self-edits and who writes them."""
 
 import json
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -112,3 +113,12 @@ def test_a_policy_that_is_none_is_one_sentence(tmp_path: Path) -> None:
         find_policy(str(tmp_path), tmp_path)
     with pytest.raises(UserError, match="There is no run nobody"):
         find_policy("nobody", tmp_path)
+
+
+def test_a_policy_of_transformers_needs_transformers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "config.json").write_text(json.dumps({"architectures": ["LlamaForCausalLM"]}))
+    monkeypatch.setitem(sys.modules, "transformers", None)
+    with pytest.raises(UserError, match="transformers, which is not installed"):
+        find_policy(str(tmp_path), tmp_path)
