@@ -29,6 +29,8 @@ class Advisor:
     nothing.
     """
 
+    as_one = False
+
     def __init__(
         self, spec: SweepSpec, machine: Machine, calibration: Calibration, *, alone: bool
     ) -> None:

@@ -64,6 +64,12 @@ class Spec(Protocol):
 class Former(Protocol[R]):
     """Who says which runs are made together: `sweeps.advice.Advisor`, of runs that train."""
 
+    @property
+    def as_one(self) -> bool:
+        """Whether what is made together shares most of its work, so that it fails as one as well,
+        and after a worker's death is first tried again together."""
+        ...
+
     def form(self, todo: Sequence[tuple[R, Known | None]]) -> Sequence[Program[R]]:
         """Programs, in the order in which they are to start; a half-done run is beside its own."""
         ...
@@ -305,7 +311,8 @@ class Driver(Generic[R]):
             if outcome.end == "full":
                 self._halt(f"the disk is full ({outcome.error}); make room")
                 continue
-            self._count_failure(outcome)
+            if not self.advisor.as_one or outcome is event.outcomes[0]:
+                self._count_failure(outcome)
             self._settle(outcome.key, _known_of(outcome))
 
     def _count_failure(self, outcome: Outcome) -> None:
@@ -316,23 +323,27 @@ class Driver(Generic[R]):
         name = outcome.folder.name if outcome.folder else outcome.key[0]
         self.board.say(f"failed: {name}: {outcome.error}")
         if self._failures >= self.spec.max_consecutive_failures:
+            what = "jobs" if self.advisor.as_one else "runs"
             self._halt(
-                f"{self._failures} runs in a row have failed, the last by {outcome.error};"
+                f"{self._failures} {what} in a row have failed, the last by {outcome.error};"
                 " mend that and retry with --retry failed"
             )
 
     def _bury(self, event: Died) -> None:
-        """A worker died: its runs get one more chance, from their checkpoints."""
+        """A worker died: its runs get one more chance, each alone, from their checkpoints.
+
+        Runs that are made as one get one together before.
+        """
         job, _ = self._jobs.pop(event.job)
         self._moved.pop(event.job, None)
         self._write(f"{job.name}: {event.why}\n{event.log}")
-        again = []
+        again, chances = [], 2 if self.advisor.as_one else 1
         for member in job.members:
             self.claims.free(member.key)
             if self.stopped is not None:
                 continue
             self._deaths[member.key] = self._deaths.get(member.key, 0) + 1
-            if self._deaths[member.key] == 1:
+            if self._deaths[member.key] <= chances:
                 again.append(member.key)
                 continue
             there = self.ledger.scan([member.key]).get(member.key)
@@ -343,11 +354,14 @@ class Driver(Generic[R]):
             outcome = Outcome(member.key, "failed", folder.path.resolve(), None, {}, event.why)
             self._count_failure(outcome)
             self._settle(member.key, _known_of(outcome))
-        if again:
-            how = "trying once more" + (", each alone" if len(again) > 1 else "")
-            self.board.say(f"{job.name}: {event.why}; {how}")
-        for key in again:  # alone: it may have been ended for taking too much memory
-            self._enqueue([key], again=True)
+        if not again:
+            return
+        # Alone, since it may have been ended for taking too much memory.
+        alone = any(self._deaths[key] == chances for key in again)
+        how = "trying once more" + (", each alone" if alone and len(again) > 1 else "")
+        self.board.say(f"{job.name}: {event.why}; {how}")
+        for keys in [[key] for key in again] if alone else [again]:
+            self._enqueue(keys, again=True)
 
     def _settle(self, key: Key, known: Known) -> None:
         self.known[key] = known

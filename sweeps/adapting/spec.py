@@ -35,7 +35,7 @@ class AdaptSpec(SpecPart):
     runtime: RuntimeConfig = RuntimeConfig()
     tracking: TrackingConfig = TrackingConfig()
     max_consecutive_failures: Count = Field(
-        24, description="stop when so many adaptations in a row have failed"
+        8, description="stop when so many jobs (a baseline and an edit) in a row have failed"
     )
     workers: Count | Literal["auto"] = Field("auto", description="processes that adapt")
 

@@ -81,6 +81,8 @@ def _adaptation(
 class Together:
     """Puts adaptations that one program makes into one job; half-done ones begin again with it."""
 
+    as_one = True  # edits are written, and the way of the most steps is gone, once for all of them
+
     def __init__(self, machine: Machine, workers: int) -> None:
         self.machine, self.workers = machine, workers
 

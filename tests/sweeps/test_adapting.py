@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -27,15 +28,17 @@ from sweeps.adapting.closing import conclude
 from sweeps.adapting.conduct import Request, conduct_adaptations
 from sweeps.adapting.material import Material, find_material
 from sweeps.adapting.reading import AdaptSweep, read_adapt_sweep
-from sweeps.adapting.wanted import Together, wanted_adaptations
+from sweeps.adapting.wanted import Adaptation, Together, wanted_adaptations
+from sweeps.driver import Driver, Options
 from sweeps.job import Begun, Ended, Job, Member
 from sweeps.ledger import Ledger, read_known
 from sweeps.machine import Machine
 from sweeps.progress import Board
 from sweeps.reading import read_sweep, sweep_names
 from sweeps.record import SweepRecord
+from sweeps.source import Grid
 from tests.scaling.trained_run import make_run
-from tests.sweeps.fakes import finished_run
+from tests.sweeps.fakes import FakeExecutor, finished_run
 
 Tinyscale = Callable[..., CompletedProcess[str]]
 Tiny = Callable[..., RunConfig]
@@ -413,6 +416,64 @@ def test_what_diverged_is_recorded_as_such(
     summary, table = conclude(record, [run], {run.key: known}, None)
     assert summary["means"][0]["diverged"] == 1
     assert "1 of 1 diverged" in table[-1]
+
+
+@pytest.fixture
+def drive_adaptations(
+    write_spec: Callable[..., Path], ready: Any, tiny: Tiny
+) -> Callable[..., tuple[Driver[Adaptation], list[int]]]:
+    """Drive 8 adaptations in two jobs, with nothing made; the driver, and its jobs' sizes."""
+
+    def go(fate: Callable[[Member], str], **fields: Any) -> tuple[Driver[Adaptation], list[int]]:
+        edits = ["verbatim", "continuation"]
+        path = write_spec(baselines=[a_run(tiny)], edits=edits, rank=[1], full=None, **fields)
+        sweep, *rest = ready(path)
+        executor = FakeExecutor(fate)
+        folder = Path("runs/sweeps/a")
+        folder.mkdir(parents=True)
+        driver: Driver[Adaptation] = Driver(
+            sweep.spec,
+            Grid(wanted_adaptations(sweep, *rest)),
+            Ledger(Path("runs"), tracking_uri(), "tinyscale"),
+            executor,  # type: ignore[arg-type]
+            Together(Machine(cores=2, gpus=0, free_bytes=2**33), workers=1),
+            tags=lambda run: {},
+            folder=folder,
+            board=Board(),
+            options=Options(),
+        )
+        driver.run()
+        return driver, [len(job.members) for job in executor.jobs]
+
+    return go
+
+
+def test_a_dead_workers_adaptations_are_tried_again_together_then_alone(
+    drive_adaptations: Callable[..., tuple[Driver[Adaptation], list[int]]],
+) -> None:
+    deaths: Counter[Any] = Counter()
+
+    def fate(run: Member) -> str:
+        if run.config.edit.kind == "verbatim" or deaths[run.key] == 2:  # type: ignore[union-attr]
+            return "finished"
+        deaths[run.key] += 1
+        return "died"
+
+    driver, sizes = drive_adaptations(fate)
+    assert sizes == [4, 4, 4, 1, 1, 1, 1]
+    assert driver.counts().done == 8
+
+
+def test_a_job_that_fails_counts_once_and_the_next_is_made(
+    drive_adaptations: Callable[..., tuple[Driver[Adaptation], list[int]]],
+) -> None:
+    def fate(run: Member) -> str:
+        kind = run.config.edit.kind  # type: ignore[union-attr]
+        return "failed" if kind == "verbatim" else "finished"
+
+    driver, _ = drive_adaptations(fate, max_consecutive_failures=2)
+    assert driver.stopped is None
+    assert (driver.counts().done, driver.counts().failed) == (4, 4)
 
 
 @pytest.mark.drill
