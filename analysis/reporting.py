@@ -18,6 +18,7 @@ from analysis.report import compare as compare_report
 from analysis.report import study as study_report
 from analysis.report.markdown import table as as_markdown
 from analysis.report.writing import log_report, write_report
+from analysis.runs import NoRunsError
 from analysis.study import Say, Study, study
 
 
@@ -30,7 +31,12 @@ def analyze_store(request: analysis.study.Request, say: Say) -> dict[str, Any]:
     adapted = study_adaptations(request.selection, request.options, say)
     if adapted is not None and request.selection.sweep is not None:
         return _adaptations(adapted, request, say)
-    found = study(request, say)
+    try:
+        found = study(request, say)
+    except NoRunsError:
+        if adapted is None:
+            raise
+        return _adaptations(adapted, request, say)  # of exports, or of runs of another store
     say("drawing")
     report = study_report.document(found, request)
     answer = _laws(found)
@@ -57,7 +63,7 @@ def analyze_store(request: analysis.study.Request, say: Say) -> dict[str, Any]:
 def _adaptations(
     found: AdaptationStudy, request: analysis.study.Request, say: Say
 ) -> dict[str, Any]:
-    """The same of a sweep of adaptations, which has no trainings of its own."""
+    """The same of adaptations alone."""
     say("drawing")
     report = adaptation_report.document(found, request.out, request.command or "tinyscale analyze")
     answer = {

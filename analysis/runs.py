@@ -30,6 +30,10 @@ PAGE = 1000  # runs a request
 ADAPTATION = "adaptation"  # the kind of run that is no training, but the adaptation of one
 
 
+class NoRunsError(UserError):
+    """No training among what was selected has come to its end."""
+
+
 @dataclass(frozen=True)
 class Selection:
     """Which runs are meant.
@@ -82,8 +86,8 @@ def read_runs(selection: Selection) -> RunTable:
     """The table of the selected runs.
 
     Raises:
-        UserError: there is no such store, experiment, sweep or run, the filter is wrong, or no
-            finished run is among them.
+        NoRunsError: no finished run is among them.
+        UserError: there is no such store, experiment, sweep or run, or the filter is wrong.
     """
     uri, store, experiments = _open(selection)
     chosen = _experiments(selection, experiments, uri)
@@ -95,7 +99,7 @@ def read_runs(selection: Selection) -> RunTable:
     frame["experiment"] = frame["experiment_id"].map(experiments)
     runs, apart = split(frame, _why)
     if runs.empty:
-        raise UserError(_none_finished(selection, uri, apart["why"]))
+        raise NoRunsError(_none_finished(selection, uri, apart["why"]))
     for role, key in selection.columns.items():
         if runs[role].isna().all():
             raise UserError(f"No run has a parameter or metric {key!r} for {role}.")
@@ -267,7 +271,7 @@ def _none_finished(selection: Selection, uri: str, why: Iterable[str]) -> str:
 def _selected(frame: pd.DataFrame, selection: Selection, uri: str) -> pd.DataFrame:
     """The training runs that were asked for; a sweep's own run and analyses are none."""
     if frame.empty:
-        raise UserError(f"{uri} has no runs in {selection.describe()}.")
+        raise NoRunsError(f"{uri} has no runs in {selection.describe()}.")
     parents = frame[frame["run_id"].isin(frame["parent"].dropna())]
     names = dict(zip(parents["run_id"], parents["name"], strict=True))
     frame["sweep"] = frame["sweep"].fillna(frame["parent"].map(names))

@@ -3,6 +3,7 @@
 import json
 from pathlib import Path
 
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
 from scaling.adapt.config import Lora
@@ -31,5 +32,5 @@ def load_adapter(folder: Path) -> tuple[Lora, Weights, str]:
         told = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
         state = load_file(folder / TENSORS)
         return Lora.model_validate(told["method"]), state, str(told["baseline"])
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, SafetensorError) as error:
         raise UserError(f"{folder} holds no adapter: {error}.") from None

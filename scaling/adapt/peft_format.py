@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -106,19 +107,22 @@ def load_peft(
     try:
         told: dict[str, Any] = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
         tensors = load_file(folder / TENSORS)
-    except (OSError, ValueError) as error:
-        raise UserError(f"{folder} holds no adapter of peft's: {error}.") from None
-    if told.get("peft_type") != "LORA" or told.get("use_rslora") or told.get("use_dora"):
+        rank, alpha = int(told["r"]), float(told["lora_alpha"])
+    except KeyError as error:
         raise UserError(
-            f"{folder} holds a {told.get('peft_type')} adapter that is not plain LoRA."
-        )
+            f"{folder} holds no adapter of peft's: its {CONFIG} has no {error}."
+        ) from None
+    except (OSError, ValueError, TypeError, SafetensorError) as error:
+        raise UserError(f"{folder} holds no adapter of peft's: {error}.") from None
+    _check_plain(folder, told, rank, alpha)
     given = {key.removeprefix(PREFIX).split(".lora_")[0] for key in tensors}
-    rank = int(told["r"])
     state: Weights = {}
     places = list(_places(config, weights, None, shape))
     for place in (one for one in places if one.module in given):
-        a = tensors[f"{PREFIX}{place.module}.lora_A.weight"]
-        b = tensors[f"{PREFIX}{place.module}.lora_B.weight"]
+        sides = [f"{PREFIX}{place.module}.lora_{side}.weight" for side in "AB"]
+        if lacking := [name for name in sides if name not in tensors]:
+            raise UserError(f"{folder} holds no whole adapter: {lacking[0]} is missing.")
+        a, b = (tensors[name] for name in sides)
         rows = place.rows[1] - place.rows[0]
         if len(place.sections) > 1 or a.shape[0] != rank or len(b) != rows:
             raise UserError(
@@ -143,9 +147,26 @@ def load_peft(
     for layer, factor in factors.items():
         state[f"{layer}.B"] /= factor
     targets = tuple(dict.fromkeys(layer.split(".", 2)[2] for layer in factors))
-    method = Lora(rank=rank, alpha=float(told["lora_alpha"]), targets=targets,
+    method = Lora(rank=rank, alpha=alpha, targets=targets,
                   dropout=float(told.get("lora_dropout") or 0.0))  # fmt: skip
     return method, state
+
+
+def _check_plain(folder: Path, told: dict[str, Any], rank: int, alpha: float) -> None:
+    """Raise `UserError` where an adapter is more than products of one rank and alpha."""
+    if told.get("peft_type") != "LORA" or told.get("use_rslora") or told.get("use_dora"):
+        raise UserError(
+            f"{folder} holds a {told.get('peft_type')} adapter that is not plain LoRA."
+        )
+    if told.get("lora_bias") or told.get("bias", "none") != "none":
+        raise UserError(f"{folder} holds biases beside LoRA's products, which are not read here.")
+    for name, usual in (("rank_pattern", rank), ("alpha_pattern", alpha)):
+        for module, own in (told.get(name) or {}).items():
+            if own != usual:
+                raise UserError(
+                    f"{folder}: {name} gives {module} {own}, and the others have {usual}; only"
+                    " adapters of one rank and alpha are read here."
+                )
 
 
 def _places(

@@ -13,6 +13,7 @@ from click.testing import CliRunner
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, RunTag
 
+from analysis import reporting
 from analysis.adaptation.answers import answer, self_edits
 from analysis.adaptation.figures import baseline_name, laws_figure
 from analysis.adaptation.laws import headline, laws
@@ -20,6 +21,7 @@ from analysis.adaptation.table import adaptations, summary
 from analysis.cli import analyze
 from analysis.fits import FitOptions
 from analysis.runs import Selection
+from analysis.study import Request
 from scaling.adapt.config import AdaptConfig, Baseline, Edit, Full, Lora, StoriesTasks
 from scaling.errors import UserError
 from scaling.tracking.store import client, experiment_id, tracking_uri
@@ -270,6 +272,16 @@ def test_of_one_name_what_differs_is_told_and_never_pooled(store: Store) -> None
         "renamed",
     }
     assert baseline_name("small-0a1b2c3d, tasks.seed 0") == "small, tasks.seed 0"
+
+
+def test_a_store_of_adaptations_alone_is_analyzed(
+    store: Store, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Where what was adapted is an export, no training is recorded beside."""
+    store.put(VERBATIM[:2])
+    monkeypatch.setattr(reporting, "_adaptations", lambda found, *_: {"runs": len(found.runs)})
+    request = Request(selection=Selection(experiment="tinyscale"), out=tmp_path)
+    assert reporting.analyze_store(request, print) == {"runs": 2}
 
 
 def test_what_diverged_is_apart(store: Store) -> None:
