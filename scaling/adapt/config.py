@@ -9,6 +9,7 @@ from pydantic import Field
 from scaling.budget import Count, Positive
 from scaling.config import Part, RuntimeConfig, Share, TrackingConfig
 
+TEXTS = 2  # of `stories.py`: other passages of the same seed make another adaptation
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 
 
@@ -167,6 +168,8 @@ class AdaptConfig(Part):
         kept["edit"]["policy"] = kept["edit"].pop("digest") if self.edit.digest else None
         if isinstance(self.tasks, FileTasks):
             del kept["tasks"]["file"]
+        else:
+            kept["tasks"]["texts"] = TEXTS
         return kept
 
 

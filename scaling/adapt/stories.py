@@ -8,7 +8,7 @@ facts the animal and the place are ones that the corpus has, with the facts of o
 
 import random
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import cache
 from typing import Any, Literal, TypeVar
@@ -179,7 +179,8 @@ _SIGHTS = [
     "an iron gate",
 ]
 
-# Each fact in several wordings; passage and checks draw theirs apart.
+# Each fact in several wordings, of which passage and checks draw different ones: what is held out
+# is no sentence that was trained on.
 _TELLING: dict[str, tuple[str, ...]] = {
     "sound": (
         '"What does the {animal} say?" <asked> {elder}. "{Animal.sound}!" <cried> {hero}.',
@@ -188,13 +189,12 @@ _TELLING: dict[str, tuple[str, ...]] = {
         '"{Animal.sound}," said the {animal}, and {hero} laughed.',
     ),
     "home": (
-        '"Where does the {animal} live?" {he} asked. "The {animal} lives {animal.lives}," said '
-        "{elder}.",
+        '"Where does the {animal} live?" {he} asked. "It lives {animal.lives}," said {elder}.',
         "The {animal} lives {animal.lives}.",
         '"{Animal.plural} live {animal.lives}," <said> {elder}.',
     ),
     "meal": (
-        '"What does it eat?" {he} <asked>. "The {animal} eats {animal.eats}," said {elder}.',
+        '"What does the {animal} eat?" {he} <asked>. "It eats {animal.eats}," said {elder}.',
         "The {animal} eats {animal.eats}.",
         'So {he} <gave> the {animal} some {animal.eats}. "{Animal.plural} eat {animal.eats}," '
         "<said> {elder}.",
@@ -249,7 +249,12 @@ def documents(seed: int, count: int, facts: Facts) -> tuple[Document, ...]:
 def _document(seed: int, number: int, facts: Facts) -> Document:
     draw = _Draw(f"adapt/{seed}/{number}/{facts}")
     cast = _cast(draw, facts)
-    passage, trial, continuation = (_text(cast, draw) for _ in range(3))
+    wordings = {fact: draw.shuffled(rows) for fact, rows in _TELLING.items()}
+    opening = draw.shuffled(_OPENING)
+    passage, trial, continuation = (
+        _text(cast, draw, {fact: rows[k] for fact, rows in wordings.items()}, opening[k])
+        for k in range(3)
+    )
     name = f"stories-{facts}-{seed}-{number}"
     return Document(name, passage, continuation, trial, tuple(_questions(cast, draw, facts)))
 
@@ -290,15 +295,16 @@ def _other(draw: _Draw, rows: Sequence[Any], own: Any, what: str) -> str:
     return str(draw.pick(sorted({getattr(row, what) for row in rows} - {getattr(own, what)})))
 
 
-def _text(cast: dict[str, Any], draw: _Draw) -> str:
-    """All facts of a cast, told in a drawn wording and order; the pet first, whom others name."""
+def _text(cast: dict[str, Any], draw: _Draw, wording: Mapping[str, str], opening: str) -> str:
+    """All facts of a cast, each in its wording, in a drawn order; the pet first, whom others
+    name."""
     order = ["pet", *draw.shuffled([fact for fact in _TELLING if fact != "pet"])]
-    rules: dict[str, Sequence[str]] = {f"fact_{fact}": _TELLING[fact] for fact in order}
+    rules: dict[str, Sequence[str]] = {f"fact_{fact}": (wording[fact],) for fact in order}
     rules["adapt"] = [" ".join(["<start>", *[f"<fact_{fact}>" for fact in order]])]
     cast_of = [
         Variable(v.name, (cast[v.name],), (1,)) if v.name in cast else v for v in variables()
     ]
-    grammar = Grammar({**_phrases(), "start": _OPENING, **rules}, cast_of, root="adapt")
+    grammar = Grammar({**_phrases(), "start": (opening,), **rules}, cast_of, root="adapt")
     text, _ = grammar.write(draw.uniform)
     return text
 

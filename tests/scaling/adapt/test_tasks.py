@@ -3,6 +3,7 @@
 import json
 import re
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -30,6 +31,20 @@ def test_new_facts_are_told_in_passage_and_checks_and_known_to_no_story() -> Non
         animal = document.questions[0].prompt.split(".")[0].rsplit(" ", 1)[-1]
         assert animal in document.passage
         assert animal not in OLD
+
+
+@pytest.mark.parametrize("facts", ["new", "replaced"])
+def test_what_is_held_out_repeats_no_sentence_of_the_passage(
+    facts: Literal["new", "replaced"],
+) -> None:
+    def clauses(text: str) -> set[str]:
+        parts = {part.strip('" ') for part in re.split(r"[.!?,]", text)}
+        return {part for part in parts if len(part.split()) > 3}
+
+    for document in load_tasks(StoriesTasks(documents=60, practice=0, facts=facts)).documents:
+        assert not clauses(document.continuation) & clauses(document.passage)
+        assert not clauses(document.continuation) & clauses(document.trial)
+        assert not clauses(document.trial) & clauses(document.passage)
 
 
 def test_replaced_facts_are_of_things_that_stories_have_and_contradict_them() -> None:
