@@ -65,6 +65,7 @@ def client(uri: str) -> "MlflowClient":
     """An MLflow client that gives up soon: whoever sends tries again later."""
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "20")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     import logging
 
     from mlflow import MlflowClient
