@@ -35,7 +35,8 @@ class Quality:
     kl_1: float | None  # divergence of its words from the reference's
     kl_2: float | None  # of its pairs of words
     copied: float | None  # share of its 8-grams of tokens that the training text has
-    accepted: float | None = None  # share that the embedded corpus's grammar accepts
+    # What the embedded corpus's grammar makes of the texts, each with its prompt:
+    accepted: float | None = None  # share that it accepts
     understood: float | None = None  # share of a text up to where no story goes on so
     contradictions: float | None = None  # facts contradicted, a text that can be read at all
 
@@ -161,11 +162,12 @@ def _hashes(ids: NDArray[np.uint64]) -> NDArray[np.uint64]:
 
 @dataclass(frozen=True)
 class Sample:
-    """A text that a model wrote, whole with its prompt, and the tokens that are its own."""
+    """A text, its tokens, and the prompt that it goes on from, which is no part of either."""
 
     text: str
     ids: Sequence[int]
     ended: bool
+    prompt: str = ""
 
 
 def measure(
@@ -175,11 +177,17 @@ def measure(
     *,
     grammar: bool = False,
 ) -> Quality:
-    """All figures of a set of texts; `grammar` is for models of the embedded corpus."""
+    """All figures of a set of texts; `grammar` is for models of the embedded corpus.
+
+    Of the texts alone: prompts were written by people, and are the same for every model. Only
+    the grammar reads them, since a text makes sense after its prompt.
+    """
     split = [words(sample.text) for sample in samples]
     accepted = understood = contradictions = None
     if grammar:
-        accepted, understood, contradictions = _read([sample.text for sample in samples])
+        accepted, understood, contradictions = _read(
+            [sample.prompt + sample.text for sample in samples]
+        )
     return Quality(
         texts=len(samples),
         words=sum(map(len, split)) / len(samples),

@@ -91,11 +91,12 @@ def markdown(written: Sequence[Written], quality: pd.DataFrame, settings: Sampli
 
 
 _LEGEND = (
-    "distinct-n: different n-grams over n-grams. repetition: share of a text's 4-grams that it has"
-    " had before. self-BLEU: how alike the texts are. KL: divergence of words from the validation"
-    " split, in nats; it is larger for less text, so hold it against the held-out row. copied:"
-    " share of runs of 8 tokens that the training text has. accepted, understood, contradictions:"
-    " what the embedded corpus's grammar makes of the whole texts."
+    "Figures are of the texts without their prompts. distinct-n: different n-grams over n-grams."
+    " repetition: share of a text's 4-grams that it has had before. self-BLEU: how alike the texts"
+    " are. KL: divergence of words from the validation split, in nats; it is larger for less text,"
+    " so hold it against the held-out row. copied: share of runs of 8 tokens that the training"
+    " text has. accepted, understood, contradictions: what the embedded corpus's grammar makes of"
+    " the texts with their prompts."
 )
 
 

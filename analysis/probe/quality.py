@@ -48,7 +48,7 @@ def quality_table(
             grounds[trained_on] = held = _ground(data, one, say)
             if held is not None:
                 rows.append(_row(HELD_OUT, held.held_out, held, data, judged))
-        samples = [Sample(s.prompt + s.text, s.ids, s.ended) for s in one.stories]
+        samples = [Sample(s.text, s.ids, s.ended, s.prompt) for s in one.stories]
         row = _row(one.trained.label, samples, grounds[trained_on], data, judged)
         row["log_p_per_token"] = sum(s.log_p_per_token for s in one.stories) / len(one.stories)
         rows.append(row)
@@ -71,7 +71,7 @@ def _row(
     )
     row: dict[str, Any] = {"run": label, **found.as_dict()}
     if judged is not None:
-        row |= judged([sample.text for sample in samples])
+        row |= judged(samples)
     return row
 
 
@@ -108,19 +108,25 @@ def documents(split: PackedSplit, tokenizer: Tokenizer, most: int) -> list[str]:
 
 
 class _Judge:
-    """Another model's opinion of texts."""
+    """Another model's opinion of texts, each after its prompt."""
 
     def __init__(self, trained: Trained) -> None:
         runtime = resolve(RuntimeConfig(precision="fp32", compile=False))
         self.model, self.tokenizer = trained.load(runtime)
 
-    def __call__(self, texts: Sequence[str]) -> dict[str, float]:
-        encoded = [[self.tokenizer.eot, *self.tokenizer.encode(text)] for text in texts]
-        logs = log_probabilities(self.model, [Stretch(ids, 1) for ids in encoded])
+    def __call__(self, samples: Sequence[Sample]) -> dict[str, float | None]:
+        logs = log_probabilities(self.model, [self._stretch(sample) for sample in samples])
         nats = -sum(float(p.double().sum()) for p in logs)
-        tokens = sum(len(ids) - 1 for ids in encoded)
-        size = sum(len(text.encode()) for text in texts)
+        tokens = sum(map(len, logs))
+        size = sum(len(sample.text.encode()) for sample in samples)
+        if not tokens or not math.isfinite(nats):
+            return {"judge_perplexity": None, "judge_bpb": None}
         return {
-            "judge_perplexity": math.exp(min(700.0, nats / max(1, tokens))),
-            "judge_bpb": nats / max(1, size) / math.log(2),
+            "judge_perplexity": math.exp(min(700.0, nats / tokens)),
+            "judge_bpb": nats / size / math.log(2),
         }
+
+    def _stretch(self, sample: Sample) -> Stretch:
+        """Encoded apart, so that the tokens asked for are those of the text and no others."""
+        prompt = [self.tokenizer.eot, *self.tokenizer.encode(sample.prompt)]
+        return Stretch([*prompt, *self.tokenizer.encode(sample.text)], len(prompt))

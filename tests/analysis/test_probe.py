@@ -1,6 +1,7 @@
 """Story probes: what is written, how probable it is, and the gallery of it."""
 
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,7 +11,8 @@ from click.testing import CliRunner
 
 from analysis.eval_cli import probe
 from analysis.probe.prompts import read_texts
-from analysis.probe.write import continue_all
+from analysis.probe.quality import quality_table
+from analysis.probe.write import Story, Written, continue_all
 from scaling.config import RunConfig, RuntimeConfig
 from scaling.data.prepare import prepare
 from scaling.errors import UserError
@@ -94,6 +96,28 @@ def test_gallery_of_two_models(tiny: Callable[..., RunConfig], workplace: Path) 
     assert "<b>the &lt;b&gt;cat</b>" in page and "http" not in page
     assert "### one-" in Path("out/gallery.md").read_text()
     assert CliRunner().invoke(probe, words).exit_code == 0  # once more, into the same places
+
+
+def test_a_judge_is_asked_of_the_text_after_its_prompt(
+    tiny: Callable[..., RunConfig], workplace: Path
+) -> None:
+    config = tiny()
+    trained = of_run(make_run(Path("runs"), config, prepare(config.data).tokenizer))
+    model, tokenizer = trained.load(resolve(config.runtime))
+    texts = [" sat", " ran on", ""]
+    stories = [Story("the cat", i, t, tuple(tokenizer.encode(t)), True, -1.0)
+               for i, t in enumerate(texts)]  # fmt: skip
+    nats = 0.0
+    for text in texts:
+        ids = torch.tensor([tokenizer.eot, *tokenizer.encode("the cat" + text)])
+        with torch.no_grad():
+            logs = model(ids[None, None, :-1])[0, 0].log_softmax(-1)
+        nats -= float(logs.gather(-1, ids[1:, None])[len("the cat") :].sum())
+    table = quality_table([Written(trained, stories)], trained, say=lambda _: None)
+    (row,) = table[table["run"] == trained.label].to_dict("records")
+    size = len("".join(texts))
+    assert row["judge_bpb"] == pytest.approx(nats / size / math.log(2), rel=1e-4)
+    assert row["judge_perplexity"] == pytest.approx(math.exp(nats / size), rel=1e-4)
 
 
 def test_data_that_have_changed_are_not_held_against(

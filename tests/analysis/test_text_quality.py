@@ -73,6 +73,23 @@ def test_copied_is_found_across_stretches(monkeypatch: pytest.MonkeyPatch) -> No
     assert copied([list(range(95))], training) == 1
 
 
+def test_figures_are_of_the_text_and_not_of_its_prompt() -> None:
+    prompt = "Once upon a time there was a little girl named Lily who lived in a small house"
+    texts = [" and she ran.", " who loved cats.", " but nobody came."]
+    after = measure([Sample(text, [1], True, prompt) for text in texts])
+    assert after == measure([Sample(text, [1], True) for text in texts])
+    assert after.words == 3 and after.distinct_1 == 1
+    nothing = measure([Sample("", [], True, prompt)] * 2)
+    assert nothing.words == 0 and nothing.self_bleu is None
+
+
+def test_the_grammar_reads_a_text_after_its_prompt() -> None:
+    whole = stories.story(1, 2)
+    prompt, text = whole[:60], whole[60:]
+    assert measure([Sample(text, [1], True, prompt)], grammar=True).accepted == 1
+    assert measure([Sample(text, [1], True)], grammar=True).accepted == 0
+
+
 def test_the_corpus_is_accepted_and_a_changed_fact_is_not() -> None:
     good = [stories.story(1, i) for i in range(3)]
     samples = [Sample(text, list(range(20)), True) for text in good]
