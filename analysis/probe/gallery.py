@@ -94,9 +94,9 @@ _LEGEND = (
     "Figures are of the texts without their prompts. distinct-n: different n-grams over n-grams."
     " repetition: share of a text's 4-grams that it has had before. self-BLEU: how alike the texts"
     " are. KL: divergence of words from the validation split, in nats; it is larger for less text,"
-    " so hold it against the held-out row. copied: share of runs of 8 tokens that the training"
-    " text has. accepted, understood, contradictions: what the embedded corpus's grammar makes of"
-    " the texts with their prompts."
+    " so hold it against the row of held-out text below it. copied: share of runs of 8 tokens that"
+    " the training text has. accepted, understood, contradictions: what the embedded corpus's"
+    " grammar makes of the texts with their prompts."
 )
 
 

@@ -20,24 +20,34 @@ from scaling.runtime import resolve
 from scaling.scoring import Stretch, log_probabilities
 from scaling.trained import Trained
 
-HELD_OUT = "(held-out text)"
-DOCUMENTS = 1000  # of the reference split that are counted
+DOCUMENTS = 1000  # of the validation split that are counted, if no more are needed
 
 
 @dataclass(frozen=True)
 class _Ground:
-    """What the models of one data config are held against."""
+    """What the models of one data config are held against.
+
+    Attributes:
+        reference: counts of validation documents, those of `held_out` not among them.
+        training: the tokens that the models learned from, [T].
+        held_out: validation documents as tokens, as many as each model wrote stories; none where
+            the split has too few.
+        tokenizer: the data's.
+    """
 
     reference: Reference
     training: NDArray[Any]
-    held_out: list[Sample]
+    held_out: list[list[int]]
     tokenizer: Tokenizer
 
 
 def quality_table(
     written: Sequence[Written], judge: Trained | None, *, say: Callable[[str], None]
 ) -> pd.DataFrame:
-    """A row a model, and one of held-out text of the same amount; `judge` gives a perplexity."""
+    """A row a model, and below it one of held-out text, as many texts of its stories' mean length.
+
+    `judge` gives perplexities. The grammar reads no held-out text: that is the corpus's own.
+    """
     grounds: dict[tuple[DataConfig, str | None], _Ground | None] = {}
     judged = _Judge(judge) if judge else None
     rows: list[dict[str, Any]] = []
@@ -45,29 +55,32 @@ def quality_table(
         data = one.trained.config.data
         trained_on = data, one.trained.data_digest
         if trained_on not in grounds:
-            grounds[trained_on] = held = _ground(data, one, say)
-            if held is not None:
-                rows.append(_row(HELD_OUT, held.held_out, held, data, judged))
+            grounds[trained_on] = _ground(data, one, say)
+        ground = grounds[trained_on]
         samples = [Sample(s.text, s.ids, s.ended, s.prompt) for s in one.stories]
-        row = _row(one.trained.label, samples, grounds[trained_on], data, judged)
+        grammar = isinstance(data.corpus, StoriesCorpus)
+        row = _row(one.trained.label, samples, ground, judged, grammar=grammar)
         row["log_p_per_token"] = sum(s.log_p_per_token for s in one.stories) / len(one.stories)
         rows.append(row)
-    table = pd.DataFrame(rows)
-    return table.sort_values("run", key=lambda runs: runs == HELD_OUT, kind="stable")
+        if ground is not None and ground.held_out:
+            label = f"held-out, like {one.trained.label}"
+            rows.append(_row(label, _held_out(ground, one), ground, judged, grammar=False))
+    return pd.DataFrame(rows)
 
 
 def _row(
     label: str,
     samples: Sequence[Sample],
     ground: _Ground | None,
-    data: DataConfig,
     judged: "_Judge | None",
+    *,
+    grammar: bool,
 ) -> dict[str, Any]:
     found = measure(
         samples,
         ground.reference if ground else None,
         ground.training if ground else None,
-        grammar=isinstance(data.corpus, StoriesCorpus),
+        grammar=grammar,
     )
     row: dict[str, Any] = {"run": label, **found.as_dict()}
     if judged is not None:
@@ -83,18 +96,29 @@ def _ground(data: DataConfig, one: Written, say: Callable[[str], None]) -> _Grou
     except UserError as error:
         say(f"No comparison with the data: {error}")
         return None
-    texts = documents(prepared.validation, prepared.tokenizer, DOCUMENTS)
-    # As many held-out texts as stories, cut to their mean length, apart from the reference.
-    count = min(len(one.stories), len(texts) // 4)
-    length = round(sum(len(s.ids) for s in one.stories) / len(one.stories))
-    held = [prepared.tokenizer.encode(text)[:length] for text in texts[:count]]
-    samples = [Sample(prepared.tokenizer.decode(ids), ids, len(ids) < length) for ids in held]
+    count = len(one.stories)
+    texts = documents(prepared.validation, prepared.tokenizer, max(DOCUMENTS, 2 * count))
+    if len(texts) < 2 * count:  # the reference is to be no smaller than what is held against it
+        say(
+            f"No row of held-out text: for {count} stories the validation split would need"
+            f" {2 * count} documents, and it has {len(texts)}."
+        )
+        count = 0
     return _Ground(
         Reference.of(texts[count:]),
         prepared.train.tokens_array(),
-        samples,
+        [prepared.tokenizer.encode(text) for text in texts[:count]],
         prepared.tokenizer,
     )
+
+
+def _held_out(ground: _Ground, one: Written) -> list[Sample]:
+    """The held-out documents, cut to the mean length of a model's stories."""
+    length = round(sum(len(story.ids) for story in one.stories) / len(one.stories))
+    return [
+        Sample(ground.tokenizer.decode(ids[:length]), ids[:length], len(ids) <= length)
+        for ids in ground.held_out
+    ]
 
 
 def documents(split: PackedSplit, tokenizer: Tokenizer, most: int) -> list[str]:

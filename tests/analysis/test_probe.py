@@ -4,6 +4,7 @@ import json
 import math
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -19,7 +20,7 @@ from scaling.errors import UserError
 from scaling.runtime import resolve
 from scaling.sampling import SamplingSettings
 from scaling.tracking.store import client, sync
-from scaling.trained import of_run
+from scaling.trained import Trained, of_run
 from tests.scaling.trained_run import byte_tokenizer, make_run
 from tests.variants import tiny_config
 
@@ -90,12 +91,42 @@ def test_gallery_of_two_models(tiny: Callable[..., RunConfig], workplace: Path) 
     assert answer == json.loads(Path("f.json").read_text())
     assert [len(model["stories"]) for model in answer["models"]] == [2, 2]
     runs = [row["run"] for row in answer["quality"]]
-    assert runs[-1] == "(held-out text)" and len(runs) == 3
+    one, two = (model["run"] for model in answer["models"])
+    assert runs == [one, f"held-out, like {one}", two, f"held-out, like {two}"]
+    assert {row["texts"] for row in answer["quality"]} == {2}
     assert all(row["judge_bpb"] > 0 and row["copied"] is not None for row in answer["quality"])
     page = Path("out/gallery.html").read_text()
     assert "<b>the &lt;b&gt;cat</b>" in page and "http" not in page
     assert "### one-" in Path("out/gallery.md").read_text()
     assert CliRunner().invoke(probe, words).exit_code == 0  # once more, into the same places
+
+
+@pytest.fixture
+def few_documents(tiny: Callable[..., RunConfig], workplace: Path) -> Trained:
+    """A model whose validation split is of three documents."""
+    Path("train.txt").write_text("<|endoftext|>".join(["the cat sat", "a dog ran"] * 20))
+    Path("few.txt").write_text("the dog sat<|endoftext|>a cat ran<|endoftext|>the cat ran")
+    corpus = ("--data.corpus.train", "train.txt", "--data.corpus.validation", "few.txt")
+    config = tiny("--data.corpus.files", "null", *corpus)
+    return of_run(make_run(Path("runs"), config, prepare(config.data).tokenizer))
+
+
+def test_held_out_text_is_of_the_stories_amount_or_left_out(few_documents: Trained) -> None:
+    def table_of(*texts: str) -> tuple[list[dict[str, Any]], list[str]]:
+        said: list[str] = []
+        stories = [Story("the", i, t, tuple(t.encode()), True, -1.0) for i, t in enumerate(texts)]
+        table = quality_table([Written(few_documents, stories)], None, say=said.append)
+        return table.to_dict("records"), said
+
+    (model, held_out), _ = table_of(" cat")
+    assert model["words"] == 1 and held_out["words"] == 1  # "the ", of four tokens as well
+    assert model["kl_1"] is not None and held_out["kl_1"] is not None
+    rows, said = table_of(" cat", " dog")
+    assert len(rows) == 1 and rows[0]["kl_1"] is not None
+    assert said[-1] == (
+        "No row of held-out text: for 2 stories the validation split would need 4 documents,"
+        " and it has 3."
+    )
 
 
 def test_a_judge_is_asked_of_the_text_after_its_prompt(
