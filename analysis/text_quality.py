@@ -91,21 +91,33 @@ def self_bleu(texts: Sequence[Words]) -> float | None:
     kept = [text for text in texts if text]
     if len(kept) < 2:
         return None
-    return sum(_bleu(text, kept[:i] + kept[i + 1 :]) for i, text in enumerate(kept)) / len(kept)
+    precisions = zip(*(_precisions(kept, n) for n in range(1, 5)), strict=True)
+    lengths = [len(text) for text in kept]
+    total = 0.0
+    for i, logs in enumerate(precisions):
+        own, others = lengths[i], lengths[:i] + lengths[i + 1 :]
+        nearest = min(others, key=lambda other: (abs(other - own), other))
+        total += math.exp(min(0.0, 1 - nearest / own) + sum(logs) / 4)
+    return total / len(kept)
 
 
-def _bleu(text: Words, others: Sequence[Words]) -> float:
+def _precisions(texts: Sequence[Words], n: int) -> list[float]:
+    """For each text, the log of the share of its n-grams that another one has, each of them
+    counted as often at most as that other has it."""
+    counts = [Counter(grams(text, n)) for text in texts]
+    most: dict[Gram, tuple[int, int]] = {}  # the two largest counts in one text
+    for own in counts:
+        for gram, times in own.items():
+            first, second = most.get(gram, (0, 0))
+            most[gram] = (times, first) if times > first else (first, max(times, second))
     logs = []
-    for n in range(1, 5):
-        own = Counter(grams(text, n))
-        most: Counter[Gram] = Counter()
-        for other in others:
-            most |= Counter(grams(other, n))
-        hits = sum(min(times, most[gram]) for gram, times in own.items())
+    for own in counts:
+        # The largest count is either another text's, or this one's and the second another's.
+        hits = sum(
+            times if times < most[gram][0] else most[gram][1] for gram, times in own.items()
+        )
         logs.append(math.log(max(hits, 0.1) / max(1, own.total())))  # smoothed as NLTK's method 1
-    nearest = min((abs(len(other) - len(text)), len(other)) for other in others)[1]
-    brevity = min(0.0, 1 - nearest / len(text))
-    return math.exp(brevity + sum(logs) / 4)
+    return logs
 
 
 def divergence(texts: Sequence[Words], reference: Counter[Gram], n: int) -> float | None:

@@ -1,7 +1,9 @@
 """Figures of texts against values by hand."""
 
 import math
+import time
 from collections import Counter
+from random import Random
 
 import numpy as np
 import pytest
@@ -13,12 +15,14 @@ from analysis.text_quality import (
     count,
     distinct,
     divergence,
+    grams,
     measure,
     repetition,
     self_bleu,
     words,
 )
 from scaling.data import stories
+from tests.conftest import WORDS
 
 
 def test_words_are_small_and_bare() -> None:
@@ -46,6 +50,32 @@ def test_self_bleu_is_one_of_equal_texts_and_none_of_one() -> None:
     other = words("one day a boy found some red shoes under his bed")
     low = self_bleu([text, other])
     assert low is not None and low < 0.05
+
+
+def test_self_bleu_is_the_mean_of_each_texts_own_against_the_others() -> None:
+    texts = [draw.choices(WORDS, k=draw.randint(1, 40)) for draw in map(Random, range(8))]
+
+    def bleu(text: list[str], others: list[list[str]]) -> float:
+        logs = 0.0
+        for n in range(1, 5):
+            own = Counter(grams(text, n))
+            clipped = sum(
+                min(k, max(grams(o, n).count(g) for o in others)) for g, k in own.items()
+            )
+            logs += math.log(max(clipped, 0.1) / max(1, own.total())) / 4
+        nearest = min((abs(len(other) - len(text)), len(other)) for other in others)[1]
+        return math.exp(min(0.0, 1 - nearest / len(text)) + logs)
+
+    each = [bleu(text, texts[:i] + texts[i + 1 :]) for i, text in enumerate(texts)]
+    assert self_bleu(texts) == pytest.approx(sum(each) / len(each))
+
+
+def test_self_bleu_of_as_many_texts_as_a_probe_writes_takes_no_minutes() -> None:
+    draw = Random(0)
+    texts = [[str(draw.randrange(800)) for _ in range(200)] for _ in range(130)]
+    start = time.perf_counter()
+    assert self_bleu(texts) is not None
+    assert time.perf_counter() - start < 5  # once it was a minute
 
 
 def test_divergence_by_hand() -> None:
