@@ -10,6 +10,8 @@ from scaling.data.tokenizer import Tokenizer
 from scaling.errors import UserError
 from scaling.model.decoder import Decoder
 
+NOT_FINITE = "This model's scores are not finite: it diverged; an earlier checkpoint may be sound."
+
 
 @dataclass(frozen=True)
 class SamplingSettings:
@@ -102,10 +104,7 @@ def continue_ids(
 def draw(logits: Tensor, settings: SamplingSettings, streams: Sequence[torch.Generator]) -> Tensor:
     """One token a row of `logits [B, V]`, by temperature, then top-k, then top-p."""
     if not bool(logits.isfinite().all()):
-        raise UserError(
-            "This model's scores are not finite: its training diverged;"
-            " an earlier checkpoint may be sound."
-        )
+        raise UserError(NOT_FINITE)
     if settings.temperature == 0:
         return logits.argmax(dim=-1)
     logits = logits / settings.temperature

@@ -9,6 +9,7 @@ import torch
 
 from scaling.config import RuntimeConfig
 from scaling.data.tokenizer import Tokenizer
+from scaling.errors import UserError
 from scaling.model.decoder import Decoder
 from scaling.runtime import resolve
 from scaling.sampling import SamplingSettings, continue_ids
@@ -51,12 +52,19 @@ def write(
     *,
     say: Callable[[str], None],
 ) -> list[Written]:
-    """Have each model continue each prompt, with the same draws for all."""
+    """Have each model continue each prompt, with the same draws for all.
+
+    Raises:
+        UserError: a model's scores are not finite; it is named.
+    """
     runtime = resolve(RuntimeConfig(precision="fp32", compile=False))
     written = []
     for number, trained in enumerate(models, start=1):
         model, tokenizer = trained.load(runtime)
-        found = continue_all(model, tokenizer, prompts, settings, num_samples)
+        try:
+            found = continue_all(model, tokenizer, prompts, settings, num_samples)
+        except UserError as error:
+            raise UserError(f"{trained.label}: {error}") from None
         written.append(Written(trained, found))
         mean = sum(story.log_p_per_token for story in found) / len(found)
         say(

@@ -9,9 +9,11 @@ import pandas as pd
 from analysis.prompts import record
 from analysis.prompts.record import Rows
 from scaling.config import RuntimeConfig
+from scaling.errors import UserError
 from scaling.prompts.answer import Answer, AskSettings, ask
 from scaling.prompts.item import PromptSet
-from scaling.runtime import resolve
+from scaling.runtime import Runtime, resolve
+from scaling.sampling import NOT_FINITE
 from scaling.trained import Trained
 
 Say = Callable[[str], None]
@@ -40,6 +42,10 @@ def evaluate(
     """Ask each model, or read its answers from the record where nothing has changed.
 
     In fp32 everywhere, so that scores do not depend on the machine.
+
+    Raises:
+        UserError: a model's scores are not finite. It is named; what others have answered before
+            it is on record.
     """
     frames, keys, fresh = [], [], 0
     runtime = resolve(RuntimeConfig(precision="fp32", compile=False))
@@ -48,8 +54,7 @@ def evaluate(
         rows = None if again else record.read(trained, key)
         start = time.perf_counter()
         if rows is None:
-            model, tokenizer = trained.load(runtime)
-            rows = [_row(answer) for answer in ask(model, tokenizer, prompts, settings)]
+            rows = _asked(trained, prompts, settings, runtime)
             record.write(trained, key, rows)
             fresh += 1
             took = f"{time.perf_counter() - start:.1f} s"
@@ -61,6 +66,17 @@ def evaluate(
         keys.append(key)
     results = pd.concat(frames, ignore_index=True)
     return Evaluation(prompts, settings, list(models), results, keys, fresh)
+
+
+def _asked(trained: Trained, prompts: PromptSet, settings: AskSettings, runtime: Runtime) -> Rows:
+    model, tokenizer = trained.load(runtime)
+    try:
+        answers = ask(model, tokenizer, prompts, settings)
+    except UserError as error:  # in writing; what is chosen has a remark
+        raise UserError(f"{trained.label}: {error}") from None
+    if any(answer.remark == NOT_FINITE for answer in answers):
+        raise UserError(f"{trained.label}: {NOT_FINITE}")
+    return [_row(answer) for answer in answers]
 
 
 def _row(answer: Answer) -> dict[str, object]:

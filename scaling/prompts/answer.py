@@ -13,7 +13,7 @@ from scaling.errors import UserError
 from scaling.model.decoder import Decoder
 from scaling.prompts.item import Item, PromptSet
 from scaling.prompts.match import PatternTimeoutError, passes
-from scaling.sampling import SamplingSettings, continue_ids
+from scaling.sampling import NOT_FINITE, SamplingSettings, continue_ids
 from scaling.scoring import Stretch, log_probabilities
 
 ROWS = 256  # prompts that are written to at a time
@@ -107,10 +107,18 @@ def option_stretches(tokenizer: Tokenizer, item: Item) -> list[Stretch]:
 
 
 def choice(item: Item, logs: Sequence[float]) -> Answer:
-    """The answer to an item by log p of each of its options, in nats."""
+    """The answer to an item by log p of each of its options, in nats.
+
+    It passes where a right option is likelier than every wrong one: a tie is no answer. Where one
+    of the numbers is not finite nothing was chosen, and nothing has a probability.
+    """
+    if not all(map(math.isfinite, logs)):
+        return Answer(item, 0, text="", passed=False, p_right=None, log_p=None, remark=NOT_FINITE)
     total = math.log(sum(math.exp(log - max(logs)) for log in logs)) + max(logs)
     right = logs[: len(item.answers)]
-    best = logs.index(max(logs))
+    best = max(
+        range(len(logs)), key=lambda i: (logs[i], i)
+    )  # of equals a wrong one: they are last
     return Answer(
         item=item,
         sample=0,

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from analysis.eval_cli import probe
 from analysis.probe.prompts import read_texts
 from analysis.probe.quality import quality_table
-from analysis.probe.write import Story, Written, continue_all
+from analysis.probe.write import Story, Written, continue_all, write
 from scaling.config import RunConfig, RuntimeConfig
 from scaling.data.prepare import prepare
 from scaling.errors import UserError
@@ -163,6 +163,12 @@ def test_data_that_have_changed_are_not_held_against(
     assert "No comparison with the data: The data have changed since the run" in done.stderr
     (row,) = json.loads(done.stdout)["quality"]
     assert row["run"].startswith("one-") and row["copied"] is None
+
+
+def test_a_model_without_finite_scores_is_named(tmp_path: Path) -> None:
+    run = make_run(tmp_path, tiny_config("--name lost"), byte_tokenizer(), spread=math.inf)
+    with pytest.raises(UserError, match=r"^lost-\w+: This model's scores are not finite"):
+        write([of_run(run)], ["A"], SamplingSettings(), 1, say=lambda _: None)
 
 
 def test_one_of_prompt_and_prompts(workplace: Path) -> None:

@@ -1,6 +1,7 @@
 """Prompt evals over runs: tables against sums by hand, the record, the store, the command."""
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -117,6 +118,16 @@ def test_an_unchanged_model_is_not_asked_again(
     pd.testing.assert_frame_equal(first.results, again.results)
     assert evaluate(models, prompts, AskSettings(seed=1)).fresh == 3
     assert evaluate(models, prompts, AskSettings(), again=True).fresh == 3
+
+
+@pytest.mark.parametrize("asked", [ITEMS[:1], ITEMS[1:2]], ids=["chosen", "written"])
+def test_a_model_without_finite_scores_is_named(
+    workplace: Path, asked: list[dict[str, object]]
+) -> None:
+    (workplace / "set.json").write_text(json.dumps(asked))
+    run = make_run(Path("runs"), tiny_config("--name lost"), byte_tokenizer(), spread=math.inf)
+    with pytest.raises(UserError, match=r"^lost-\w+: This model's scores are not finite"):
+        evaluate([of_run(run)], read_prompts(workplace / "set.json"), AskSettings())
 
 
 def test_the_record_knows_what_it_is_of(prompts: PromptSet, runs: list[RunFolder]) -> None:

@@ -1,5 +1,6 @@
 """A model asked: probabilities against the plain sum, writing against plain sampling."""
 
+import math
 from typing import Any
 
 import pytest
@@ -7,7 +8,7 @@ import torch
 
 from scaling.data.tokenizer import Tokenizer
 from scaling.model.decoder import Decoder
-from scaling.prompts.answer import AskSettings, ask, joined
+from scaling.prompts.answer import AskSettings, ask, choice, joined
 from scaling.prompts.item import Item, PromptSet
 from scaling.sampling import SamplingSettings, generate
 from scaling.scoring import Stretch, log_probabilities
@@ -83,6 +84,24 @@ def test_the_likeliest_choice_is_taken(model: Decoder, tokenizer: Tokenizer) -> 
         assert answer.text == best and answer.passed == (right == best)
         expected = torch.tensor(sums).softmax(0)[options.index(right)]
         assert answer.p_right == pytest.approx(float(expected), rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("logs", "text", "passed", "p_right"),
+    [
+        ([-1.0, -2.0, -2.0], "two", True, 1 / (1 + 2 / math.e)),
+        ([-1.0, -1.0, -2.0], "red", False, 1 / (2 + 1 / math.e)),  # a tie is no answer
+        ([math.nan, math.nan, math.nan], "", False, None),
+        ([-1.0, -2.0, math.nan], "", False, None),
+        ([-math.inf, -math.inf, -math.inf], "", False, None),
+    ],
+)
+def test_a_choice_passes_where_the_right_one_is_the_likeliest(
+    logs: list[float], text: str, passed: bool, p_right: float | None
+) -> None:
+    answer = choice(_item(choices=["red", "blue"]), logs)
+    assert (answer.text, answer.passed) == (text, passed)
+    assert answer.p_right == (None if p_right is None else pytest.approx(p_right))
 
 
 def test_answers_do_not_depend_on_what_else_is_asked(model: Decoder, tokenizer: Tokenizer) -> None:
