@@ -27,6 +27,7 @@ class Facts:
     tokens: int | None  # that it was trained on
     loss: float | None  # on the validation split, in nats per token, at this checkpoint
     bpb: float | None
+    vocab_size: int | None
 
 
 @dataclass(frozen=True)
@@ -111,6 +112,7 @@ def of_export(path: Path) -> Trained:
             tokens=known.get("tokens"),
             loss=known.get("val_loss"),
             bpb=known.get("val_bpb"),
+            vocab_size=known.get("vocab_size"),
         ),
         exported=exported,
     )
@@ -142,6 +144,7 @@ def _facts(folder: RunFolder, params: dict[str, str], step: int, tokens_per_step
         tokens=step * tokens_per_step,
         loss=at.get("val/loss"),
         bpb=at.get("val/bpb"),
+        vocab_size=_whole(params.get("vocab_size")),
     )
 
 

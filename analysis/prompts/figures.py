@@ -8,11 +8,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
 
-from analysis.prompts.tables import rank_correlation
+from analysis.prompts.tables import loss_column, rank_correlation
 
 FEW = 5  # runs that can stand side by side as bars
 _AXES = {
     "val_loss": "validation loss (nats per token)",
+    "val_bpb": "validation loss (bits per byte)",
     "parameters": "parameters",
     "tokens": "training tokens",
 }
@@ -89,7 +90,8 @@ def _heat(table: pd.DataFrame, by: str, runs: list[str], groups: list[object], p
 def _against(summary: pd.DataFrame, path: Path) -> Path:
     """Accuracy and probability against loss, parameters and tokens."""
     measures = [m for m in _MEASURES if summary[m].notna().all()]
-    varied = [axis for axis in _AXES if summary[axis].nunique() > 1] or ["parameters"]
+    known = (loss_column(summary), "parameters", "tokens")
+    varied = [axis for axis in known if summary[axis].nunique() > 1] or ["parameters"]
     size = (3.4 * len(varied) + 0.4, 2.9 * len(measures) + 0.3)
     figure = Figure(figsize=size, layout="constrained")
     grid = figure.subplots(len(measures), len(varied), squeeze=False, sharey="row")
@@ -113,7 +115,7 @@ def _scatter(axes: Axes, table: pd.DataFrame, axis: str, measure: str) -> None:
     if measure == "accuracy":
         axes.axhline(table["chance"].iloc[0], color="0.5", linestyle=":", label="chance")
         axes.legend(fontsize="small", frameon=False, loc="best")
-    if axis != "val_loss" and x.nunique() > 1:
+    if axis in ("parameters", "tokens") and x.nunique() > 1:
         axes.set_xscale("log")
         axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
         axes.xaxis.set_major_formatter(EngFormatter(sep=""))

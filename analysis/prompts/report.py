@@ -12,7 +12,7 @@ import pandas as pd
 
 from analysis.prompts.evaluate import Evaluation
 from analysis.prompts.figures import draw
-from analysis.prompts.tables import breakdown, correlations, summary
+from analysis.prompts.tables import breakdown, correlations, loss_column, summary
 from scaling.tracking.reports import log_finding, log_report
 from scaling.tracking.store import tracking_uri
 from scaling.trained import Trained
@@ -84,11 +84,12 @@ class Report:
 
     def markdown(self) -> str:
         """The summary for people."""
-        prompts = self.evaluation.prompts
+        prompts, loss = self.evaluation.prompts, loss_column(self.summary)
+        heads = ("run", "parameters", "step", loss.replace("_", " "), "accuracy")
         lines = [
             f"# {prompts.name}: {len(prompts.items)} prompts, {len(self.summary)} models",
             "",
-            "| run | parameters | step | val loss | accuracy | weighted score | p(right) |",
+            f"| {' | '.join(heads)} | weighted score | p(right) |",
             "|---|---:|---:|---:|---:|---:|---:|",
         ]
         for row in self.summary.to_dict("records"):
@@ -96,7 +97,7 @@ class Report:
                 str(row["run"]),
                 _count(row["parameters"]),
                 f"{row['step']:,}",
-                "" if pd.isna(row["val_loss"]) else f"{row['val_loss']:.4f}",
+                "" if pd.isna(row[loss]) else f"{row[loss]:.4f}",
                 *(_interval(row, measure) for measure in MEASURES),
             ]
             lines.append("| " + " | ".join(cells) + " |")
@@ -107,6 +108,8 @@ class Report:
             " weighted score counts each item's points; p(right) is the mean probability of the"
             " right answer among the choices.",
         ]
+        if loss == "val_bpb":
+            lines[-1] += " The tokenizers differ, so losses are in bits per byte."
         ranks = self._ranks()
         return "\n".join([*lines, "", ranks, ""] if ranks else [*lines, ""])
 
@@ -115,7 +118,7 @@ class Report:
             f"{measure} with {axis} {value:+.2f}"
             for measure, axes in self.correlations.items()
             for axis, value in axes.items()
-            if value is not None and axis in ("val_loss", "parameters")
+            if value is not None and axis != "tokens"
         ]
         return f"Rank correlation over models: {', '.join(known)}." if known else ""
 

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
 from analysis.prompts.evaluate import Evaluation
+from scaling.trained import Trained
 
 Floats = NDArray[np.float64]
 
@@ -25,6 +26,7 @@ def summary(evaluation: Evaluation) -> pd.DataFrame:
                 "run": trained.label,
                 "name": trained.config.name,
                 "seed": trained.config.seed,
+                "tokenizer": _tokenizer(trained),
                 "step": trained.step,
                 "parameters": trained.facts.parameters,
                 "non_embedding": trained.facts.non_embedding,
@@ -35,6 +37,17 @@ def summary(evaluation: Evaluation) -> pd.DataFrame:
             }
         )
     return pd.DataFrame(rows)
+
+
+def loss_column(table: pd.DataFrame) -> str:
+    """Which loss of a summary compares its models: nats per token, else bits per byte."""
+    return "val_loss" if table["tokenizer"].nunique() == 1 else "val_bpb"
+
+
+def _tokenizer(trained: Trained) -> str:
+    """What tells it from others: its kind and its size."""
+    size = trained.facts.vocab_size
+    return trained.config.data.tokenizer.kind + ("" if size is None else f" {size}")
 
 
 def breakdown(evaluation: Evaluation, by: str) -> pd.DataFrame:
@@ -114,11 +127,14 @@ def rank_correlation(x: Sequence[float], y: Sequence[float]) -> float | None:
 
 
 def correlations(table: pd.DataFrame) -> dict[str, dict[str, float | None]]:
-    """Rank correlation over models of accuracy, score and probability with loss and size."""
+    """Rank correlation over models of accuracy, score and probability with loss and size.
+
+    The loss is `loss_column`'s: nats per token of different tokenizers have no common order.
+    """
     found: dict[str, dict[str, float | None]] = {}
     for measure in ("accuracy", "weighted_score", "p_right"):
         found[measure] = {}
-        for axis in ("val_loss", "parameters", "tokens"):
+        for axis in (loss_column(table), "parameters", "tokens"):
             pairs = table[[axis, measure]].dropna().astype(float)
             found[measure][axis] = rank_correlation(pairs[axis].tolist(), pairs[measure].tolist())
     return found

@@ -2,6 +2,7 @@
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -103,6 +104,34 @@ def test_tables_have_a_row_a_model_and_part(prompts: PromptSet, runs: list[RunFo
     assert list(parts["category"]) == ["x", "y"] * 3 and list(parts["items"]) == [2, 1] * 3
     assert list(breakdown(found, "difficulty")["difficulty"]) == [1, 2] * 3
     assert parts["points"].sum() == pytest.approx(table["points"].sum())
+
+
+def test_losses_of_different_tokenizers_are_held_against_answers_in_bits_per_byte(
+    prompts: PromptSet, runs: list[RunFolder]
+) -> None:
+    models = [
+        replace(trained, config=config, facts=replace(trained.facts, loss=loss, bpb=bpb))
+        for trained, config, loss, bpb in zip(
+            map(of_run, runs),
+            [tiny_config("--data.tokenizer.kind byte")] * 2 + [tiny_config("")],
+            (0.9, 1.0, 2.9),
+            (1.4, 1.5, 1.1),
+            strict=True,
+        )
+    ]
+    found = evaluate(models, prompts, AskSettings())
+    found.results["p_right"] = found.results["run"].map(
+        {model.label: 1 - (model.facts.bpb or 0) / 2 for model in models}
+    )
+    report = Report.of(found)
+    assert report.correlations["p_right"]["val_bpb"] == pytest.approx(-1)
+    assert "val_loss" not in report.correlations["p_right"]
+    text = report.markdown()
+    assert "| val bpb |" in text and "| 1.4000 |" in text and "| 0.9000 |" not in text
+    assert "p_right with val_bpb -1.00" in text
+    assert "The tokenizers differ, so losses are in bits per byte." in text
+    alone = report.one(models[0]).markdown()
+    assert "| val loss |" in alone and "| 0.9000 |" in alone
 
 
 def test_an_unchanged_model_is_not_asked_again(
