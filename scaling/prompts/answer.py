@@ -130,9 +130,21 @@ def choice(item: Item, logs: Sequence[float]) -> Answer:
 
 
 def _choose(model: Decoder, tokenizer: Tokenizer, items: Sequence[Item]) -> list[Answer]:
-    stretches = [one for item in items for one in option_stretches(tokenizer, item)]
+    context = model.context_length
+    stretches = [
+        one for item in items for one in _fitted(option_stretches(tokenizer, item), context)
+    ]
     sums = iter([float(p.double().sum()) for p in log_probabilities(model, stretches)])
     return [choice(item, [next(sums) for _ in item.options]) for item in items]
+
+
+def _fitted(options: Sequence[Stretch], context: int) -> list[Stretch]:
+    """An item's options after one and the same end of its prompt: as much of it as fits with the
+    longest option, or half the context, where that option leaves less."""
+    start = options[0].start
+    inputs = max(len(option.ids) for option in options) - 1
+    cut = min(max(0, inputs - context), max(0, start - context // 2))
+    return [Stretch(option.ids[cut:], start - cut) for option in options]
 
 
 def _shared(a: Sequence[int], b: Sequence[int]) -> int:

@@ -87,6 +87,33 @@ def test_the_likeliest_choice_is_taken(model: Decoder, tokenizer: Tokenizer) -> 
 
 
 @pytest.mark.parametrize(
+    ("prompt", "longest", "kept"),
+    [
+        ("She saw a cat", "dog", 14),  # all of it, and the end of the text before it
+        ("In a big red house by the sea she", "dog", 29),  # and " dog", whose last is no input
+        ("Once upon a time, in", "a small white house", 16),  # half the context
+    ],
+)
+def test_all_options_are_read_after_the_same_text_as_much_as_fits(
+    model: Decoder, tokenizer: Tokenizer, prompt: str, longest: str, kept: int
+) -> None:
+    item = _item(prompt=prompt, answers=["a"], choices=[longest])
+    given = [0, *tokenizer.encode(prompt)][-kept:]
+    sums = []
+    for option in item.options:
+        ids = torch.tensor([*given, *tokenizer.encode(f" {option}")])
+        total = 0.0
+        for place in range(len(given), len(ids)):
+            before = ids[:place] if place <= 32 else ids[33 - 16 : place]
+            with torch.no_grad():
+                total += float(model(before[None, None])[0, 0, -1].log_softmax(-1)[ids[place]])
+        sums.append(total)
+    (answer,) = ask(model, tokenizer, _set(item), AskSettings())
+    assert answer.log_p == pytest.approx(sums[0], rel=1e-4)
+    assert answer.p_right == pytest.approx(float(torch.tensor(sums).softmax(0)[0]), rel=1e-3)
+
+
+@pytest.mark.parametrize(
     ("logs", "text", "passed", "p_right"),
     [
         ([-1.0, -2.0, -2.0], "two", True, 1 / (1 + 2 / math.e)),
