@@ -185,7 +185,10 @@ def write_results(results: Sequence[Result], output: Path) -> list[Path]:
 
 
 def log_results(trained: Trained, results: Sequence[Result], say: Say) -> None:
-    """Adds the results to the run's artifacts, under evaluation/; a word where that fails."""
+    """Adds the results to the run's artifacts; a word where that fails.
+
+    Into a folder of their own under evaluation/, so that they replace no others.
+    """
     from mlflow.exceptions import MlflowException
 
     from scaling.tracking.reports import log_finding
@@ -195,15 +198,16 @@ def log_results(trained: Trained, results: Sequence[Result], say: Say) -> None:
     if trained.run_id is None:
         say("the results are not in the store, which does not know the run")
         return
-    text = json.dumps(as_data(results))
+    key = hashlib.sha256(json.dumps(as_data(results)).encode()).hexdigest()[:24]
+    texts = dict.fromkeys(one.split if one.split in SPLITS else "files" for one in results)
     with tempfile.TemporaryDirectory() as folder:
         write_results(results, Path(folder) / "results.json")
         try:
             log_finding(
                 trained.run.read_record().uri,
                 trained.run_id,
-                name="evaluation",
-                key=hashlib.sha256(text.encode()).hexdigest()[:24],
+                name=f"evaluation/{'-'.join(texts)}-{key[:8]}",
+                key=key,
                 folder=Path(folder),
                 metrics={},
                 step=trained.step,

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from pathlib import Path
 from typing import Any, Self
 
@@ -100,11 +101,13 @@ class PromptSet(BaseModel):
         return hashlib.sha256(text.encode()).hexdigest()
 
     def first(self, limit: int | None) -> "PromptSet":
-        """The first `limit` items, spread evenly over the set."""
-        if limit is None or limit >= len(self.items):
+        """So many items, spread evenly over the set: `stories-20-of-497`, since scores of a part
+        are no scores of the whole."""
+        whole = len(self.items)
+        if limit is None or limit >= whole:
             return self
-        places = [i * len(self.items) // limit for i in range(limit)]
-        return self.model_copy(update={"items": tuple(self.items[i] for i in places)})
+        items = tuple(self.items[i * whole // limit] for i in range(limit))
+        return self.model_copy(update={"name": f"{self.name}-{limit}-of-{whole}", "items": items})
 
 
 def read_prompts(path: Path) -> PromptSet:
@@ -131,8 +134,13 @@ def read_prompts(path: Path) -> PromptSet:
                 f"{path}: item {number}: id {item.id!r} is item {seen[item.id]}'s already."
             )
         seen[item.id] = number
+    name = str(tree.get("name") or re.sub(r"[^\w.-]+", "-", path.stem).lstrip("-.") or "prompts")
+    if not re.fullmatch(r"\w[\w.-]*", name):  # it names a folder, artifacts and metrics
+        raise UserError(
+            f"{path}: name {name!r} names a folder: use letters, digits and any of . _ -"
+        )
     return PromptSet(
-        name=str(tree.get("name") or path.stem),
+        name=name,
         description=str(tree.get("description") or ""),
         items=tuple(items),
     )

@@ -54,13 +54,21 @@ def test_every_checkpoint_on_every_split(tiny: Callable[..., RunConfig], workpla
     store = MlflowClient(tracking_uri=result.folder.read_record().uri)
     run_id = Sent.read(result.folder).run_id
     assert run_id is not None
-    logged = {one.path for one in store.list_artifacts(run_id, "evaluation")}
-    assert logged == {"evaluation/results.json", "evaluation/evaluation_results.csv"}
-
     few = CliRunner().invoke(
-        evaluate, ["tiny", "--max-samples", "5", "--no-log", "--json"], catch_exceptions=False
+        evaluate, ["tiny", "--max-samples", "5", "--json"], catch_exceptions=False
     )
     assert json.loads(few.stdout)["results"][0]["documents"] == 5
+    kept = {
+        folder.path.rpartition("-")[0]: {
+            Path(one.path).name for one in store.list_artifacts(run_id, folder.path)
+        }
+        for folder in store.list_artifacts(run_id, "evaluation")
+    }
+    files = {"results.json", "evaluation_results.csv"}
+    assert kept == {
+        "evaluation/train-validation-test": files,
+        "evaluation/validation": files,
+    }
     with pytest.raises(UserError, match="no checkpoint 7; it has"):
         CliRunner().invoke(evaluate, ["tiny", "--checkpoints", "7"], catch_exceptions=False)
     with pytest.raises(UserError, match="no run tinny"):

@@ -222,6 +222,14 @@ def test_everything_is_on_record_once(prompts: PromptSet, runs: list[RunFolder])
     own = pd.read_csv(store.download_artifacts(run_id, "evals/set/eval_results.csv"))
     assert set(own["run"]) == {runs[0].path.name} and len(own) == 3
 
+    # A part of the set is another evaluation, which replaces nothing of the whole one.
+    part = Report.of(evaluate([of_run(runs[0])], prompts.first(1), AskSettings()))
+    part.publish(Path("out"), said.append)
+    assert len(store.get_metric_history(run_id, "eval/set/accuracy")) == 1
+    assert len(store.get_metric_history(run_id, "eval/set-1-of-3/accuracy")) == 1
+    again = pd.read_csv(store.download_artifacts(run_id, "evals/set/eval_results.csv"))
+    assert len(again) == 3
+
 
 def test_command(prompts: PromptSet, runs: list[RunFolder]) -> None:
     words = ["small", "wide", "--prompts", "set.json", "--no-log", "--out", "o", "--json"]

@@ -41,6 +41,23 @@ def test_a_bare_list_is_named_by_its_file(tmp_path: Path) -> None:
     assert read_prompts(_write(tmp_path / "facts.json", GOOD)).name == "facts"
 
 
+def test_a_name_is_one_of_a_folder_and_of_metrics(tmp_path: Path) -> None:
+    assert read_prompts(_write(tmp_path / "my facts (2).json", GOOD)).name == "my-facts-2-"
+    path = tmp_path / "a.json"
+    for name in ("Grade 1 (easy)", "../../escaped"):
+        path.write_text(json.dumps({"name": name, "items": [GOOD]}))
+        with pytest.raises(UserError, match="names a folder: use letters, digits and any of"):
+            read_prompts(path)
+
+
+def test_a_part_of_a_set_has_a_name_of_its_own(tmp_path: Path) -> None:
+    items = [{**GOOD, "id": str(i)} for i in range(5)]
+    whole = read_prompts(_write(tmp_path / "facts.json", *items))
+    part = whole.first(2)
+    assert part.name == "facts-2-of-5" and [item.id for item in part.items] == ["0", "2"]
+    assert whole.first(5) is whole.first(None) is whole
+
+
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
