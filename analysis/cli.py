@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from analysis.outputs import ready_file
 from scaling.errors import UserError
 
 if TYPE_CHECKING:
@@ -255,6 +256,8 @@ def evaluate(model: str, **given: Any) -> None:
         tokens=given["tokens"],
         batch_size=given["batch_size"],
     )
+    if given["output"] is not None:
+        ready_file(given["output"])
     trained, found = evaluate_model(model, asked, _say, Path(given["runs"]))
     files = [] if given["output"] is None else write_results(found, given["output"])
     if given["log"]:

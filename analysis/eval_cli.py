@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from analysis.outputs import ready_file, ready_folder
 from scaling.console import Console
 from scaling.errors import UserError
 
@@ -119,12 +120,13 @@ def eval(
     settings = AskSettings(
         temperature=temperature,
         top_k=top_k or None,
-        top_p=top_p if top_p < 1 else None,
+        top_p=None if top_p == 1 else top_p,
         num_samples=num_samples,
         seed=seed,
     )
-    report = Report.of(evaluate(models, asked, settings, again=again, say=console.say))
     place = out or Path("evals") / asked.name
+    ready_folder(place)
+    report = Report.of(evaluate(models, asked, settings, again=again, say=console.say))
     report.write(place)
     if not as_json:
         click.echo(report.markdown())  # before a store that may keep us waiting
@@ -199,13 +201,15 @@ def probe(
         top_p=top_p,
         seed=seed,
     )
+    ready_folder(out)
+    if out_json is not None:
+        ready_file(out_json)
     judging = None if judge is None else find_trained(judge, runs=choice.folder)
     written = write(models, texts, settings, num_samples, say=console.say)
     found = Probe(written, quality_table(written, judging, say=console.say), settings)
     found.write(out)
     whole = json.dumps(found.as_dict(), indent=1, ensure_ascii=False)
     if out_json is not None:
-        out_json.parent.mkdir(parents=True, exist_ok=True)
         out_json.write_text(whole, encoding="utf-8")
     if as_json:
         click.echo(whole)

@@ -24,6 +24,7 @@ from scaling.data.tokenizer import Tokenizer
 from scaling.errors import UserError
 from scaling.model.decoder import Decoder
 from scaling.runtime import resolve
+from scaling.sampling import NOT_FINITE
 from scaling.trained import Trained, find_trained
 
 SPLITS = ("train", "validation", "test")
@@ -102,7 +103,8 @@ def evaluate_model(
         runs: where the run folders are.
 
     Raises:
-        UserError: there is no such model or checkpoint, or its data has no such split.
+        UserError: there is no such model or checkpoint, its data has no such split, or its scores
+            are not finite.
     """
     results = []
     for label, trained in _states(name, asked.checkpoints, runs):
@@ -143,6 +145,8 @@ def _judge(
     if not covered:
         raise UserError(f"The {tokens:,} tokens of {text.name} stand for no text; take more.")
     loss = float(nats) / tokens
+    if not math.isfinite(loss):
+        raise UserError(f"{trained.label} at step {trained.step:,}: {NOT_FINITE}")
     return Result(
         trained.label,
         label,

@@ -1,5 +1,6 @@
 """Text from a model: sampling with a key-value cache, the same as from full forward passes."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -10,6 +11,7 @@ from scaling.data.tokenizer import Tokenizer
 from scaling.errors import UserError
 from scaling.model.decoder import Decoder
 
+COLDEST = 1e-6  # below it the likeliest token is all there is, and scores over it overflow
 NOT_FINITE = "This model's scores are not finite: it diverged; an earlier checkpoint may be sound."
 
 
@@ -26,8 +28,8 @@ class SamplingSettings:
     def __post_init__(self) -> None:
         if self.max_tokens < 1:
             raise UserError(f"max-tokens is {self.max_tokens}, but it is at least 1.")
-        if self.temperature < 0:
-            raise UserError(f"temperature is {self.temperature}, but it is at least 0.")
+        if not 0 <= self.temperature < math.inf:
+            raise UserError(f"temperature is {self.temperature}, but it is a number from 0 on.")
         if self.top_k is not None and self.top_k < 1:
             raise UserError(f"top-k is {self.top_k}, but it is at least 1.")
         if self.top_p is not None and not 0 < self.top_p <= 1:
@@ -105,7 +107,7 @@ def draw(logits: Tensor, settings: SamplingSettings, streams: Sequence[torch.Gen
     """One token a row of `logits [B, V]`, by temperature, then top-k, then top-p."""
     if not bool(logits.isfinite().all()):
         raise UserError(NOT_FINITE)
-    if settings.temperature == 0:
+    if settings.temperature < COLDEST:
         return logits.argmax(dim=-1)
     logits = logits / settings.temperature
     if settings.top_k is not None and settings.top_k < logits.shape[-1]:

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 from collections.abc import Callable
 from pathlib import Path
 
@@ -17,7 +18,9 @@ from scaling.errors import UserError
 from scaling.runs import load_model
 from scaling.runtime import resolve
 from scaling.tracking.sent import Sent
+from scaling.trained import Trained
 from scaling.training import train
+from tests.scaling.trained_run import make_run
 
 
 def test_every_checkpoint_on_every_split(tiny: Callable[..., RunConfig], workplace: Path) -> None:
@@ -92,6 +95,22 @@ def test_files_are_judged_as_training_reads_them(
     assert found[0]["loss"] == found[1]["loss"]
     first = CliRunner().invoke(evaluate, [*words, "--tokens", "1"], catch_exceptions=False)
     assert json.loads(first.stdout)["results"][0]["tokens"] == 1
+
+
+def test_a_model_or_a_place_that_gives_no_answer(
+    tiny: Callable[..., RunConfig], workplace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tiny("--name", "lost")
+    tokenizer = prepare(config.data).tokenizer
+    run = make_run(Path("runs"), config, tokenizer, spread=math.inf)
+    Path("text.txt").write_text("the cat sat")
+    words = ["lost", "--files", "text.txt", "--no-log"]
+    with pytest.raises(UserError, match=rf"^{run.path.name} at step 30: .* are not finite"):
+        CliRunner().invoke(evaluate, [*words, "--json"], catch_exceptions=False)
+    monkeypatch.setattr(Trained, "load", None)
+    words += ["--output", "text.txt/results.json"]
+    with pytest.raises(UserError, match=r"text\.txt cannot be written"):
+        CliRunner().invoke(evaluate, words, catch_exceptions=False)
 
 
 def test_tokens_that_stand_for_no_text(tiny: Callable[..., RunConfig], workplace: Path) -> None:

@@ -171,6 +171,24 @@ def test_a_model_without_finite_scores_is_named(tmp_path: Path) -> None:
         write([of_run(run)], ["A"], SamplingSettings(), 1, say=lambda _: None)
 
 
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (("--out", "taken"), "taken cannot be written: File exists"),
+        (("--out-json", "taken/a.json"), "taken cannot be written: "),
+        (("--out-json", "."), "is a folder, but the answers go to a file"),
+    ],
+)
+def test_a_place_that_cannot_be_written_is_said_before_a_story_is(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch, more: tuple[str, ...], said: str
+) -> None:
+    run = make_run(Path("runs"), tiny_config("--name small"), byte_tokenizer())
+    Path("taken").touch()
+    monkeypatch.setattr(Trained, "load", None)
+    with pytest.raises(UserError, match=said):
+        CliRunner().invoke(probe, [str(run.path), "--no-log", *more], catch_exceptions=False)
+
+
 def test_one_of_prompt_and_prompts(workplace: Path) -> None:
     done = CliRunner().invoke(probe, ["one", "--prompt", "a", "--prompts", "b.txt"])
     assert isinstance(done.exception, UserError)

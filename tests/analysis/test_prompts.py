@@ -242,6 +242,24 @@ def test_command(prompts: PromptSet, runs: list[RunFolder]) -> None:
     assert json.loads(limited.stdout)["models"][0]["items"] == 2
 
 
+@pytest.mark.parametrize(
+    ("more", "said"),
+    [
+        (("--out", "set.json"), "set.json cannot be written: File exists"),
+        (("--top-p", "1.5"), "top-p is 1.5, but it is above 0 and at most 1"),
+        (("--top-p", "nan"), "top-p is nan, but it is above 0 and at most 1"),
+    ],
+)
+def test_a_mistake_is_said_before_a_model_is_asked(
+    prompts: PromptSet, monkeypatch: pytest.MonkeyPatch, more: tuple[str, ...], said: str
+) -> None:
+    run = make_run(Path("runs"), tiny_config("--name small"), byte_tokenizer())
+    monkeypatch.setattr(Trained, "load", _never)
+    words = [str(run.path), "--prompts", "set.json", "--no-log", *more]
+    with pytest.raises(UserError, match=said):
+        CliRunner().invoke(command, words, catch_exceptions=False)
+
+
 def test_models_of_one_name_are_told_apart(prompts: PromptSet, runs: list[RunFolder]) -> None:
     """Exports into folders of one name: their answers are not each other's."""
     for place, run in (("a/model", runs[0]), ("b/model", runs[2]), ("c/other", runs[1])):
