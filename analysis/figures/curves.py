@@ -13,9 +13,10 @@ from analysis.figures.style import (
     FLOOR,
     QUIET,
     Saved,
-    legend,
+    legend_of,
     log_x,
     log_y,
+    looks,
     panels,
     plain_x,
     save,
@@ -54,7 +55,7 @@ def curves_figure(
     if drawn.empty:
         return None
     figure, axes = panels(2, 2, width=8.2, height=6.0)
-    colours = {name: COLOURS[k % len(COLOURS)] for k, (name, _) in enumerate(groups)}
+    look_of = dict(zip([name for name, _ in groups], looks(len(groups)), strict=True))
     for panel, (column, words) in zip(axes, AXES, strict=True):
         said: set[str] = set()
         for _, part in drawn.groupby(["label", "group"], sort=False):
@@ -64,12 +65,18 @@ def curves_figure(
                 whole = whole[whole["step"] > 0]
             if whole.empty:
                 continue
-            colour = colours[group]
-            panel.plot(whole[column], whole["mean"], color=colour, linewidth=1.3,
+            look = look_of[group]
+            panel.plot(whole[column], whole["mean"], color=look.colour, linestyle=look.dash,
+                       linewidth=1.3,
                        marker="." if len(whole) <= 15 else None, markersize=4,
                        label=None if group in said else group)  # fmt: skip
             panel.fill_between(
-                whole[column], whole["low"], whole["high"], color=colour, alpha=0.2, linewidth=0
+                whole[column],
+                whole["low"],
+                whole["high"],
+                color=look.colour,
+                alpha=0.2,
+                linewidth=0,
             )
             said.add(group)
         if floor is not None:
@@ -84,7 +91,7 @@ def curves_figure(
             log_y(panel, drawn["mean"])
     axes[0].set_ylabel(label)
     axes[2].set_ylabel(label)
-    legend(axes[0])
+    legend_of(figure, axes[0])
     caption = f"{label[:1].upper()}{label[1:]} by each axis; bands are the range over seeds."
     left_out = len({run for _, part in groups for run in part["group"]}) - drawn["group"].nunique()
     if left_out > 0:
@@ -123,6 +130,7 @@ def pareto_figure(table: pd.DataFrame, unit: Unit, folder: Path) -> Saved:
     figure, axes = panels(2, 2, width=8.2, height=6.4)
     names = list(dict.fromkeys(table["group"]))
     several = len(names) < len(table)  # where a group is one configuration its name says it
+    shown = looks(len(names)) if several else looks(1) * len(names)
     for panel, cost in zip(axes, COSTS, strict=True):
         known = table[table[cost.column] > 0]  # on a logarithmic axis; unknown is not above 0
         panel.set_xlabel(cost.label)
@@ -133,12 +141,13 @@ def pareto_figure(table: pd.DataFrame, unit: Unit, folder: Path) -> Saved:
         on = known[known[f"front_{cost.column}"]].sort_values(cost.column)
         panel.step(on[cost.column], on["loss"], where="pre" if cost.more else "post",
                    color="0.3", linewidth=1)  # fmt: skip
-        for k, name in enumerate(names):
-            colour = COLOURS[k % len(COLOURS)] if several else COLOURS[0]
+        for name, look in zip(names, shown, strict=True):
             mine, best = known[known["group"] == name], on[on["group"] == name]
-            panel.plot(mine[cost.column], mine["loss"], "o", color=colour, markersize=5,
-                       markerfacecolor="white", label=name if several else None)  # fmt: skip
-            panel.plot(best[cost.column], best["loss"], "o", color=colour, markersize=6)
+            panel.plot(mine[cost.column], mine["loss"], look.marker, color=look.colour,
+                       markersize=5, markerfacecolor="white",
+                       label=name if several else None)  # fmt: skip
+            panel.plot(best[cost.column], best["loss"], look.marker, color=look.colour,
+                       markersize=6)  # fmt: skip
         _name_points(
             panel, known if len(known) <= 6 else on.iloc[:: -(-len(on) // 6)], cost.column
         )
@@ -148,7 +157,7 @@ def pareto_figure(table: pd.DataFrame, unit: Unit, folder: Path) -> Saved:
         panel.margins(y=0.15)
     axes[0].set_ylabel(unit.label)
     axes[2].set_ylabel(unit.label)
-    legend(axes[0], loc="upper right")
+    legend_of(figure, axes[0], loc="upper right")
     caption = (
         "Fronts, a dot a configuration: full ones are beaten by no other in both loss and cost."
         " Speeds compare only on one machine."
@@ -172,21 +181,20 @@ def equal_figure(
         chosen = dict(compared)
         panel.set_xlabel(words)
         values = pd.concat([runs[column] for _, runs in groups]).dropna().astype(float)
-        for k, (name, runs) in enumerate(groups):
+        for (name, runs), look in zip(groups, looks(len(groups)), strict=True):
             if runs[column].isna().any():
                 continue
-            colour = COLOURS[k % len(COLOURS)]
             by = chosen[name].groupby(column)["loss"].mean()
             rows.append(runs[["label", "run_id", "seed", "N", "C", "loss"]])
-            panel.plot(runs[column], runs["loss"], ".", color=colour, markersize=4, alpha=0.5)
-            panel.plot(by.index, by, "o-", color=colour, linewidth=1.1, markersize=5,
-                       label=name if k < _MOST else None)  # fmt: skip
+            panel.plot(runs[column], runs["loss"], ".", color=look.colour, markersize=4, alpha=0.5)
+            panel.plot(by.index, by, color=look.colour, linestyle=look.dash, marker=look.marker,
+                       linewidth=1.1, markersize=5, label=name)  # fmt: skip
         if len(values):
             log_x(panel, values, most=4)
     axes[0].set_ylabel(unit.label)
     title(axes[0], "at equal parameters (and tokens)")
     title(axes[1], "at equal FLOPs")
-    legend(axes[0])
+    legend_of(figure, axes[0])
     caption = (
         "Final losses over size, lines at the largest token count that all groups have, and over"
         " compute, lines along each group's front: read downwards, groups at equal cost."

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 # Okabe and Ito's colours, which the colour-blind tell apart; yellow is too pale for lines.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000", "#7F7F7F")
+_DASHES: tuple[Any, ...] = ("-", (0, (4, 1.5)), (0, (1, 1)), (0, (5, 1, 1, 1)))
+_MARKERS = "os^D"
 FLOOR = "#009E73"
 QUIET = "0.62"
 WIDTH = 5.6  # inches: at a phone's width the letters are still as large as the text's
@@ -55,6 +57,21 @@ class Saved:
     caption: str
     alt: str
     wide: bool = False
+
+
+@dataclass(frozen=True)
+class Look:
+    """How one of several lines is drawn."""
+
+    colour: str
+    dash: Any
+    marker: str
+
+
+def looks(count: int) -> list[Look]:
+    """Looks that are told apart, up to 32: the colours, then they again with other dashes."""
+    again = [k // len(COLOURS) % len(_DASHES) for k in range(count)]
+    return [Look(COLOURS[k % len(COLOURS)], _DASHES[n], _MARKERS[n]) for k, n in enumerate(again)]
 
 
 def panels(
@@ -106,6 +123,18 @@ def legend(axes: Axes, **options: Any) -> None:
     if axes.get_legend_handles_labels()[0]:
         with matplotlib.rc_context(_STYLE):
             axes.legend(**options)
+
+
+def legend_of(figure: Figure, axes: Axes, **options: Any) -> None:
+    """The legend of all panels: in this one where it is short, else below the figure."""
+    handles, labels = axes.get_legend_handles_labels()
+    if len(labels) <= 6:
+        legend(axes, **options)
+        return
+    letters = 14 * figure.get_figwidth()  # that fit side by side
+    columns = max(1, min(len(labels), int(letters / (max(map(len, labels)) + 8))))
+    with matplotlib.rc_context(_STYLE):
+        figure.legend(handles, labels, loc="outside lower center", ncols=columns)
 
 
 def title(axes: Axes, text: str) -> None:

@@ -1,0 +1,43 @@
+"""Curves and points of groups: which is which, and the numbers beside them."""
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from matplotlib.figure import Figure
+
+from analysis.figures import curves
+from analysis.figures.curves import equal_figure
+from analysis.units import choose
+
+RUNS = pd.DataFrame(
+    {
+        "label": [f"group {k}" for k in range(11) for _ in (1, 2)],
+        "run_id": [f"r{i}" for i in range(22)],
+        "seed": [1, 2] * 11,
+        "N": [1000.0 * (k + 1) for k in range(11) for _ in (1, 2)],
+        "C": [1e9 * (k + 1) for k in range(11) for _ in (1, 2)],
+        "loss": [3 - 0.01 * i for i in range(22)],
+        "bpb": 1.0,
+    }
+)
+
+
+@pytest.fixture
+def figures(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
+    """The figures that are saved."""
+    found: list[Figure] = []
+    save = curves.save
+    monkeypatch.setattr(curves, "save", lambda f, *a, **k: [found.append(f), save(f, *a, **k)][1])
+    return found
+
+
+def test_no_two_groups_of_eleven_look_alike(tmp_path: Path, figures: list[Figure]) -> None:
+    groups = list(RUNS.groupby("label", sort=False))
+    equal_figure(groups, groups, groups, choose(RUNS), tmp_path)
+    (figure,) = figures
+    (legend,) = figure.legends  # below the panels: eleven names would lie on the points
+    assert figure.axes[0].get_legend() is None
+    drawn = [(h.get_color(), h.get_linestyle(), h.get_marker()) for h in legend.legend_handles]
+    assert len(drawn) == len(set(drawn)) == 11
+    assert [text.get_text() for text in legend.get_texts()] == [name for name, _ in groups]
