@@ -269,9 +269,10 @@ def evaluate(model: str, **given: Any) -> None:
     click.echo(f"{head}{'accuracy':>10}{'bits/byte':>11}")
     for one in found:
         perplexity = "-" if one.perplexity is None else f"{one.perplexity:.3f}"
+        bpb = "-" if one.bpb is None else f"{one.bpb:.4f}"
         click.echo(
             f"{one.checkpoint:<12}{one.step:>8,}  {one.split[:14]:<14}{one.loss:>9.4f}"
-            f"{perplexity:>12}{one.accuracy:>10.2%}{one.bpb:>11.4f}"
+            f"{perplexity:>12}{one.accuracy:>10.2%}{bpb:>11}"
         )
     if files:
         click.echo(f"written to {' and '.join(map(str, files))}")

@@ -28,6 +28,7 @@ from scaling.sampling import NOT_FINITE
 from scaling.trained import Trained, find_trained
 
 SPLITS = ("train", "validation", "test")
+_UNKNOWN = 1e-3  # share of unknown tokens that bits per byte can bear
 _LOGITS = 1 << 25  # numbers of logits held at a time
 Say = Callable[[str], None]
 
@@ -74,7 +75,9 @@ class Result:
         loss: nats per token.
         perplexity: its exponential; None where that overflows.
         accuracy: share of tokens that the likeliest guess meets.
-        bpb: bits per byte of text.
+        unknown: share of the tokens that stand for a character the tokenizer does not know.
+        bpb: bits per byte of text; None where more than one token in a thousand is unknown. Such
+            a token costs nats and covers no bytes, and is easier to guess than its character.
         floor: the corpus's entropy of these documents, nats per token; None where unknown.
     """
 
@@ -87,7 +90,8 @@ class Result:
     loss: float
     perplexity: float | None
     accuracy: float
-    bpb: float
+    unknown: float
+    bpb: float | None
     floor: float | None
 
 
@@ -110,28 +114,34 @@ def evaluate_model(
     for label, trained in _states(name, asked.checkpoints, runs):
         precision = trained.config.runtime.precision  # as it was trained and validated
         decoder, tokenizer = trained.load(resolve(RuntimeConfig(precision=precision)))
-        token_bytes = torch.from_numpy(tokenizer.token_bytes()).long()
         for text in _texts(trained, tokenizer, asked, say):
             say(f"checkpoint {label} (step {trained.step:,}) on {text.name}")
-            results.append(_judge(decoder, text, token_bytes, asked, trained, label))
+            found = _judge(decoder, tokenizer, text, asked, trained, label)
+            if found.bpb is None:
+                say(
+                    f"{found.unknown:.1%} of the tokens of {text.name} stand for characters that"
+                    " the tokenizer does not know: bits per byte would not compare."
+                )
+            results.append(found)
     return trained, results
 
 
 @torch.no_grad()
 def _judge(
     model: Decoder,
+    tokenizer: Tokenizer,
     text: Text,
-    token_bytes: torch.Tensor,
     asked: Asked,
     trained: Trained,
     label: str,
 ) -> Result:
     """A model of one member on a text, each token but the first predicted once."""
     device = model.embedding.weight.device
+    token_bytes = torch.from_numpy(tokenizer.token_bytes()).long()
     model.eval()
     nats = torch.zeros((), dtype=torch.float64, device=device)
     right = torch.zeros((), dtype=torch.long, device=device)
-    tokens = covered = 0
+    tokens = covered = unknown = 0
     rows = max(1, min(asked.batch_size, _LOGITS // (model.context_length * model.vocab_size)))
     batches = evaluation_batches(text.stream, model.context_length, rows, device, asked.tokens)
     for inputs, targets in batches:
@@ -142,6 +152,8 @@ def _judge(
         counted = goals[goals >= 0]
         tokens += counted.numel()
         covered += int(token_bytes[counted.cpu()].sum())
+        if tokenizer.unknown is not None:
+            unknown += int((counted == tokenizer.unknown).sum())
     if not covered:
         raise UserError(f"The {tokens:,} tokens of {text.name} stand for no text; take more.")
     loss = float(nats) / tokens
@@ -157,7 +169,8 @@ def _judge(
         loss,
         math.exp(loss) if loss < 700 else None,
         int(right) / tokens,
-        float(nats) / math.log(2) / covered,
+        unknown / tokens,
+        float(nats) / math.log(2) / covered if unknown <= _UNKNOWN * tokens else None,
         text.floor if asked.tokens is None else None,
     )
 

@@ -113,9 +113,24 @@ def test_a_model_or_a_place_that_gives_no_answer(
         CliRunner().invoke(evaluate, words, catch_exceptions=False)
 
 
-def test_tokens_that_stand_for_no_text(tiny: Callable[..., RunConfig], workplace: Path) -> None:
-    config = tiny("--data.tokenizer.kind", "char", "--budget.steps", "3")
-    train([config], say=lambda _: None, progress=lambda _: None)
+def test_characters_that_the_tokenizer_does_not_know(
+    tiny: Callable[..., RunConfig], workplace: Path
+) -> None:
+    config = tiny("--data.tokenizer.kind", "char")
+    make_run(Path("runs"), config, prepare(config.data).tokenizer)
+    words = ["tiny", "--no-log", "--json", "--files"]
+    Path("some.txt").write_text("the cat ЖЖ")
+    done = CliRunner().invoke(evaluate, [*words, "some.txt"], catch_exceptions=False)
+    (found,) = json.loads(done.stdout)["results"]
+    assert found["unknown"] == pytest.approx(2 / 11) and found["bpb"] is None
+    assert "18.2% of the tokens of some.txt stand for characters that the tok" in done.stderr
+    assert CliRunner().invoke(evaluate, [*words[:2], "--files", "some.txt"]).exit_code == 0
+    Path("plain.txt").write_text("the cat")
+    done = CliRunner().invoke(evaluate, [*words, "plain.txt"], catch_exceptions=False)
+    (found,) = json.loads(done.stdout)["results"]
+    assert found["unknown"] == 0 and found["bpb"] == pytest.approx(
+        found["loss"] * 8 / 7 / math.log(2)
+    )
     Path("strange.txt").write_text("中文")
     with pytest.raises(UserError, match=r"The 3 tokens of strange\.txt stand for no text"):
         CliRunner().invoke(
