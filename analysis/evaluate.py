@@ -235,13 +235,14 @@ def log_results(trained: Trained, results: Sequence[Result], say: Say) -> None:
 
 def _states(name: str, asked: str, runs: Path) -> list[tuple[str, Trained]]:
     """The model at each checkpoint asked for; `all` is every saved step. An export has one."""
-    first = asked.split(",")[0]
-    trained = find_trained(name, "last" if asked == "all" else first, runs)
-    if trained.run is None:
-        return [("exported", trained)]
-    saved = Checkpoints(trained.run.path / "checkpoints")
-    labels = [str(step) for step in saved.steps] if asked == "all" else asked.split(",")
-    return [(label, find_trained(name, label, runs)) for label in labels]
+    if asked == "all":
+        last = find_trained(name, "last", runs)
+        steps = Checkpoints(last.run.path / "checkpoints").steps if last.run else [last.step]
+        labels = [str(step) for step in steps]
+    else:
+        labels = asked.split(",")
+    found = [(label, find_trained(name, label, runs)) for label in labels]
+    return found if found[0][1].run else [("exported", found[0][1])]
 
 
 def _texts(trained: Trained, tokenizer: Tokenizer, asked: Asked, say: Say) -> list[Text]:

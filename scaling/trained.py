@@ -10,6 +10,7 @@ from typing import Any
 from scaling.checkpoint import Checkpoints
 from scaling.config import RunConfig
 from scaling.data.tokenizer import Tokenizer
+from scaling.errors import UserError
 from scaling.export.folder import Exported, is_exported
 from scaling.model.decoder import Decoder
 from scaling.runs import find_run, load_model, read_config
@@ -76,11 +77,16 @@ class Trained:
 def find_trained(text: str, which: str | int = "best", runs: Path = Path("runs")) -> Trained:
     """The model that a run's id, name or folder means, or an exported folder.
 
-    `which` chooses a run's checkpoint: `best`, `last` or a step. Raises `UserError` where there
-    is none.
+    `which` chooses a run's checkpoint: `best`, `last` or a step; an export has one. Raises
+    `UserError` where there is none.
     """
     path = Path(text).expanduser()
-    return of_export(path) if is_exported(path) else of_run(find_run(text, runs), which)
+    if not is_exported(path):
+        return of_run(find_run(text, runs), which)
+    trained = of_export(path)
+    if which not in ("best", "last") and str(which) != str(trained.step):
+        raise UserError(f"{path} is of step {trained.step} alone; there is no checkpoint {which}.")
+    return trained
 
 
 def of_run(folder: RunFolder, which: str | int = "best") -> Trained:

@@ -212,6 +212,12 @@ def test_generate_and_evaluate_take_an_exported_folder(
         losses.append(json.loads(result.stdout)["results"][0]["loss"])
     assert losses[0] == pytest.approx(losses[1], abs=1e-6)
     assert losses[2] > 1
+    for which, steps in (("last", [30]), ("30", [30]), ("all", [30]), ("best,last", [30])):
+        result = call.invoke(evaluate, ["out", "--tokens", "9", "--checkpoints", which, "--json"])
+        assert [one["step"] for one in json.loads(result.stdout)["results"]] == steps
+    for ask, which in ((generate, "77"), (evaluate, "77"), (evaluate, "30,77")):
+        with pytest.raises(UserError, match="out is of step 30 alone; there is no checkpoint 77"):
+            call.invoke(ask, ["out", "--checkpoint", which], catch_exceptions=False)
 
 
 def test_loader_runs(tokenizer: Tokenizer, tmp_path: Path) -> None:
