@@ -14,7 +14,7 @@ from scaling.data import stories
 _WORD = re.compile(r"[\w'-]+")
 COPIED = 8  # tokens in a row that count as copied
 SCAN = 2**22  # training tokens looked through at a time
-PARSED = 24  # texts at most that the embedded corpus's grammar reads: seconds each, some
+PARSED = 24  # texts that the embedded corpus's grammar reads, of all evenly: seconds each, some
 
 Words = list[str]
 Gram = tuple[str, ...]
@@ -219,15 +219,14 @@ def measure(
 
 
 def _read(texts: Sequence[str]) -> tuple[float, float, float | None]:
-    """What the embedded corpus's reader makes of the first texts."""
-    readings = [stories.parse(text.strip()) for text in texts[:PARSED]]
+    """What the embedded corpus's reader makes of some texts, spread over all of them."""
+    some = min(PARSED, len(texts))
+    chosen = [texts[i * len(texts) // some].strip() for i in range(some)]
+    readings = [stories.parse(text) for text in chosen]
     readable = [reading for reading in readings if reading.path]
+    shares = [r.reach / max(1, len(text)) for r, text in zip(readings, chosen, strict=True)]
     return (
-        sum(reading.accepted for reading in readings) / len(readings),
-        sum(
-            reading.reach / max(1, len(text.strip()))
-            for reading, text in zip(readings, texts, strict=False)
-        )
-        / len(readings),
+        sum(reading.accepted for reading in readings) / some,
+        sum(shares) / some,
         sum(len(r.contradictions) for r in readable) / len(readable) if readable else None,
     )

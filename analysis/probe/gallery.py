@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from analysis.probe.write import Story, Written
+from analysis.text_quality import PARSED
 from scaling.sampling import SamplingSettings
 
 _STYLE = """
@@ -97,7 +98,8 @@ _LEGEND = (
     " the texts are. KL: divergence of words from the validation split, in nats; it is larger for"
     " less text, so hold it against the row of held-out text below it. copied: share of runs of 8"
     " tokens that the training text has. accepted, understood, contradictions: what the embedded"
-    " corpus's grammar makes of the texts with their prompts."
+    f" corpus's grammar makes of the texts with their prompts, of {PARSED} at most, spread over"
+    " all."
 )
 
 

@@ -9,7 +9,8 @@ from scaling.prompts.reading import read_text, read_tree
 def read_texts(path: Path) -> list[str]:
     """Prompts of a file: YAML or JSON, a list of texts or of mappings with `prompt`, or .txt.
 
-    A .txt holds one a line. Raises UserError, with the place, for anything else.
+    A .txt holds one a line. One that is there twice, but for spaces at its end, is read once: its
+    stories would be the same. Raises UserError, with the place, for anything else.
     """
     if path.suffix == ".txt":
         found = [line.strip() for line in read_text(path).splitlines() if line.strip()]
@@ -17,7 +18,7 @@ def read_texts(path: Path) -> list[str]:
         found = _listed(path)
     if not found:
         raise UserError(f"{path}: there are no prompts.")
-    return found
+    return list(dict.fromkeys(prompt.rstrip(" ") for prompt in found))
 
 
 def _listed(path: Path) -> list[str]:

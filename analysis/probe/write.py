@@ -81,8 +81,12 @@ def continue_all(
     settings: SamplingSettings,
     num_samples: int,
 ) -> list[Story]:
-    """Stories in the order of prompts, then samples; prompts of one length run together."""
-    encoded = [[tokenizer.eot, *tokenizer.encode(prompt.rstrip(" "))] for prompt in prompts]
+    """Stories in the order of prompts, then samples; prompts of one length run together.
+
+    Spaces at a prompt's end are left out: a model's words begin with their own.
+    """
+    prompts = [prompt.rstrip(" ") for prompt in prompts]
+    encoded = [[tokenizer.eot, *tokenizer.encode(prompt)] for prompt in prompts]
     together: dict[int, list[tuple[int, int]]] = defaultdict(list)
     for i, ids in enumerate(encoded):
         together[len(ids)] += [(i, sample) for sample in range(num_samples)]

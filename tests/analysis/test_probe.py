@@ -45,16 +45,17 @@ def test_log_probability_is_of_the_continuation(tmp_path: Path) -> None:
             logs = model(ids[None, None, :-1])[0, 0].log_softmax(-1)
         expected = logs.gather(-1, ids[1:, None])[len(prompt) - 1 :].sum()
         assert story.log_p == pytest.approx(float(expected), rel=1e-4)
-    alone = continue_all(model, tokenizer, ["A"], settings, 2)
+    alone = continue_all(model, tokenizer, ["A "], settings, 2)  # as if without the space
+    assert {s.prompt for s in alone} == {"A"}
     assert [s.text for s in alone] == [s.text for s in found[2:]]
 
 
 @pytest.mark.parametrize(
     ("name", "text", "expected"),
     [
-        ("a.txt", "One\n\n Two \n", ["One", "Two"]),
+        ("a.txt", "One\n\n Two \nOne\n", ["One", "Two"]),
         ("a.yaml", "- |-\n  One\n  more\n- Two", ["One\nmore", "Two"]),
-        ("a.json", '[{"prompt": "One", "category": "x"}, "Two"]', ["One", "Two"]),
+        ("a.json", '[{"prompt": "One", "category": "x"}, "Two", "One "]', ["One", "Two"]),
         ("b.json", '{"prompts": ["One"]}', ["One"]),
     ],
 )

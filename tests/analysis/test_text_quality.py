@@ -120,6 +120,22 @@ def test_the_grammar_reads_a_text_after_its_prompt() -> None:
     assert measure([Sample(text, [1], True)], grammar=True).accepted == 0
 
 
+def test_an_article_that_is_wrong_late_leaves_what_stands_before_it() -> None:
+    good = next(s for s in (stories.story(1, i) for i in range(99)) if s.rfind(" an ") > 200)
+    at = good.rfind(" an ")
+    bad = f"{good[:at]} a {good[at + 4 :]}"
+    found = measure([Sample(bad, [1], True)], grammar=True)
+    assert found.accepted == 0
+    assert found.understood == pytest.approx(at / len(bad), abs=0.05)
+
+
+def test_the_grammar_reads_texts_from_first_to_last(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("analysis.text_quality.PARSED", 2)
+    good = Sample(stories.story(1, 0), [1], True)
+    found = measure([good, good, Sample("No.", [1], True), Sample("No.", [1], True)], grammar=True)
+    assert found.accepted == 0.5
+
+
 def test_the_corpus_is_accepted_and_a_changed_fact_is_not() -> None:
     good = [stories.story(1, i) for i in range(3)]
     samples = [Sample(text, list(range(20)), True) for text in good]

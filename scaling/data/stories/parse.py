@@ -106,8 +106,11 @@ class Reader:
         """Return every derivation of `text` summed up, or the nearest story's contradictions."""
         self._furthest = 0
         written, text = text, without_articles(text)
-        if with_articles(text) != written:  # "a owl", "an cow": no story says that
-            return Parse(0, -math.inf)
+        right = with_articles(text)
+        if right != written:  # "a owl", "an cow": no story says that, and none goes on from there
+            both = zip(written, right, strict=False)
+            wrong = next(i for i, (found, due) in enumerate(both) if found != due)
+            return Parse(0, -math.inf, reach=self.read(written[:wrong]).reach)
         found = list(self._readings(text, 0))
         if found:
             logs = [sum_of_logs(end.trail) for end in found]
