@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from analysis.prompts.tables import loss_column, rank_correlation
 
@@ -52,10 +52,12 @@ def _breakdown(table: pd.DataFrame, by: str, path: Path) -> Path:
         axes.barh(y, own["accuracy"], height * 0.9, xerr=error, label=run,
                   error_kw={"linewidth": 0.8, "ecolor": "0.4"})  # fmt: skip
     chance = table.groupby(by, sort=False)["chance"].first().loc[groups]
+    label: str | None = "chance"  # said of the first that is drawn
     for j, level in enumerate(chance):
         if level > 0:
             axes.plot([level, level], [j - 0.42, j + 0.42], color="black", linestyle=":",
-                      label="chance" if j == 0 else None)  # fmt: skip
+                      label=label)  # fmt: skip
+            label = None
     axes.set_yticks(range(len(groups)), [str(group) for group in groups])
     axes.invert_yaxis()
     axes.set(xlabel="accuracy, with 95% intervals over items", xlim=(0, 1))
@@ -116,10 +118,18 @@ def _scatter(axes: Axes, table: pd.DataFrame, axis: str, measure: str) -> None:
         axes.axhline(table["chance"].iloc[0], color="0.5", linestyle=":", label="chance")
         axes.legend(fontsize="small", frameon=False, loc="best")
     if axis in ("parameters", "tokens") and x.nunique() > 1:
-        axes.set_xscale("log")
-        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
-        axes.xaxis.set_major_formatter(EngFormatter(sep=""))
-        axes.xaxis.set_minor_formatter(NullFormatter())
+        if x.min() == 0:  # a model that has learned nothing yet, which has no place among logs
+            axes.xaxis.set_major_locator(MaxNLocator(5))
+            axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+        else:
+            _logarithmic(axes)
     rank = rank_correlation(x.tolist(), y.tolist())
     if rank is not None:
         axes.set_title(f"rank correlation {rank:+.2f}", fontsize="medium")
+
+
+def _logarithmic(axes: Axes) -> None:
+    axes.set_xscale("log")
+    axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+    axes.xaxis.set_major_formatter(EngFormatter(sep=""))
+    axes.xaxis.set_minor_formatter(NullFormatter())

@@ -121,12 +121,12 @@ def test_the_grammar_reads_a_text_after_its_prompt() -> None:
 
 
 def test_an_article_that_is_wrong_late_leaves_what_stands_before_it() -> None:
-    good = next(s for s in (stories.story(1, i) for i in range(99)) if s.rfind(" an ") > 200)
+    good = stories.story(1, 65)
     at = good.rfind(" an ")
     bad = f"{good[:at]} a {good[at + 4 :]}"
     found = measure([Sample(bad, [1], True)], grammar=True)
     assert found.accepted == 0
-    assert found.understood == pytest.approx(at / len(bad), abs=0.05)
+    assert found.understood == pytest.approx(at / len(bad), abs=0.01) and at > 500
 
 
 def test_the_grammar_reads_texts_from_first_to_last(monkeypatch: pytest.MonkeyPatch) -> None:
