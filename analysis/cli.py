@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from analysis.outputs import ready_file
 from scaling.errors import UserError
+from scaling.outputs import ready_file
 
 if TYPE_CHECKING:
     from analysis.fits import FitOptions

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from analysis.outputs import ready_file, ready_folder
 from scaling.console import Console
 from scaling.errors import UserError
+from scaling.outputs import ready_file, ready_folder
 
 if TYPE_CHECKING:
     from scaling.trained import Trained

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from scaling.errors import UserError
+from scaling.outputs import ready_file
 
 PARTS = (
     *("training", "evaluation", "cohorts", "sampling", "tracking", "store_down", "packing"),
@@ -38,7 +39,7 @@ def bench(
             raise UserError(f"--only {part}: there are {', '.join(PARTS)}.")
     earlier = _read(Path(against)) if against else None
     if out:
-        _begin(Path(out))
+        ready_file(Path(out))
     from scaling.bench import cohorts, pipeline, steps
     from scaling.config import RuntimeConfig
     from scaling.data.cache import default_cache
@@ -92,15 +93,6 @@ def _read(path: Path) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise UserError(f"--against {path} is not what `tinyscale bench --out` writes.")
     return found
-
-
-def _begin(out: Path) -> None:
-    """Make the file now: minutes of measuring are not to end in a place that is none."""
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        out.touch()
-    except OSError as error:
-        raise UserError(f"--out {out} cannot be written: {error.strerror}.") from None
 
 
 def _ratios(found: dict[str, Any], earlier: dict[str, Any]) -> dict[str, float]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from scaling.errors import UserError
+from scaling.outputs import ready_folder
 
 if TYPE_CHECKING:
     from scaling.config import RunConfig
@@ -78,7 +79,7 @@ def models(
             answer = _verify(config, as_json)
         else:
             sizes = _numbers("--widths", widths, int)
-            _make_folder(Path(out))
+            ready_folder(Path(out))
             answer = (
                 _coordinates(config, sizes, steps or 8, Path(out))
                 if coordinate_check
@@ -98,14 +99,6 @@ def _numbers(flag: str, text: str, kind: type) -> list[Any]:
     if len(set(numbers)) < 2 or not all(0 < number < math.inf for number in numbers):
         raise UserError(f"{flag} is {text!r}, but it is two or more positive numbers like 32,64.")
     return sorted(set(numbers))
-
-
-def _make_folder(out: Path) -> None:
-    """Make it before anything is trained."""
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UserError(f"--out {out} cannot be written: {error.strerror}.") from None
 
 
 # ---------------------------------------------------------------- the list

@@ -62,7 +62,7 @@ def test_figures_are_written_and_held_against_earlier_ones(
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (["--out", "a.json/b.json"], "--out a.json/b.json cannot be written"),
+        (["--out", "a.json/b.json"], "a.json cannot be written"),
         (["--against", "a.json"], "a.json is not what `tinyscale bench --out` writes"),
         (["--against", "b.json"], "b.json cannot be read"),
     ],

@@ -125,7 +125,7 @@ def test_the_pictures_come_with_their_numbers(tinyscale_here: Call, tiny_yaml: P
         ("--widths many", "--widths is 'many', but it is two or more positive numbers"),
         ("--widths 16,32 --lrs nan,1", "--lrs is 'nan,1', but it is two or more positive"),
         ("--widths 16,32 --steps 0", "0 is not in the range x>=1"),
-        ("--widths 16,32 --out tiny.yaml/x", "--out tiny.yaml/x cannot be written"),
+        ("--widths 16,32 --out tiny.yaml/x", "tiny.yaml/x cannot be written"),
         ("--widths 16,17", "At width 17: "),
     ],
 )
