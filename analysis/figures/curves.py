@@ -33,6 +33,7 @@ AXES = (
 )
 _LOGARITHMIC = {"grad_norm", "tokens_per_second"}
 _MOST = 16  # lines that can be told apart
+_ROWS = 40  # groups that are legible below each other
 _POINTS = 300  # a line; more would only make the page heavy
 
 Groups = Sequence[tuple[str, pd.DataFrame]]
@@ -103,7 +104,7 @@ def curves_figure(
 
 def losses_figure(summary: pd.DataFrame, runs: pd.DataFrame, unit: Unit, folder: Path) -> Saved:
     """Final losses, a dot a run and a bar the mean's interval, the best group on top."""
-    order = summary.sort_values("loss")["group"].tolist()[:40]
+    order = summary.sort_values("loss")["group"].tolist()[:_ROWS]
     figure, (axes,) = panels(height=0.8 + 0.42 * len(order))
     for k, name in enumerate(order):
         row = summary[summary["group"] == name].iloc[0]
@@ -120,9 +121,12 @@ def losses_figure(summary: pd.DataFrame, runs: pd.DataFrame, unit: Unit, folder:
     axes.set_xlabel(unit.label)
     axes.grid(axis="y", visible=False)
     caption = "Final losses: a dot a run, a stroke the mean, a bar its 95 % interval over seeds."
-    return save(
-        figure, runs[["label", "run_id", "name", "seed", "loss"]], folder, "losses", caption
-    )
+    if len(summary) > len(order):
+        caption += f" The best {len(order)} of {len(summary)} groups."
+    means = summary[["group", "loss", "loss_low", "loss_high"]].rename(columns={"group": "label"})
+    dots = runs[["label", "run_id", "name", "seed", "loss"]].assign(row="run")
+    data = pd.concat([dots, means.assign(row="mean")], ignore_index=True)
+    return save(figure, data, folder, "losses", caption)
 
 
 def pareto_figure(table: pd.DataFrame, unit: Unit, folder: Path) -> Saved:
@@ -185,7 +189,11 @@ def equal_figure(
             if runs[column].isna().any():
                 continue
             by = chosen[name].groupby(column)["loss"].mean()
-            rows.append(runs[["label", "run_id", "seed", "N", "C", "loss"]])
+            dots = runs[["label", "run_id", "seed", "N", "C", "loss"]]
+            joined = runs["run_id"].isin(chosen[name]["run_id"])
+            rows.append(dots.assign(row="run", axis=column, joined=joined))
+            means = by.reset_index().assign(label=name, row="mean", axis=column)
+            rows.append(means)
             panel.plot(runs[column], runs["loss"], ".", color=look.colour, markersize=4, alpha=0.5)
             panel.plot(by.index, by, color=look.colour, linestyle=look.dash, marker=look.marker,
                        linewidth=1.1, markersize=5, label=name)  # fmt: skip
@@ -199,7 +207,7 @@ def equal_figure(
         "Final losses over size, lines at the largest token count that all groups have, and over"
         " compute, lines along each group's front: read downwards, groups at equal cost."
     )
-    data = pd.concat(rows).drop_duplicates() if rows else pd.DataFrame()
+    data = pd.concat(rows, ignore_index=True) if rows else pd.DataFrame()
     return save(figure, data, folder, "equal-cost", caption, wide=True)
 
 

@@ -71,7 +71,9 @@ def valleys_figure(question: Question, unit: Unit, folder: Path) -> Saved:
     caption = (
         "Losses at each compute budget with a parabola in ln N; the best sizes against compute."
     )
-    return save(figure, pd.DataFrame(rows), folder, question.key, caption, wide=True)
+    dots = runs[["run_id", "name", "seed", size, "D", "C", "loss"]].assign(row="run")
+    data = pd.concat([dots, pd.DataFrame(rows).assign(row="budget")], ignore_index=True)
+    return save(figure, data, folder, question.key, caption, wide=True)
 
 
 def basins_figure(runs: pd.DataFrame, unit: Unit, folder: Path, name: str) -> Saved:

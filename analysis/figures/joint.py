@@ -50,11 +50,13 @@ def slices_figure(
         levels = np.geomspace(levels[0], levels[-1], 8)
     nearest = np.abs(np.log(runs["D"].to_numpy(dtype=float))[:, None] - np.log(levels)).argmin(1)
     reach = np.geomspace(runs[size].min() / 1.1, runs[size].max() * 1.3, 80)
+    slices = []
     for k, (level, colour) in enumerate(zip(levels, shades(len(levels)), strict=True)):
         mine = runs[nearest == k]
         axes.plot(mine[size], mine["loss"], "o", color=colour, markersize=4.5)
-        axes.plot(reach, _predict(law, reach, np.full_like(reach, level)), color=colour,
-                  linewidth=1.2, label=f"{short(level)} tokens")  # fmt: skip
+        over = _predict(law, reach, np.full_like(reach, level))
+        axes.plot(reach, over, color=colour, linewidth=1.2, label=f"{short(level)} tokens")
+        slices.append(pd.DataFrame({size: reach, "D": level, "fitted": over, "row": "law"}))
     heights = list(runs["loss"])
     if floor is not None:
         heights.append(floor)
@@ -65,9 +67,11 @@ def slices_figure(
     log_x(axes, reach)
     log_y(axes, heights)
     legend(axes, ncols=2)
-    data = runs[["run_id", "name", "seed", size, "D", "C", "loss"]].assign(
-        fitted=_predict(law, runs[size].to_numpy(dtype=float), runs["D"].to_numpy(dtype=float))
+    dots = runs[["run_id", "name", "seed", size, "D", "C", "loss"]].assign(
+        fitted=_predict(law, runs[size].to_numpy(dtype=float), runs["D"].to_numpy(dtype=float)),
+        row="run",
     )
+    data = pd.concat([dots, *slices], ignore_index=True)
     caption = f"Runs and the joint law ({law.name}), a colour a token count."
     return save(figure, data, folder, f"joint-{question.key}", caption)
 
@@ -101,7 +105,14 @@ def contours_figure(question: Question, law: Law, unit: Unit, folder: Path) -> S
         f"Contours of the joint law ({law.name}); the line is the size and the tokens that spend"
         " a compute C = 6ND best."
     )
-    return save(figure, best, folder, f"contours-{question.key}", caption)
+    surface = {size: wide_n.ravel(), "D": wide_d.ravel(), "loss": loss.ravel(), "row": "law"}
+    parts = (
+        runs[["run_id", "name", "seed", size, "D", "C", "loss"]].assign(row="run"),
+        best.rename(columns={"N": size}).assign(row="best split"),
+        pd.DataFrame(surface),
+    )
+    data = pd.concat(parts, ignore_index=True)
+    return save(figure, data, folder, f"contours-{question.key}", caption)
 
 
 def residuals_figure(question: Question, law: Law, folder: Path) -> Saved:
@@ -136,7 +147,8 @@ def forest(
     figure, (axes,) = panels(height=0.8 + 0.47 * len(rows))
     for k, one in enumerate(rows):
         axes.text(0.01, k - 0.27, one.label, transform=axes.get_yaxis_transform(),
-                  fontsize=8.5, color="0.3", va="center")  # fmt: skip
+                  fontsize=8.5, color="0.3", va="center",  # the reference's line goes behind it
+                  bbox={"facecolor": "white", "edgecolor": "none", "pad": 0.8})  # fmt: skip
         if one.ci is not None:
             axes.plot(one.ci, [k, k], color=COLOURS[0], linewidth=2.4, solid_capstyle="butt")
         axes.plot([one.value], [k], "o", color=COLOURS[0], markersize=5.5)

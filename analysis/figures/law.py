@@ -99,6 +99,8 @@ def conventions_figure(found: Sequence[Question], unit: Unit, folder: Path, key:
             reach = np.geomspace(x.min(), x.max(), 80)
             over = line(law.form, law.fit, {question.axis: reach})
             panel.plot(reach, over, color=COLOURS[1])
+            fitted = pd.DataFrame({question.axis: reach, "fitted": over, "row": "law"})
+            rows.append(fitted.assign(convention=question.axis))
             alpha = law.fit.values()["alpha"]
             ends = law.fit.ci["alpha"]
             said = f" [{ends[0]:.2f}, {ends[1]:.2f}]" if ends else ""
@@ -162,5 +164,5 @@ def _of_runs(question: Question) -> pd.DataFrame:
     kept = [c for c in columns if c in question.runs]
     table = question.runs[[*kept, "loss"]].assign(row="run")
     if question.headline is not None:
-        table["residual"] = question.headline.fit.residuals
+        table["residual_percent"] = 100 * np.expm1(np.asarray(question.headline.fit.residuals))
     return table

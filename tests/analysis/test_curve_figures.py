@@ -7,7 +7,7 @@ import pytest
 from matplotlib.figure import Figure
 
 from analysis.figures import curves
-from analysis.figures.curves import equal_figure
+from analysis.figures.curves import equal_figure, losses_figure
 from analysis.units import choose
 
 RUNS = pd.DataFrame(
@@ -41,3 +41,37 @@ def test_no_two_groups_of_eleven_look_alike(tmp_path: Path, figures: list[Figure
     drawn = [(h.get_color(), h.get_linestyle(), h.get_marker()) for h in legend.legend_handles]
     assert len(drawn) == len(set(drawn)) == 11
     assert [text.get_text() for text in legend.get_texts()] == [name for name, _ in groups]
+
+
+def test_the_numbers_of_dots_and_means_are_beside_the_picture(tmp_path: Path) -> None:
+    groups = list(RUNS.groupby("label", sort=False))[:2]
+    one = [(name, runs[:1]) for name, runs in groups]  # the lines join a run each
+    equal_figure(groups, one, groups, choose(RUNS), tmp_path)
+    table = pd.read_csv(tmp_path / "equal-cost.csv")
+    assert table["joined"].sum() == 2 + 4 and (table["row"] == "run").sum() == 8
+    means = table[(table["row"] == "mean") & (table["axis"] == "C")]
+    assert means["loss"].tolist() == pytest.approx([2.995, 2.975])
+
+    summary = pd.DataFrame(
+        {
+            "group": ["group 0", "group 1"],
+            "loss": [2.995, 2.975],
+            "loss_low": 2.9,
+            "loss_high": 3.1,
+        }
+    )
+    runs = RUNS[:4].assign(name="x")
+    losses_figure(summary, runs, choose(RUNS), tmp_path)
+    table = pd.read_csv(tmp_path / "losses.csv")
+    assert table["row"].tolist() == ["run"] * 4 + ["mean"] * 2
+    assert table["loss_low"].dropna().tolist() == [2.9, 2.9]
+
+
+def test_groups_that_are_not_drawn_are_counted(tmp_path: Path) -> None:
+    names = [f"group {k}" for k in range(41)]
+    summary = pd.DataFrame(
+        {"group": names, "loss": 3.0, "loss_low": float("nan"), "loss_high": float("nan")}
+    )
+    runs = RUNS.assign(name="x")
+    saved = losses_figure(summary, runs, choose(RUNS), tmp_path)
+    assert saved.caption.endswith(" The best 40 of 41 groups.")

@@ -143,6 +143,11 @@ def test_analyze_recovers_the_law_and_leaves_a_whole_report(
     for name in names:
         for ending in ("png", "svg", "csv"):
             assert (workplace / "out/figures" / f"{name}.{ending}").stat().st_size > 50
+    for name in ("joint-joint-n", "contours-joint-n", "law-n", "conventions"):  # dots and lines
+        data = pd.read_csv(workplace / "out/figures" / f"{name}.csv")
+        assert {"run", "law"} <= set(data["row"]), name
+    law = pd.read_csv(workplace / "out/figures/law-n.csv")
+    assert law["residual_percent"].notna().sum() == (law["row"] == "run").sum()
     text = (workplace / "out" / "report.md").read_text()
     assert set(re.findall(r"\(figures/(.+?)\.png\)", text)) == names
     bare = next(one for one in fits if one["question"] == "joint-n-non-embedding")["derived"]
