@@ -15,7 +15,7 @@ from urllib.parse import unquote, urlparse
 import numpy as np
 import pandas as pd
 
-from analysis.runs import download, history
+from analysis.store import download, history
 
 TABLE = "metrics.csv"
 KEYS = (

@@ -6,19 +6,17 @@ asked for. What cannot count as a finished run is listed apart, with the reason,
 
 from __future__ import annotations
 
-import gc
 import json
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
 from analysis.columns import row_of
+from analysis.store import answers, download, no_collection, open_store, pages
 from scaling.errors import UserError
 from scaling.schema import nearest
 
@@ -26,7 +24,6 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
-PAGE = 1000  # runs a request
 ADAPTATION = "adaptation"  # the kind of run that is no training, but the adaptation of one
 
 
@@ -89,11 +86,11 @@ def read_runs(selection: Selection) -> RunTable:
         NoRunsError: no finished run is among them.
         UserError: there is no such store, experiment, sweep or run, or the filter is wrong.
     """
-    uri, store, experiments = _open(selection)
+    uri, store, experiments = open_store(selection.store)
     chosen = _experiments(selection, experiments, uri)
-    with _no_collection(), _answers(uri, selection.filter):
+    with no_collection(), answers(uri, selection.filter):
         rows = [
-            row_of(run, selection.columns) for run in _pages(store, chosen, selection.filter or "")
+            row_of(run, selection.columns) for run in pages(store, chosen, selection.filter or "")
         ]
     frame = _selected(pd.DataFrame(rows), selection, uri)
     frame["experiment"] = frame["experiment_id"].map(experiments)
@@ -115,10 +112,10 @@ def read_adaptations(selection: Selection) -> RunTable | None:
     Raises:
         UserError: as `read_runs`; or a sweep of adaptations has none that is finished.
     """
-    uri, store, experiments = _open(selection)
+    uri, store, experiments = open_store(selection.store)
     chosen = _experiments(selection, experiments, uri)
     wanted: dict[tuple[str, str, int], dict[str, str]] | None = None
-    with _no_collection(), _answers(uri, selection.filter):
+    with no_collection(), answers(uri, selection.filter):
         if selection.sweep is not None:
             wanted = _wanted(store, uri, chosen, selection.sweep)
             if not wanted:
@@ -127,7 +124,7 @@ def read_adaptations(selection: Selection) -> RunTable | None:
         condition = f"tags.`tinyscale.kind` = '{ADAPTATION}'"
         if selection.filter:
             condition += f" AND {selection.filter}"
-        rows = [_adaptation(run, selection.columns) for run in _pages(store, chosen, condition)]
+        rows = [_adaptation(run, selection.columns) for run in pages(store, chosen, condition)]
     if wanted is not None:
         places = [(row["experiment_id"], row["identity"], row["seed"]) for row in rows]
         rows = [
@@ -154,7 +151,7 @@ def _wanted(
     from scaling.tracking.store import WANTED
 
     condition = f"tags.`tinyscale.kind` = 'sweep' AND tags.`tinyscale.sweep` = '{sweep}'"
-    found = sorted(_pages(store, experiments, condition), key=lambda run: run.info.start_time)
+    found = sorted(pages(store, experiments, condition), key=lambda run: run.info.start_time)
     wanted: dict[tuple[str, str, int], dict[str, str]] = {}
     for run in {run.info.experiment_id: run for run in found}.values():
         if (path := download(uri, run.info.run_id, WANTED)) is not None:
@@ -171,41 +168,6 @@ def _adaptation(run: Run, given: Mapping[str, str]) -> dict[str, Any]:
     params = run.data.params
     row = row_of(run, given) | {name: params[name] for name in names if name in params}
     return row | {"seed": int(run.data.tags["tinyscale.seed"])}
-
-
-def history(uri: str, run_id: str, keys: Sequence[str]) -> pd.DataFrame:
-    """Curves of a run that left no table, from the store's metric history: a row a step.
-
-    Columns are ``step``, the keys that the run has, and ``seconds`` since its first point. Of
-    points logged twice at one step the latest counts.
-    """
-    from scaling.tracking.store import client
-
-    store = client(uri)
-    found: dict[int, dict[str, float]] = {}
-    with _answers(uri):
-        for key in keys:
-            points = store.get_metric_history(run_id, key)
-            for point in sorted(points, key=lambda one: one.timestamp):
-                row = found.setdefault(point.step, {"step": point.step})
-                row[key] = point.value
-                row["seconds"] = point.timestamp / 1000
-    frame = pd.DataFrame([found[step] for step in sorted(found)])
-    if not frame.empty:
-        frame["seconds"] -= frame["seconds"].min()
-    return frame
-
-
-def download(uri: str, run_id: str, name: str) -> Path | None:
-    """An artifact of a run of a remote store, fetched; None where it has none of this name."""
-    from mlflow.exceptions import MlflowException
-
-    from scaling.tracking.store import client
-
-    try:
-        return Path(client(uri).download_artifacts(run_id, name))
-    except (MlflowException, OSError):
-        return None
 
 
 def split(
@@ -301,20 +263,6 @@ def _find(frame: pd.DataFrame, text: str, uri: str) -> pd.DataFrame:
     return frame[means]
 
 
-def _open(selection: Selection) -> tuple[str, MlflowClient, dict[str, str]]:
-    """The store that is meant: its URI, a client of it, its experiments' names by id."""
-    from mlflow.entities import ViewType
-
-    from scaling.tracking.store import client, tracking_uri
-
-    uri = tracking_uri(selection.store)
-    _exists(uri)
-    with _answers(uri):
-        store = client(uri)
-        found = store.search_experiments(view_type=ViewType.ACTIVE_ONLY)
-        return uri, store, {one.experiment_id: one.name for one in found}
-
-
 def _experiments(selection: Selection, known: Mapping[str, str], uri: str) -> list[str]:
     if selection.experiment is None:
         if not (selection.sweep or selection.runs or selection.filter):
@@ -337,48 +285,3 @@ def _hint(text: str, names: Sequence[str], what: str) -> str:
 
 def _listed(names: Sequence[str]) -> str:
     return ", ".join(names[:12]) + (" and others" if len(names) > 12 else "")
-
-
-def _pages(store: MlflowClient, experiments: list[str], condition: str) -> Iterator[Run]:
-    token = None
-    while True:
-        page = store.search_runs(
-            experiments, filter_string=condition, max_results=PAGE, page_token=token
-        )
-        yield from page
-        token = page.token
-        if not token:
-            return
-
-
-def _exists(uri: str) -> None:
-    """MLflow would make an sqlite file that is not there; a reader must not."""
-    path = uri.removeprefix("sqlite:///")
-    if path != uri and not Path(path).exists():
-        raise UserError(f"There is no store at {uri}; name one with --store.")
-
-
-@contextmanager
-def _answers(uri: str, condition: str | None = None) -> Iterator[None]:
-    """Whatever the store says against it, as one sentence."""
-    from mlflow.exceptions import MlflowException
-
-    try:
-        yield
-    except MlflowException as error:
-        first = str(error.message).splitlines()[0][:200]
-        if condition:
-            raise UserError(f"The store does not take --filter {condition!r}: {first}") from None
-        raise UserError(f"The store {uri} does not answer: {first}") from None
-
-
-@contextmanager
-def _no_collection() -> Iterator[None]:
-    """Without the garbage collector, which walks all of the store's objects again and again."""
-    was = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was:
-            gc.enable()

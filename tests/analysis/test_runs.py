@@ -10,7 +10,8 @@ import pytest
 from mlflow import MlflowClient
 
 from analysis.curves import curves
-from analysis.runs import Selection, history, read_runs
+from analysis.runs import Selection, read_runs
+from analysis.store import history
 from scaling.errors import UserError
 from tests.analysis.recorded import LAW, Recorder
 
