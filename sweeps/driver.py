@@ -246,7 +246,7 @@ class Driver(Generic[R]):
             if moved_on or not self.claims.take(run.key):
                 self._elsewhere.add(run.key)
                 continue
-            if not _same(now, known):  # another driver had it in the meantime, and let go of it
+            if (now and now.standing) != (known and known.standing):  # another had it
                 self.claims.free(run.key)
                 changed.append(run.key)
                 continue
@@ -391,17 +391,6 @@ class Driver(Generic[R]):
         stamp = time.strftime("%Y-%m-%d %H:%M:%S")
         with (self.folder / "log.txt").open("a", encoding="utf-8") as stream:
             stream.write(f"{stamp} {text}\n")
-
-
-def _same(one: Known | None, other: Known | None) -> bool:
-    """Whether a run stands where it stood."""
-    return _standing(one) == _standing(other)
-
-
-def _standing(known: Known | None) -> tuple[str, Path | None, int | None] | None:
-    if known is None:
-        return None
-    return known.state, known.folder.path if known.folder else None, known.step
 
 
 def _known_of(outcome: Outcome) -> Known:

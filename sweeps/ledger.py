@@ -32,6 +32,11 @@ class Known:
     error: str | None = None
     sent: bool = True  # whether the store has all of it
 
+    @property
+    def standing(self) -> tuple[State, Path | None, int | None]:
+        """Where it stands: another one where a driver has had it in the meantime."""
+        return self.state, self.folder.path if self.folder else None, self.step
+
 
 class Ledger:
     """The runs of a runs folder and of one experiment, by key."""

@@ -129,10 +129,10 @@ def test_among_many_comparisons_a_difference_needs_more_seeds() -> None:
             (f"g{k}", base.assign(loss=base["loss"] + draw.normal(0, 0.1, 2)))
             for k in range(others)
         ]
-        told = base.assign(loss=[2.1001, 2.2])  # by itself two pairs show it
+        told = base.assign(loss=[2.1, 2.202])  # by itself two pairs show it
         return against([("base", base), ("told", told), *noise], ["seed"], "base")[0]
 
-    alone, among = held(0), held(200)
+    alone, among = held(0), held(20)
     assert alone.sentence.endswith("More than chance.") and alone.seeds_needed == 2
     assert (among.p_value or 1) < 0.05 < (among.adjusted or 0)
     assert among.sentence.endswith(f"needs {among.seeds_needed} pairs.")
