@@ -110,7 +110,7 @@ def _with_fields(names: pd.Series, fields: pd.DataFrame) -> pd.Series:
     """Each name with the values of those fields that differ among its rows."""
     told = names.copy()
     for _, own in fields.groupby(names):
-        differ = own.loc[:, own.nunique() > 1]
+        differ = own.loc[:, own.nunique(dropna=False) > 1]
         for row in differ.index:
             values = differ.loc[row].dropna()
             told[row] = ", ".join([names[row], *map(_field, values.index, values)])

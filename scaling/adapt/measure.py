@@ -1,5 +1,6 @@
 """What was gained and what forgotten, of every member at once."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -83,8 +84,10 @@ def _answers(
         if not answers:
             found.append((None, None))
             continue
+        chances = [math.nan if one.p_right is None else one.p_right for one in answers]
+        chance = sum(chances) / len(answers)  # no number, of a member that diverged
         right = sum(answer.passed for answer in answers) / len(answers)
-        found.append((right, sum(answer.p_right or 0.0 for answer in answers) / len(answers)))
+        found.append((math.nan if math.isnan(chance) else right, chance))
     return found
 
 

@@ -116,9 +116,7 @@ def choice(item: Item, logs: Sequence[float]) -> Answer:
         return Answer(item, 0, text="", passed=False, p_right=None, log_p=None, remark=NOT_FINITE)
     total = math.log(sum(math.exp(log - max(logs)) for log in logs)) + max(logs)
     right = logs[: len(item.answers)]
-    best = max(
-        range(len(logs)), key=lambda i: (logs[i], i)
-    )  # of equals a wrong one: they are last
+    best = max(range(len(logs)), key=lambda i: (logs[i], i))  # wrong ones are last, and win ties
     return Answer(
         item=item,
         sample=0,
