@@ -54,10 +54,11 @@ def train(
     cohort = _cohort([with_content(config) for config in configs], say)
     # MLflow's launcher has made a run for this process: the first of ours is that one.
     claimed = [os.environ.pop("MLFLOW_RUN_ID", None), *[None] * (len(configs) - 1)]
-    folders = _new_runs(cohort, tags or [{} for _ in configs], claimed)
-    if begun is not None:
-        begun(folders)
-    return _run(cohort, folders, say, progress, restore=False)
+    with Stop() as stop:  # a run that has a folder is stopped as one, and not just cut off
+        folders = _new_runs(cohort, tags or [{} for _ in configs], claimed)
+        if begun is not None:
+            begun(folders)
+        return _run(cohort, folders, stop, say, progress, restore=False)
 
 
 def _new_runs(
@@ -112,11 +113,12 @@ def resume(
     cohort = _cohort(configs, say)
     for folder, data in zip(folders, cohort.data, strict=True):
         data.check(folder.read_record().dataset.get("digest"))
-    for folder, data in zip(folders, cohort.data, strict=True):
-        if from_start:
-            data.tokenizer.save(folder.path / "tokenizer.json")
-        folder.reopen()
-    return _run(cohort, list(folders), say, progress, restore=not from_start)
+    with Stop() as stop:
+        for folder, data in zip(folders, cohort.data, strict=True):
+            if from_start:
+                data.tokenizer.save(folder.path / "tokenizer.json")
+            folder.reopen()
+        return _run(cohort, list(folders), stop, say, progress, restore=not from_start)
 
 
 def _cohort(configs: Sequence[RunConfig], say: Say) -> Cohort:
@@ -149,12 +151,18 @@ def _cohort(configs: Sequence[RunConfig], say: Say) -> Cohort:
 
 
 def _run(
-    cohort: Cohort, folders: list[RunFolder], say: Say, progress: Progress, *, restore: bool
+    cohort: Cohort,
+    folders: list[RunFolder],
+    stop: Stop,
+    say: Say,
+    progress: Progress,
+    *,
+    restore: bool,
 ) -> list[RunResult]:
     def branch_off(stem: Trainer, branch: Branch, stop: Stop) -> None:
         _train_branch(stem, branch, stop, say)
 
-    with Stop() as stop, Tracking(folders, say) as tracking:
+    with Tracking(folders, say) as tracking:
         trainer = Trainer(cohort, tracking.trackers, progress, branch_off)
         if restore:
             trainer.restore()

@@ -40,10 +40,10 @@ class _Work:
     folders: list[RunFolder]
     adapting: float = 0.0  # seconds
 
-    def run(self) -> list[Outcome]:
+    def run(self, stop: Stop) -> list[Outcome]:
         """Make all of the job's adaptations."""
         configs = [_config(member) for member in self.job.members]
-        with Stop() as stop, Tracking(self.folders, self.channel.say) as tracking:
+        with Tracking(self.folders, self.channel.say) as tracking:
 
             def moved(step: int, total: int, loss: float) -> None:
                 if stop.requested:
@@ -91,9 +91,10 @@ def run_job(job: Job, channel: Channel) -> Ended:
     began, started = time.time(), time.perf_counter()
     work = _Work(job, channel, [])
     try:
-        work.folders = [_begin(member) for member in job.members]
-        channel.begun(job, [folder.path for folder in work.folders])
-        outcomes = work.run()
+        with Stop() as stop:
+            work.folders = [_begin(member) for member in job.members]
+            channel.begun(job, [folder.path for folder in work.folders])
+            outcomes = work.run(stop)
     except Exception as error:
         outcomes = _failed(job, work.folders, error)
     seconds = time.perf_counter() - started

@@ -111,6 +111,18 @@ def test_a_resumed_run_equals_an_unbroken_one_bit_for_bit(tiny: Tiny) -> None:
         resume([resumed.folder], say=lambda _: None, progress=lambda _: None)
 
 
+def test_a_run_that_is_stopped_as_soon_as_it_has_a_folder_is_a_stopped_run(tiny: Tiny) -> None:
+    (killed,) = train(
+        [tiny()],
+        say=lambda _: None,
+        progress=lambda _: None,
+        begun=lambda _: os.kill(os.getpid(), signal.SIGTERM),
+    )
+    assert killed.folder.read_record().status == "KILLED"
+    (resumed,) = resume([killed.folder], say=lambda _: None, progress=lambda _: None)
+    assert metrics(resumed.folder) == metrics(run(tiny())[0].folder)
+
+
 def test_no_step_is_logged_twice_after_a_crash_between_checkpoints(tiny: Tiny) -> None:
     (unbroken,) = run(tiny())
 

@@ -340,6 +340,15 @@ class Pipe:
         self.heard.append(event)
 
 
+class Impatient(Pipe):
+    """A driver that asks for a stop as soon as it hears of the job's folders."""
+
+    def send(self, event: Any) -> None:
+        super().send(event)
+        if isinstance(event, Begun):
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
 def test_a_job_that_fails_or_is_stopped_leaves_records_that_say_so(
     write_spec: Callable[..., Path], ready: Any, tiny: Tiny, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -356,7 +365,6 @@ def test_a_job_that_fails_or_is_stopped_leaves_records_that_say_so(
         raise RuntimeError("boom")
 
     def stopped(*_: Any, moved: Any, **__: Any) -> list[Adapted]:
-        os.kill(os.getpid(), signal.SIGTERM)
         moved(1, 2, 0.5)
         raise AssertionError("not stopped")
 
@@ -373,7 +381,7 @@ def test_a_job_that_fails_or_is_stopped_leaves_records_that_say_so(
     assert "boom" in (folder.path / "traceback.txt").read_text()
 
     monkeypatch.setattr(work, "adapt", stopped)
-    ended = work.run_job(job, Channel(Pipe()))  # type: ignore[arg-type]
+    ended = work.run_job(job, Channel(Impatient()))  # type: ignore[arg-type]
     assert [outcome.end for outcome in ended.outcomes] == ["stopped", "stopped"]
     record = RunFolder(ended.outcomes[0].folder).read_record()  # type: ignore[arg-type]
     assert record.status == "KILLED"
