@@ -209,10 +209,9 @@ def _train_branch(stem: Trainer, branch: Branch, stop: Stop, say: Say) -> None:
 
 def _write_samples(tracker: Tracker, cohort: Cohort) -> None:
     """What the run's best state makes of the config's prompts, as `samples.md`."""
-    folder = tracker.folder
-    if Checkpoints(folder.path / "checkpoints").best is None:
+    folder, prompts = tracker.folder, cohort.config.evaluation.prompts
+    if not prompts or Checkpoints(folder.path / "checkpoints").best is None:
         return
-    prompts = cohort.config.evaluation.prompts
     model, tokenizer = load_model(folder, "best", cohort.runtime)
     settings = SamplingSettings(max_tokens=200)
     texts = generate(model, tokenizer, prompts, settings)

@@ -43,11 +43,12 @@ class Watch:
             tokenizer = cohort.data[k].tokenizer
             runtime = replace(cohort.runtime, compile=False)
             model = build_model(cohort.configs[k], cohort.weights(k), tokenizer, runtime)
-            texts = generate(model, tokenizer, self.prompts, SAMPLES)
-            parts = [f"# {tracker.folder.path.name} at step {step:,}\n"]
-            parts += [f"**{p}**{text}\n" for p, text in zip(self.prompts, texts, strict=True)]
-            place = tracker.folder.path / "samples" / f"step-{step:07d}.md"
-            write_whole(place, "\n".join(parts))
+            if self.prompts:
+                texts = generate(model, tokenizer, self.prompts, SAMPLES)
+                parts = [f"# {tracker.folder.path.name} at step {step:,}\n"]
+                parts += [f"**{p}**{text}\n" for p, text in zip(self.prompts, texts, strict=True)]
+                place = tracker.folder.path / "samples" / f"step-{step:07d}.md"
+                write_whole(place, "\n".join(parts))
             if self.asked is not None:
                 tracker.log(step, score(ask(model, tokenizer, self.asked, AskSettings())))
         torch.set_rng_state(random)

@@ -5,7 +5,7 @@ import random
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -13,6 +13,7 @@ import yaml
 
 from scaling.config import RunConfig
 from scaling.recipes import load_config
+from scaling.tracking.artifacts import write_figures
 
 TEXT = "the a cat dog sat ran on in red big small tree house and then she he saw found lost"
 WORDS = TEXT.split()
@@ -42,6 +43,20 @@ def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> None:
     os.environ.pop("MLFLOW_RUN_ID", None)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _without_figures() -> Iterator[None]:
+    """A run's figures take longer to draw than such small runs to train."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("scaling.tracking.tracker.write_figures", lambda *_: None)
+        yield
+
+
+@pytest.fixture
+def figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Runs of this process draw their figures, as they do outside of tests."""
+    monkeypatch.setattr("scaling.tracking.tracker.write_figures", write_figures)
+
+
 @pytest.fixture(scope="session")
 def empty_store(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A store without runs: MLflow takes a second or more to make one, and a copy none."""
@@ -62,7 +77,7 @@ def workplace(tmp_path: Path, empty_store: Path, monkeypatch: pytest.MonkeyPatch
 
 @pytest.fixture
 def tiny_yaml(workplace: Path, corpus: Path) -> Path:
-    """`tiny.yaml`: one layer of width 16 on bytes, 30 steps; in the working folder."""
+    """`tiny.yaml`: one layer of width 16 on bytes, 30 steps, no samples; in the working folder."""
     tree = {
         "name": "tiny",
         "data": {
@@ -75,7 +90,7 @@ def tiny_yaml(workplace: Path, corpus: Path) -> Path:
         "budget": {"steps": 30},
         "batch": {"size": 4},
         "runtime": {"device": "cpu", "precision": "fp32", "threads": 1},
-        "evaluation": {"every": 10, "tokens": 2000},
+        "evaluation": {"every": 10, "tokens": 2000, "prompts": []},
         "tracking": {"log_every": 1, "norms_every": 15},
     }
     path = workplace / "tiny.yaml"

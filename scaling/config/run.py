@@ -46,7 +46,7 @@ class EvaluationConfig(Part):
         None, description="memory of averaged weights that are judged beside the raw; null: none"
     )
     prompts: tuple[str, ...] = Field(
-        ("Once upon a time", "One day"), description="what the samples of text begin with"
+        ("Once upon a time", "One day"), description="what samples of text begin with; []: none"
     )
     watch_every: Interval | None = Field(
         None,

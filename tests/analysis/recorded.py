@@ -51,7 +51,7 @@ class Recorder:
         diverged: bool = False,
         loss: float | None = None,
         tags: Mapping[str, str] | None = None,
-        points: int = 20,
+        points: int = 8,
         facts: Mapping[str, float | str] | None = None,
         name: str | None = None,
     ) -> RunFolder:

@@ -301,6 +301,7 @@ def test_without_a_finished_adaptation_a_sweep_says_why(store: Store) -> None:
         adaptations(Selection(sweep="a"))
 
 
+@pytest.mark.slow
 def test_analyze_reports_a_sweep_of_adaptations(store: Store) -> None:
     some = recorded().query("edit != 'continuation' and seed < 3 and method != 'rank 8'")
     store.put(some)

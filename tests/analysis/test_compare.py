@@ -249,6 +249,7 @@ def test_groups_are_compared_at_their_own_best_rates(workplace: Path) -> None:
     assert equals.difference == pytest.approx(3.1 - there)
 
 
+@pytest.mark.slow
 def test_means_over_different_sizes_are_not_ranked(variants: Recorder, workplace: Path) -> None:
     condition = "params.`model.d_model` != '128'"
     selection = Selection(store=variants.uri, experiment="variants", filter=condition)

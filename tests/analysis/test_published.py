@@ -42,6 +42,7 @@ def gemstones(subset: str, delta: float, starts: int) -> tuple[float, float, flo
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("subset", GEMSTONES)
 def test_gemstones_are_met(subset: str) -> None:
     ratio, alpha, beta = gemstones(subset, 1e-3, starts=300)

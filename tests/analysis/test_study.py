@@ -41,6 +41,7 @@ def test_a_grid_is_found(studied: Recorder) -> None:
     assert design.nuisances == design.variants == ()
 
 
+@pytest.mark.slow
 def test_branches_are_points_that_are_resampled_with_their_stem(workplace: Path) -> None:
     recorder = Recorder(workplace)
     wsd = ("--schedule.kind", "wsd", "--schedule.warmup", "5")

@@ -44,7 +44,7 @@ def config_of(row: str) -> RunConfig:
     )
     changes = {
         "budget": Budget(steps=STEPS),
-        "evaluation": config.evaluation.model_copy(update={"every": None, "tokens": 500}),
+        "evaluation": config.evaluation.model_copy(update={"every": None, "tokens": 100}),
         "tracking": config.tracking.model_copy(update={"log_every": 1}),
         "checkpoint": config.checkpoint.model_copy(update={"save_every": 1000}),
     }
@@ -102,15 +102,15 @@ def test_it_learns_as_a_cohort_as_alone_and_resumes_exactly(row: str, start: Tra
     assert sum(learned[-5:]) < sum(learned[:5])
 
     solo = start(config, [2], "solo")
-    solo.run(StopAt(solo, 4))
-    assert losses(solo) == losses(whole, 1)[:4]
+    solo.run(StopAt(solo, 3))
+    assert losses(solo) == losses(whole, 1)[:3]
 
     resumed = start(config, [2], "solo")
     resumed.restore()
-    assert resumed.step == 4
-    resumed.run(StopAt(resumed, 8))
+    assert resumed.step == 3
+    resumed.run(StopAt(resumed, 5))
     straight = start(config, [2], "straight")
-    straight.run(StopAt(straight, 8))
+    straight.run(StopAt(straight, 5))
     assert losses(resumed) == losses(straight)
     for one, two in zip(resumed.cohort._tensors(), straight.cohort._tensors(), strict=True):
         assert torch.equal(one, two)

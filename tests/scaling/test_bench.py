@@ -32,6 +32,7 @@ def test_room_is_asked_for_before_it_is_taken() -> None:
     assert not has_room(SMALL, CPU, 10**9, 10_000)
 
 
+@pytest.mark.slow
 def test_a_deaf_store_is_measured_beside_none(
     workplace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

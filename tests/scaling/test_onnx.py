@@ -68,6 +68,7 @@ def metadata_in(out: Path) -> dict[str, Any]:
     return found
 
 
+@pytest.mark.slow
 def test_the_folder_has_what_is_needed_beside_the_graph(exported: Path) -> None:
     metadata = metadata_in(exported / "out")
     assert metadata["format"] == "onnx" and metadata["step"] == 30
@@ -81,6 +82,7 @@ def test_the_folder_has_what_is_needed_beside_the_graph(exported: Path) -> None:
     }
 
 
+@pytest.mark.slow
 def test_the_cards_own_program_writes_what_our_sampler_writes(
     exported: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -97,6 +99,7 @@ def test_the_cards_own_program_writes_what_our_sampler_writes(
     assert written == [prompt + ours[0]]
 
 
+@pytest.mark.slow
 def test_a_graph_cannot_be_read_back_and_says_so(exported: Path) -> None:
     with pytest.raises(UserError, match=r"out holds a graph .* --to safetensors"):
         find_trained(str(exported / "out"))

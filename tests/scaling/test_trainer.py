@@ -118,7 +118,7 @@ def test_measuring_the_machine_is_no_training(tiny: Tiny, monkeypatch: pytest.Mo
 
 
 def test_the_best_of_a_run_that_gets_worse_is_its_start(tiny: Tiny, tinyscale_here: Call) -> None:
-    (worse,) = run(tiny(*WORSE))
+    (worse,) = run(tiny(*WORSE, "--evaluation.prompts", "[the cat]"))
     assert (worse.status, worse.summary["best_step"]) == ("FINISHED", 0)
     assert saved(worse).steps == [0, 9]
     assert (worse.folder.path / "samples.md").stat().st_size > 0
@@ -246,7 +246,7 @@ def test_a_member_stopped_before_its_divergence_is_seen_resumes_apart_and_exactl
 
 
 def test_watching_passes_over_what_is_not_finite(tiny: Tiny) -> None:
-    watched = (*UNSEEN, "--evaluation.watch_every", "10")
+    watched = (*UNSEEN, "--evaluation.watch_every", "10", "--evaluation.prompts", "[the cat]")
     calm, wild = run(tiny(*CALM, *watched), tiny(*WILD, *watched))
     assert (calm.summary["diverged"], wild.summary["diverged"]) == (False, True)
     seen = [sorted(p.name for p in (r.folder.path / "samples").iterdir()) for r in (calm, wild)]

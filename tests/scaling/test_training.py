@@ -46,8 +46,9 @@ def weights(folder: RunFolder) -> dict[str, torch.Tensor]:
     return Checkpoints(folder.path / "checkpoints").at("last").load_weights()
 
 
+@pytest.mark.usefixtures("figures")
 def test_a_run_learns_and_leaves_its_record(tiny: Tiny) -> None:
-    (result,) = run(tiny())
+    (result,) = run(tiny("--evaluation.prompts", "[the cat]"))
     assert result.status == "FINISHED"
     folder, summary = result.folder.path, result.summary
     assert summary["final_val_loss"] < math.log(257) - 1.5
@@ -202,7 +203,7 @@ def test_the_speed_is_that_of_the_steps_however_slow_the_disk(
         stepping.append(time.perf_counter() - start)
 
     def slow_save(*args: Any, save: Callable[..., None] = Cohort.save, **more: Any) -> None:
-        time.sleep(0.4)
+        time.sleep(0.2)
         save(*args, **more)
 
     monkeypatch.setattr(Trainer, "train_step", timed_step)

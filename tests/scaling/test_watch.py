@@ -34,7 +34,8 @@ def _metrics(result: RunResult, prefix: str) -> dict[int, dict[str, float]]:
 def test_a_watched_run_learns_the_same(tiny: Callable[..., RunConfig], workplace: Path) -> None:
     (workplace / "set.json").write_text(json.dumps(ITEMS))
     flags = ("--evaluation.watch_every", "10", "--evaluation.prompt_set", "set.json")
-    plain, watched = tiny(), tiny(*flags)
+    prompts = ("--evaluation.prompts", "[the cat]")
+    plain, watched = tiny(*prompts), tiny(*prompts, *flags)
     assert plain.identity == watched.identity
     one, two = _train(plain), _train(watched)
     assert _metrics(one, "val/loss") == _metrics(two, "val/loss")
@@ -44,7 +45,7 @@ def test_a_watched_run_learns_the_same(tiny: Callable[..., RunConfig], workplace
     assert scores[30]["prompts/accuracy"] in (0, 0.5, 1) and 0 < scores[30]["prompts/p_right"] < 1
     files = sorted(path.name for path in (two.folder.path / "samples").iterdir())
     assert files == [f"step-{step:07d}.md" for step in (0, 10, 20, 30)]
-    assert "**Once upon a time**" in (two.folder.path / "samples" / files[-1]).read_text()
+    assert "**the cat**" in (two.folder.path / "samples" / files[-1]).read_text()
     assert not (one.folder.path / "samples").exists()
     run_id = Sent.read(two.folder).run_id
     assert run_id is not None

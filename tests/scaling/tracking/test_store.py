@@ -41,8 +41,10 @@ def history(place: Path, run_id: str, key: str) -> list[tuple[int, float]]:
     return [(m.step, m.value) for m in store_of(place).get_metric_history(run_id, key)]
 
 
+@pytest.mark.usefixtures("figures")
 def test_what_a_run_leaves_in_the_store(tiny: Tiny, workplace: Path) -> None:
-    (result,) = train([tiny()], say=lambda _: None, progress=lambda _: None)
+    config = tiny("--evaluation.prompts", "[the cat]")
+    (result,) = train([config], say=lambda _: None, progress=lambda _: None)
     (run,) = runs_in(workplace)
     assert run.info.status == "FINISHED"
     params, tags = run.data.params, run.data.tags
