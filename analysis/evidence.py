@@ -66,32 +66,30 @@ class Finding:
     sentence: str
 
 
-def evidence(
-    runs: pd.DataFrame, fit: Fit | None = None, design: str | None = None
-) -> list[Finding]:
-    """Every rule's finding, in a fixed order.
+def of_runs(runs: pd.DataFrame, rates: pd.DataFrame | None = None) -> list[Finding]:
+    """What the rules say of runs, whichever law is fitted to them; in a fixed order.
 
     Args:
         runs: one row a run, columns as in the module's head.
-        fit: the fit that the claim states; its rules are unknown without.
-        design: "isoflop" (several sizes at each compute budget) or "grid" (every size at every
-            token count) where the runs were not all given equal tokens; held against the table.
+        rates: of all learning rates that were tried, where `runs` are of the best ones.
     """
     return [
         sizes_span(runs),
-        equal_budgets(runs, design),
+        equal_budgets(runs),
         final_loss(runs),
         seeds(runs),
         seed_noise(runs),
-        learning_rate(runs),
+        learning_rate(runs if rates is None else rates),
         warmup(runs),
         schedule(runs),
         repeats(runs),
         conventions(runs),
-        converged(fit),
-        residual_trend(fit),
-        held_out(fit),
     ]
+
+
+def of_fit(fit: Fit | None) -> list[Finding]:
+    """What the rules say of the fit that a claim states, in a fixed order; unknown without one."""
+    return [converged(fit), residual_trend(fit), held_out(fit)]
 
 
 def may_claim(findings: Sequence[Finding]) -> str:
@@ -124,7 +122,13 @@ def sizes_span(runs: pd.DataFrame) -> Finding:
 
 
 def equal_budgets(runs: pd.DataFrame, design: str | None = None) -> Finding:
-    """All runs saw equally many tokens, or the stated design holds."""
+    """All runs saw equally many tokens, or the stated design holds.
+
+    Args:
+        runs: one row a run, columns as in the module's head.
+        design: "isoflop" (several sizes at each compute budget) or "grid" (every size at every
+            token count) where the runs were not all given equal tokens; held against the table.
+    """
     rule = "equal_budgets"
     needed = ("N", "D") if design != "isoflop" else ("N", "D", "C")
     if (unknown := _lacking(rule, runs, *needed)) is not None:

@@ -27,7 +27,7 @@ from analysis.design import (
     tuned,
     varies,
 )
-from analysis.evidence import Finding, Verdict, evidence, may_claim
+from analysis.evidence import Finding, Verdict, may_claim
 from analysis.fits import (
     Chinchilla,
     DataConstrained,
@@ -195,7 +195,8 @@ def _one_axis(
     stated = design.kind if axis == "C" and design.kind in {"isoflop", "grid"} else None
     stated = "grid" if axis == "D" else stated
     spent = rules.equal_budgets(best if axis == "C" else runs, stated)
-    laws = [_law(form, one, runs, rates, spent, axis) for form, one in done]
+    known = _known(runs, rates, spent, axis)
+    laws = [_law(form, one, known) for form, one in done]
     size = axis if axis in CONVENTIONS else "N"
     return [
         Question(
@@ -223,7 +224,7 @@ def _of_n_and_d(
 ) -> list[Question]:
     """Joint laws and, where the design is one, isoFLOP optima: in each convention of size."""
     stated = design.kind if design.kind in {"isoflop", "grid"} else None
-    spent = rules.equal_budgets(best, stated)
+    known = _known(best, rates, rules.equal_budgets(best, stated), "N")
     rival = replace(options, starts=RIVAL_STARTS)
     found = []
     for size in _sizes(best):
@@ -239,10 +240,7 @@ def _of_n_and_d(
                 seen = best.assign(U=best[["D", "unique_tokens"]].min(axis=1))
                 data = _points(seen, "C", {"N": size, "D": "D", "U": "U"})
                 asked.append((DataConstrained(), "huber", rival))
-        laws = [
-            _law(form, fit(form, data, how, approach), best, rates, spent, "N")
-            for form, approach, how in asked
-        ]
+        laws = [_law(form, fit(form, data, how, approach), known) for form, approach, how in asked]
         found.append(
             Question(
                 _key(name, f"joint-{size}"),
@@ -259,7 +257,7 @@ def _of_n_and_d(
         )
         if design.kind == "isoflop" and "C" in data.axes:
             optima = [fit_isoflop(data, way, options) for way in ("parabola", "akima")]
-            laws = [_law(None, one, best, rates, spent, "N") for one in optima]
+            laws = [_law(None, one, known) for one in optima]
             found.append(
                 Question(
                     _key(name, f"isoflop-{size}"),
@@ -290,24 +288,22 @@ def _points(runs: pd.DataFrame, cost: str, roles: Mapping[str, str]) -> Points:
     return replace(made, columns={"loss": "loss"} | dict(roles))
 
 
-def _law(
-    form: Form | None,
-    one: Fit,
-    runs: pd.DataFrame,
-    rates: pd.DataFrame,
-    spent: Finding,
-    axis: str,
-) -> Law:
-    """A fit with its evidence; budgets are judged over the design.
+def _known(runs: pd.DataFrame, rates: pd.DataFrame, spent: Finding, axis: str) -> list[Finding]:
+    """The evidence that a question's laws share; budgets (`spent`) are judged over the design.
 
     Learning rates are judged at the points fitted, over all runs there (`rates`), not the tuned.
     """
     point = rates.groupby(places(rates), dropna=False).ngroup()
     whole = rates[point.isin(point[rates["run_id"].isin(runs["run_id"])])]
-    swaps = {"learning_rate": rules.learning_rate(whole), "equal_budgets": spent}
+    swaps = {"equal_budgets": spent}
     if axis not in CONVENTIONS:
         swaps["sizes_span"] = _spans(runs, axis)
-    findings = [swaps.get(found.rule, found) for found in evidence(runs, one)]
+    return [swaps.get(found.rule, found) for found in rules.of_runs(runs, whole)]
+
+
+def _law(form: Form | None, one: Fit, known: Sequence[Finding]) -> Law:
+    """A fit with its evidence."""
+    findings = [*known, *rules.of_fit(one)]
     return Law(form, one, findings, may_claim(findings))
 
 

@@ -16,7 +16,7 @@ from analysis.fits.catalog import APPROACHES
 from analysis.fits.exclusion import excluded
 from scaling.errors import UserError
 
-FAST = ("--starts", "200", "--bootstrap", "60")
+FAST = ("--starts", "80", "--bootstrap", "60")
 COLUMNS = ("--n", "params (M)", "--d", "tokens", "--loss", "val/loss")
 
 
@@ -70,7 +70,7 @@ def test_fits_json_has_every_fit_with_its_settings(table: pd.DataFrame, tmp_path
         assert one["params"]["alpha"] == pytest.approx(0.34, abs=0.03)
         assert one["settings"]["dropped"] == {"no val/loss": 1}
         assert one["settings"]["seed"] == 7
-        assert one["settings"]["starts"] == 200
+        assert one["settings"]["starts"] == 80
         assert one["settings"]["bootstrap"] == 60
         assert 4 not in one["rows"]
     assert fits[0]["settings"]["delta"] == 1e-3

@@ -7,7 +7,15 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.evidence import Verdict, equal_budgets, evidence, learning_rate, may_claim
+from analysis.evidence import (
+    Finding,
+    Verdict,
+    equal_budgets,
+    learning_rate,
+    may_claim,
+    of_fit,
+    of_runs,
+)
 from analysis.fits import Chinchilla, Fit, FitOptions, fit, points
 
 
@@ -57,12 +65,16 @@ BREAKS: dict[str, dict[str, Callable[[pd.DataFrame], Any]]] = {
 }
 
 
+def findings_of(runs: pd.DataFrame, law: Fit | None = None) -> list[Finding]:
+    return [*of_runs(runs), *of_fit(law)]
+
+
 def verdicts(runs: pd.DataFrame, law: Fit | None = None) -> dict[str, Verdict]:
-    return {one.rule: one.verdict for one in evidence(runs, law)}
+    return {one.rule: one.verdict for one in findings_of(runs, law)}
 
 
 def test_a_study_in_order_may_claim_a_law(law: Fit) -> None:
-    findings = evidence(study(), law)
+    findings = findings_of(study(), law)
     assert {one.verdict for one in findings} == {Verdict.PASS}, findings
     assert all(one.figure is not None and one.sentence for one in findings)
     assert may_claim(findings).startswith("A scaling law may be claimed")
@@ -76,7 +88,7 @@ def test_each_rule_fails_when_broken_and_is_unknown_without_its_column(
     broken = study()
     broken[column] = change(broken)
     assert verdicts(broken, law)[rule] is Verdict.FAIL
-    assert "no law claimed" in may_claim(evidence(broken, law))
+    assert "no law claimed" in may_claim(findings_of(broken, law))
     assert verdicts(study().drop(columns=column), law)[rule] is Verdict.UNKNOWN
     partly = study()
     partly[column] = partly[column].astype(object)
@@ -85,7 +97,7 @@ def test_each_rule_fails_when_broken_and_is_unknown_without_its_column(
 
 
 def test_an_empty_table_knows_nothing() -> None:
-    findings = evidence(pd.DataFrame())
+    findings = findings_of(pd.DataFrame())
     assert {one.verdict for one in findings} == {Verdict.UNKNOWN}
     assert may_claim(findings).startswith("No law")
 
@@ -145,7 +157,7 @@ def test_a_rate_that_diverged_is_worse_than_any(losses: list[float], verdict: Ve
 
 def test_a_fit_that_did_not_converge_claims_nothing() -> None:
     refused = fit(Chinchilla(), points([2.0] * 4, N=[1.0, 2, 3, 4], D=[4.0, 1, 2, 3]))
-    findings = evidence(study(), refused)
+    findings = findings_of(study(), refused)
     found = {one.rule: one for one in findings}
     assert found["converged"].verdict is Verdict.FAIL
     assert found["residual_trend"].verdict is Verdict.UNKNOWN

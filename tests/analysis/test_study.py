@@ -21,7 +21,7 @@ from analysis.units import choose, in_unit
 from scaling.errors import UserError
 from tests.analysis.recorded import LAW, Recorder
 
-FAST = ("--starts", "100", "--bootstrap", "60")
+FAST = ("--starts", "40", "--bootstrap", "60")
 
 
 def table(recorder: Recorder) -> pd.DataFrame:
