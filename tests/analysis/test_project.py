@@ -35,7 +35,7 @@ def words_of(entry: str, given: dict[str, str], place: Path) -> list[str]:
 def test_probe_takes_a_prompt_or_a_file_of_them(
     workplace: Path, asked: dict[str, str], prompts: list[str]
 ) -> None:
-    make_run(Path("runs"), tiny_config("--name one"), byte_tokenizer())
+    make_run(Path("runs"), tiny_config("--name one --data.corpus.documents 300"), byte_tokenizer())
     Path("mine.txt").write_text("A\nB\n")
     given = {"runs": "one", **asked, "max-tokens": "4", "num-samples": "1"}
     words = words_of("probe", given, workplace)

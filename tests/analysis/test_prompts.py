@@ -189,6 +189,7 @@ def test_selection(runs: list[RunFolder]) -> None:
         select(["wide"], checkpoint=7)
 
 
+@pytest.mark.slow
 def test_everything_is_on_record_once(prompts: PromptSet, runs: list[RunFolder]) -> None:
     uri = runs[0].read_record().uri
     for run in runs:

@@ -116,6 +116,7 @@ def test_weights_count_points_as_repeats_would() -> None:
     assert weighted.theta[0, [1, 3]] == pytest.approx(plain.theta[0, [1, 3]], rel=1e-5)
 
 
+@pytest.mark.slow
 def test_results_do_not_depend_on_the_division_into_chunks() -> None:
     bound = Chinchilla().bind(noisy())
     starts = bound.starts(200)

@@ -170,6 +170,7 @@ def test_analyze_recovers_the_law_and_leaves_a_whole_report(
     assert len(table(studied)) == 30  # the analysis is not one of the runs
 
 
+@pytest.mark.slow
 def test_rates_are_shown_of_every_size_at_its_own_budget(workplace: Path) -> None:
     recorder = Recorder(workplace)
     tried = {(16, 102_400): 3, (32, 204_800): 3, (32, 409_600): 1, (64, 819_200): 2}

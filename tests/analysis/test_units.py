@@ -61,6 +61,7 @@ def test_only_a_loss_known_to_be_final_is_called_so(key: str | None, kind: str |
     assert final_loss(pd.DataFrame({"loss_kind": [kind, kind]})).verdict is verdict
 
 
+@pytest.mark.slow
 def test_a_named_loss_keeps_its_column_and_unit_and_has_no_floor(workplace: Path) -> None:
     recorder = Recorder(workplace)
     for width in (16, 32, 64, 128, 256):
@@ -96,6 +97,7 @@ def test_a_named_loss_stays_what_it_is_across_tokenizers() -> None:
             choose(runs, unit, "train/loss")
 
 
+@pytest.mark.slow
 def test_a_rule_about_losses_is_judged_in_the_unit_of_the_report(tokenizers: Recorder) -> None:
     one = found(tokenizers, exclude="loss >= 1.47")  # 1.44, 1.51 and 1.58 bits per byte
     assert one.unit.key == "bpb"

@@ -220,6 +220,7 @@ def test_generate_and_evaluate_take_an_exported_folder(
             call.invoke(ask, ["out", "--checkpoint", which], catch_exceptions=False)
 
 
+@pytest.mark.slow
 def test_loader_runs(tokenizer: Tokenizer, tmp_path: Path) -> None:
     import subprocess
     import sys

@@ -65,7 +65,7 @@ def test_its_smoke_form_is_small(name: str) -> None:
 @pytest.mark.parametrize("name", NAMES)
 def test_it_plans(name: str, smoke: bool, workplace: Path) -> None:
     # Few stories, so that their tokenizers are soon trained; the sweep stays what it is.
-    sweep = read_sweep(name, ["--data.corpus.documents", "3000"], smoke=smoke)
+    sweep = read_sweep(name, ["--data.corpus.documents", "1500"], smoke=smoke)
     plan = plan_only(sweep, Request(measure=False), Board()).plan
     assert len(plan.rows) == plan.todo == len(wanted_runs(sweep))
     assert all(row.size.budget.steps > 0 and row.memory > 0 for row in plan.rows)

@@ -438,6 +438,7 @@ def test_a_full_disk_is_said_in_a_sentence(config: DataConfig, tmp_path: Path) -
 # ---------------------------------------------------------------- real text
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not REAL.is_dir(), reason="the real text is not here")
 def test_real_stories(tmp_path: Path) -> None:
     corpus = FilesCorpus(train=str(REAL / "train.jsonl"), validation=str(REAL / "valid.jsonl"))
