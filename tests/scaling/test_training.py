@@ -95,6 +95,7 @@ def test_a_run_learns_and_leaves_its_record(tiny: Tiny) -> None:
 
 def test_a_resumed_run_equals_an_unbroken_one_bit_for_bit(tiny: Tiny) -> None:
     (unbroken,) = run(tiny())
+    assert not (unbroken.folder.path / "samples.md").exists()  # the tiny config asks for none
 
     def kill_at_17(trainer: object) -> None:
         if trainer.step == 17:  # type: ignore[attr-defined]
