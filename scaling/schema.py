@@ -200,5 +200,7 @@ def _what(details: ErrorDetails, path: tuple[str, ...], root: type[BaseModel]) -
             return f"{dotted} is {given!r}, but it is one of {expected}."
         case "model_type" | "model_attributes_type":
             return f"{dotted} is {given!r}, but it is a mapping of fields."
+        case "tuple_type":
+            return f"{dotted} is {given!r}, but it is a list."
     message = details["msg"].removeprefix("Input ").removeprefix("Value error, ")
     return f"{dotted} is {given!r}, but it {message}."

@@ -59,6 +59,7 @@ MISTAKES = [
     (["--data.corpus.kind", "files"], "give either data.corpus.files or data.corpus.train"),
     (["--batch.micro_size", "5"], "batch.micro_size 5 does not divide batch.size 16"),
     (["--budget", "5"], "budget is 5, but it is a mapping of fields"),
+    (["--evaluation.prompts", "One day"], "prompts is 'One day', but it is a list"),
     (["--name", "a/b"], "names a folder"),
     (["--schedule.warmup", "inf"], "schedule.warmup is 'inf', but it should be a finite number"),
     (["--optimizer.weight_decay", "inf"], "but it should be a finite number"),
