@@ -1,6 +1,5 @@
 """From names, files, `extends` and flags to a `RunConfig`, or one sentence on what is wrong."""
 
-import re
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
@@ -11,12 +10,8 @@ from pydantic import BaseModel, ValidationError
 
 from scaling.config import RunConfig
 from scaling.errors import UserError
+from scaling.reading import parse_yaml, read_data, shown
 from scaling.schema import Trail, explain, nearest, part_at, variants_at
-
-try:
-    from yaml import CSafeLoader as SafeLoader  # ten times as fast; PyYAML's wheels all have it
-except ImportError:  # built where libyaml is not
-    from yaml import SafeLoader  # type: ignore[assignment]
 
 Tree = dict[str, Any]
 
@@ -25,17 +20,6 @@ ALTERNATIVES: dict[tuple[str, ...], str] = {
     ("model", "n_heads"): "head_dim",
     ("model", "head_dim"): "n_heads",
 }
-
-
-class _Loader(SafeLoader):
-    """YAML in which `1e-3` and `5e6` are numbers, as people mean them (YAML 1.1 wants a dot)."""
-
-
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float",
-    re.compile(r"^[-+]?([0-9][0-9_]*)(\.[0-9_]*)?[eE][-+]?[0-9]+$"),
-    list("-+0123456789"),
-)
 
 
 def recipe_folder() -> Path:
@@ -76,16 +60,7 @@ def read_tree(name: str) -> tuple[Tree, Trail]:
 
 def read_yaml(path: Path) -> Tree:
     """A YAML file's mapping, or a sentence on why it is none."""
-    try:
-        with path.open(encoding="utf-8") as stream:
-            tree = yaml.load(stream, Loader=_Loader)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f" at line {mark.line + 1}" if mark else ""
-        problem = getattr(error, "problem", None) or "it cannot be parsed"
-        raise UserError(f"{shown(path)}: not valid YAML{where}: {problem}.") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{shown(path)}: cannot be read: {error}.") from None
+    tree = read_data(path)
     if not isinstance(tree, dict):
         raise UserError(
             f"{shown(path)}: a config is a mapping of fields, this is {_kind_of(tree)}."
@@ -116,7 +91,7 @@ def parse_flags(words: Sequence[str]) -> list[tuple[tuple[str, ...], Any]]:
 def parse_value(text: str) -> Any:
     """One value as YAML reads it; what YAML cannot read is a string."""
     try:
-        return yaml.load(text, Loader=_Loader)
+        return parse_yaml(text)
     except yaml.YAMLError:
         return text
 
@@ -206,12 +181,6 @@ def _find(name: str, asked_by: Path | None) -> Path:
     close = nearest(name, recipe_names())
     hint = f"did you mean {close}?" if close else f"there are {', '.join(recipe_names())}."
     raise UserError(f"{asker}there is no config called {name}; {hint}")
-
-
-def shown(path: Path) -> str:
-    """A path as a person would type it from here."""
-    here = Path.cwd()
-    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
 
 
 def _nest(path: tuple[str, ...], value: Any) -> Tree:

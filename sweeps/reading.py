@@ -12,6 +12,7 @@ import yaml
 from pydantic import ValidationError
 
 from scaling.errors import UserError
+from scaling.reading import shown
 from scaling.recipes import (
     Tree,
     merge,
@@ -19,7 +20,6 @@ from scaling.recipes import (
     read_tree,
     read_yaml,
     recipe_names,
-    shown,
 )
 from scaling.schema import Trail, explain, nearest
 from sweeps.axes import axes_of, check_field

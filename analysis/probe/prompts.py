@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from scaling.errors import UserError
-from scaling.prompts.reading import read_text, read_tree
+from scaling.reading import read_data, read_text
 
 
 def read_texts(path: Path) -> list[str]:
@@ -22,7 +22,7 @@ def read_texts(path: Path) -> list[str]:
 
 
 def _listed(path: Path) -> list[str]:
-    tree = read_tree(path)
+    tree = read_data(path)
     if isinstance(tree, dict):
         tree = tree.get("items", tree.get("prompts"))
     if not isinstance(tree, list):

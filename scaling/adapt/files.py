@@ -1,16 +1,15 @@
 """Tasks from a file of one's own: a YAML list, or JSON lines, a passage each."""
 
 import hashlib
-import json
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from scaling.adapt.document import Document, TaskSet
 from scaling.errors import UserError
 from scaling.prompts.item import Item
+from scaling.reading import read_data
 from scaling.schema import nearest
 
 
@@ -64,35 +63,12 @@ def read_tasks(name: str) -> TaskSet:
 
 
 def _rows(path: Path) -> list[Any]:
-    try:
-        text = path.read_text(encoding="utf-8")
-    except OSError as error:
-        raise UserError(f"{path}: cannot be read: {error.strerror}.") from None
-    except UnicodeDecodeError:
-        raise UserError(f"{path}: cannot be read: it is not UTF-8.") from None
-    if path.suffix == ".jsonl":
-        return [
-            _json(path, i, line) for i, line in enumerate(text.splitlines(), 1) if line.strip()
-        ]
-    try:
-        tree = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        where = f" at line {mark.line + 1}" if mark else ""
-        problem = getattr(error, "problem", None) or "it cannot be parsed"
-        raise UserError(f"{path}: not valid YAML{where}: {problem}.") from None
+    tree = read_data(path)
     if isinstance(tree, dict) and set(tree) == {"passages"}:
         tree = tree["passages"]
     if tree is not None and not isinstance(tree, list):
         raise UserError(f"{path}: a file of tasks is a list of passages.")
     return tree or []
-
-
-def _json(path: Path, number: int, line: str) -> Any:
-    try:
-        return json.loads(line)
-    except json.JSONDecodeError as error:
-        raise UserError(f"{path}: not valid JSON at line {number}: {error.msg}.") from None
 
 
 def _entry(path: Path, number: int, row: Any) -> _Entry:

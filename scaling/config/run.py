@@ -161,12 +161,12 @@ class RunConfig(Part):
     def identity(self) -> str:
         """Hash of all that decides the outcome but the seed: runs that share it are one group.
 
-        Left out: name, seed, store, folders, checkpoints, and how the machine is used.
+        Left out: name, seed, store, folders, checkpoints, samples, and how the machine is used.
         """
         kept = self.model_dump(mode="json", exclude={"name", "seed", "tracking", "checkpoint"})
         kept["runtime"] = {"precision": self.runtime.precision}
         del kept["batch"]["micro_size"]
-        for watched in ("watch_every", "prompt_set", "prompt_limit"):
+        for watched in ("prompts", "watch_every", "prompt_set", "prompt_limit"):
             del kept["evaluation"][watched]
         kept["schedule"].pop("branches", None)  # they leave the run itself as it is
         canonical = json.dumps(kept, sort_keys=True, separators=(",", ":"))

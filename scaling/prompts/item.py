@@ -11,7 +11,7 @@ from pydantic_core import PydanticCustomError
 
 from scaling.errors import UserError
 from scaling.prompts.match import MatchKind, compile_pattern
-from scaling.prompts.reading import read_tree
+from scaling.reading import read_data
 from scaling.schema import nearest
 
 
@@ -116,7 +116,7 @@ def read_prompts(path: Path) -> PromptSet:
     Raises:
         UserError: one sentence that names the file, the item and the field.
     """
-    tree = read_tree(path)
+    tree = read_data(path)
     if isinstance(tree, list):
         tree = {"items": tree}
     if not isinstance(tree, dict) or not isinstance(tree.get("items"), list):

@@ -12,7 +12,8 @@ from pydantic import ValidationError
 
 from scaling.adapt.config import StoriesTasks
 from scaling.errors import UserError
-from scaling.recipes import parse_flags, read_yaml, shown
+from scaling.reading import shown
+from scaling.recipes import parse_flags, read_yaml
 from scaling.schema import explain
 from sweeps.adapting.spec import AdaptSpec
 from sweeps.fields import put

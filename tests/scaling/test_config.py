@@ -162,6 +162,8 @@ def test_identity_is_what_is_computed_and_not_where_or_how() -> None:
             "4",
             "--model.n_heads",
             "4",
+            "--evaluation.prompts",
+            "[Once]",
         ],
     )
     assert same.identity == base.identity

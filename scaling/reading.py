@@ -1,0 +1,73 @@
+"""A user's file as text or as data, or one sentence on what is wrong with it."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from scaling.errors import UserError
+
+try:
+    from yaml import CSafeLoader as SafeLoader  # ten times as fast; PyYAML's wheels all have it
+except ImportError:  # built where libyaml is not
+    from yaml import SafeLoader  # type: ignore[assignment]
+
+
+class _Loader(SafeLoader):
+    """YAML in which `1e-3` and `5e6` are numbers, as people mean them (YAML 1.1 wants a dot)."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"^[-+]?([0-9][0-9_]*)(\.[0-9_]*)?[eE][-+]?[0-9]+$"),
+    list("-+0123456789"),
+)
+
+
+def shown(path: Path) -> str:
+    """A path as a person would type it from here."""
+    here = Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
+
+
+def read_text(path: Path) -> str:
+    """The file's text; raises UserError where it cannot be read."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise UserError(f"{shown(path)}: cannot be read: {error.strerror}.") from None
+    except UnicodeDecodeError:
+        raise UserError(f"{shown(path)}: cannot be read: it is not UTF-8.") from None
+
+
+def read_data(path: Path) -> Any:
+    """What a .json holds, the rows of a .jsonl, or else a file of YAML.
+
+    Raises UserError, with the line, for a broken one.
+    """
+    text, kind = read_text(path), "YAML"
+    try:
+        if path.suffix not in (".json", ".jsonl"):
+            return parse_yaml(text)
+        kind, start = "JSON", 1
+        if path.suffix == ".json":
+            return json.loads(text)
+        rows = []
+        for start, line in enumerate(text.split("\n"), start=1):  # not at U+2028 inside a string
+            if line.strip():
+                rows.append(json.loads(line))
+        return rows
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        where = f" at line {mark.line + 1}" if mark else ""
+        problem = getattr(error, "problem", None) or "it cannot be parsed"
+    except json.JSONDecodeError as error:
+        where, problem = f" at line {start + error.lineno - 1}", error.msg
+    raise UserError(f"{shown(path)}: not valid {kind}{where}: {problem}.")
+
+
+def parse_yaml(text: str) -> Any:
+    """A text of YAML as data; raises `yaml.YAMLError` where it is none."""
+    return yaml.load(text, Loader=_Loader)

@@ -1,0 +1,40 @@
+from pathlib import Path
+
+import pytest
+
+from scaling.errors import UserError
+from scaling.reading import read_data
+
+
+def test_the_ending_says_how_a_file_is_read(tmp_path: Path) -> None:
+    for name, text in {
+        "a.yaml": "- {rate: 1e-3}\n- {said: 'a\u2028b'}\n",
+        "a.json": '[{"rate": 1e-3},\n {"said": "a\u2028b"}]',
+        "a.jsonl": '{"rate": 1e-3}\r\n\n{"said": "a\u2028b"}\n',  # one line, as JSON has it
+    }.items():
+        (tmp_path / name).write_text(text)
+        assert read_data(tmp_path / name) == [{"rate": 1e-3}, {"said": "a\u2028b"}], name
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("a.yaml", b"a: 1\nb: [\n", "not valid YAML at line 3: "),
+        ("a.json", b'{\n"a": }', "not valid JSON at line 2: Expecting value."),
+        ("a.jsonl", b'{"a": 1}\n\n{"a"\n', "not valid JSON at line 3: Expecting ':' delimiter."),
+        ("a.yaml", b"\xff\xfe", "cannot be read: it is not UTF-8."),
+    ],
+)
+def test_a_broken_file_is_one_sentence_with_its_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, content: bytes, said: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path(name).write_bytes(content)
+    with pytest.raises(UserError) as caught:
+        read_data(Path.cwd() / name)
+    assert str(caught.value).startswith(f"{name}: {said}")
+
+
+def test_a_file_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="cannot be read: No such file or directory"):
+        read_data(tmp_path / "none.yaml")
