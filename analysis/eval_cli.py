@@ -40,6 +40,7 @@ class Choice:
             group=self.group,
             checkpoint=self.checkpoint,
             runs=self.folder,
+            say=lambda text: click.echo(text, err=True),
         )
         return told_apart(models)
 

@@ -6,7 +6,6 @@ asked for. What cannot count as a finished run is listed apart, with the reason,
 
 from __future__ import annotations
 
-import json
 import sys
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -15,10 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from analysis.columns import row_of
+from analysis.columns import number, row_of
 from analysis.store import answers, download, no_collection, open_store, pages
 from scaling.errors import UserError
 from scaling.schema import nearest
+from scaling.tracking.members import WANTED, Members
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -38,7 +38,7 @@ class Selection:
     Attributes:
         store: the MLflow URI; else MLFLOW_TRACKING_URI, else sqlite:///mlflow.db here.
         experiment: its name; all experiments where None and there are runs or a sweep to find.
-        sweep: a sweep's name.
+        sweep: a sweep's name: all runs that it wants, whichever sweep has made them.
         filter: a condition in MLflow's language, as ``params.`model.d_model` = '64'``.
         runs: names, ids (ours or MLflow's, or their beginning) or groups.
         columns: the parameter or metric to take N, D, C or loss from, by role.
@@ -92,7 +92,9 @@ def read_runs(selection: Selection) -> RunTable:
         rows = [
             row_of(run, selection.columns) for run in pages(store, chosen, selection.filter or "")
         ]
-    frame = _selected(pd.DataFrame(rows), selection, uri)
+        sweep = selection.sweep
+        members = {} if sweep is None else _members(store, uri, chosen, sweep)
+    frame = _selected(pd.DataFrame(rows), selection, members, uri)
     frame["experiment"] = frame["experiment_id"].map(experiments)
     runs, apart = split(frame, _why)
     if runs.empty:
@@ -107,59 +109,60 @@ def read_runs(selection: Selection) -> RunTable:
 def read_adaptations(selection: Selection) -> RunTable | None:
     """The finished adaptations of a selection, as `read_runs` has trainings; None without any.
 
-    Those of a sweep are those that it wants, whichever sweep has made them, with its own labels.
+    Those of a sweep have its own labels, whichever sweep has made them.
 
     Raises:
-        UserError: as `read_runs`; or a sweep of adaptations has none that is finished.
+        UserError: as `read_runs`; or of a sweep's adaptations none is finished.
     """
     uri, store, experiments = open_store(selection.store)
     chosen = _experiments(selection, experiments, uri)
-    wanted: dict[tuple[str, str, int], dict[str, str]] | None = None
+    members: dict[str, Members] | None = None
     with no_collection(), answers(uri, selection.filter):
         if selection.sweep is not None:
-            wanted = _wanted(store, uri, chosen, selection.sweep)
-            if not wanted:
+            members = _members(store, uri, chosen, selection.sweep)
+            if not members:
                 return None
-            chosen = list({experiment for experiment, _, _ in wanted})
+            chosen = list(members)
         condition = f"tags.`tinyscale.kind` = '{ADAPTATION}'"
         if selection.filter:
             condition += f" AND {selection.filter}"
         rows = [_adaptation(run, selection.columns) for run in pages(store, chosen, condition)]
-    if wanted is not None:
-        places = [(row["experiment_id"], row["identity"], row["seed"]) for row in rows]
+    if members is not None:
+        labels = [members[row["experiment_id"]].labels for row in rows]
         rows = [
             row | {"baseline.label": own["baseline"], "edit.label": own["edit"]}
-            for row, place in zip(rows, places, strict=True)
-            if (own := wanted.get(place)) is not None
+            for row, of in zip(rows, labels, strict=True)
+            if (own := of.get((row["identity"], row["seed"]))) is not None
         ]
+    if not rows:
+        return None
     runs, apart = split(pd.DataFrame(rows), _why_adapted)
     if runs.empty:
-        if wanted is None:
+        if members is None:
             return None
         raise UserError(_none_finished(selection, uri, apart["why"]))
     name = experiments[runs["experiment_id"].iloc[0]]
     return RunTable(runs, apart, uri, name, selection)
 
 
-def _wanted(
+def _members(
     store: MlflowClient, uri: str, experiments: list[str], sweep: str
-) -> dict[tuple[str, str, int], dict[str, str]]:
-    """What a sweep of adaptations wants: labels by experiment, identity and seed.
+) -> dict[str, Members]:
+    """What a sweep wants, by experiment, where that is on record.
 
     Of several records of one name in an experiment the last counts.
     """
-    from scaling.tracking.store import WANTED
-
-    condition = f"tags.`tinyscale.kind` = 'sweep' AND tags.`tinyscale.sweep` = '{sweep}'"
-    found = sorted(pages(store, experiments, condition), key=lambda run: run.info.start_time)
-    wanted: dict[tuple[str, str, int], dict[str, str]] = {}
-    for run in {run.info.experiment_id: run for run in found}.values():
+    found = [
+        run
+        for run in pages(store, experiments, "tags.`tinyscale.kind` = 'sweep'")
+        if run.data.tags.get("tinyscale.sweep") == sweep
+    ]
+    found.sort(key=lambda run: run.info.start_time)
+    members = {}
+    for experiment, run in {run.info.experiment_id: run for run in found}.items():
         if (path := download(uri, run.info.run_id, WANTED)) is not None:
-            wanted |= {
-                (run.info.experiment_id, row["identity"], row["seed"]): row["labels"]
-                for row in json.loads(path.read_text(encoding="utf-8"))
-            }
-    return wanted
+            members[experiment] = Members.read(path)
+    return members
 
 
 def _adaptation(run: Run, given: Mapping[str, str]) -> dict[str, Any]:
@@ -230,8 +233,13 @@ def _none_finished(selection: Selection, uri: str, why: Iterable[str]) -> str:
     return told + (f": {said}." if said else ".")
 
 
-def _selected(frame: pd.DataFrame, selection: Selection, uri: str) -> pd.DataFrame:
-    """The training runs that were asked for; a sweep's own run and analyses are none."""
+def _selected(
+    frame: pd.DataFrame, selection: Selection, members: Mapping[str, Members], uri: str
+) -> pd.DataFrame:
+    """The training runs that were asked for; a sweep's own run and analyses are none.
+
+    `members`: what the sweep that is meant wants, by experiment.
+    """
     if frame.empty:
         raise NoRunsError(f"{uri} has no runs in {selection.describe()}.")
     parents = frame[frame["run_id"].isin(frame["parent"].dropna())]
@@ -240,14 +248,29 @@ def _selected(frame: pd.DataFrame, selection: Selection, uri: str) -> pd.DataFra
     frame = frame[~frame["run_id"].isin(names) & frame["kind"].isna()]
     if selection.sweep is not None:
         sweeps = sorted(frame["sweep"].dropna().unique())
-        if selection.sweep not in sweeps:
+        if selection.sweep not in sweeps and not members:
             hint = _hint(selection.sweep, sweeps, "sweeps")
             raise UserError(f"There is no sweep {selection.sweep!r} in {uri}; {hint}")
-        frame = frame[frame["sweep"] == selection.sweep]
+        frame = frame[_belong(frame, selection.sweep, members)].assign(sweep=selection.sweep)
     if selection.runs:
         found = [_find(frame, text, uri).assign(asked=k) for k, text in enumerate(selection.runs)]
         frame = pd.concat(found).drop_duplicates("run_id")
     return frame.reset_index(drop=True)
+
+
+def _belong(frame: pd.DataFrame, sweep: str, members: Mapping[str, Members]) -> list[bool]:
+    """Whether each run is one that the sweep wants; where that is not known, one of its own."""
+    wanted = {
+        (experiment, identity, number(str(seed)))
+        for experiment, of in members.items()
+        for identity, seed in of.labels
+    }
+    closed = {experiment for experiment, of in members.items() if not of.grows}
+    columns = (frame[name] for name in ("experiment_id", "identity", "seed", "sweep"))
+    return [
+        (experiment, identity, seed) in wanted or (own == sweep and experiment not in closed)
+        for experiment, identity, seed, own in zip(*columns, strict=True)
+    ]
 
 
 def _find(frame: pd.DataFrame, text: str, uri: str) -> pd.DataFrame:

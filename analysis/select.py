@@ -1,14 +1,17 @@
 """Which runs are meant: by id, name or folder, or all of an experiment, a sweep or a group."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from analysis.runs import Selection, read_runs
 from scaling.checkpoint import Checkpoints
 from scaling.errors import UserError
-from scaling.tracking.folder import RunFolder, is_run_folder, run_folders
+from scaling.tracking.folder import RunFolder, RunRecord, is_run_folder, recorded_runs
+from scaling.tracking.members import SWEEPS, WANTED, Key, Members
 from scaling.tracking.store import tracking_uri
 from scaling.trained import Trained, find_trained, of_run
+
+Say = Callable[[str], None]
 
 
 def select(
@@ -19,8 +22,12 @@ def select(
     group: str | None = None,
     checkpoint: str | int = "best",
     runs: Path = Path("runs"),
+    say: Say = lambda _: None,
 ) -> list[Trained]:
     """The models that are meant, each once, in the order given (runs of a set: by size).
+
+    A run that is named is taken as it is; of a set those that are whole, as `read_runs` has it.
+    `say` is told how many others there are.
 
     Raises:
         UserError: nothing is meant, or what is meant is not there.
@@ -28,32 +35,55 @@ def select(
     found = [find_trained(text, checkpoint, runs) for text in texts]
     for kind, wanted in (("experiment", experiment), ("sweep", sweep), ("group", group)):
         if wanted is not None:
-            members = [of_run(folder, checkpoint) for folder in _members(kind, wanted, runs)]
+            members = [of_run(folder, checkpoint) for folder in _members(kind, wanted, runs, say)]
             found += sorted(members, key=lambda t: (t.facts.parameters or 0, t.label))
     if not found:
         raise UserError("Name runs, or give --experiment, --sweep or --group.")
     return list({trained.weights.resolve(): trained for trained in found}.values())
 
 
-def _members(kind: str, wanted: str, runs: Path) -> list[RunFolder]:
-    """Runs with a checkpoint that belong to a set: run folders here, else those of the store."""
-    here = [folder for folder in run_folders(runs) if _belongs(folder, kind, wanted)]
-    found = here or _in_store(kind, wanted)
+def _members(kind: str, wanted: str, runs: Path, say: Say) -> list[RunFolder]:
+    """Whole runs with a checkpoint that belong to a set: those here, else those of the store."""
+    found = _here(kind, wanted, runs, say) or _in_store(kind, wanted, say)
     asked = [f for f in found if Checkpoints(f.path / "checkpoints").best is not None]
     if not asked:
-        what = "has a checkpoint" if found else "is there"
+        what = "has a checkpoint" if found else "is finished"
         raise UserError(f"No run of {kind} {wanted} {what}, in {runs.resolve()} or in the store.")
     return asked
 
 
-def _belongs(folder: RunFolder, kind: str, wanted: str) -> bool:
-    record = folder.read_record()
+def _here(kind: str, wanted: str, runs: Path, say: Say) -> list[RunFolder]:
+    """Folders of the set's runs that count as they do in the store: finished, neither diverged
+    nor pruned, and of one config and seed the last."""
+    file = runs / SWEEPS / wanted / WANTED
+    members = Members.read(file) if kind == "sweep" and file.exists() else None
+    found: dict[Key, RunFolder] = {}
+    belonging = 0
+    for folder, record in recorded_runs(runs):  # the oldest first
+        if record.tags.get("tinyscale.kind") or not _belongs(record, kind, wanted, members):
+            continue
+        belonging += 1
+        ill = [record.tags.get(f"tinyscale.{how}") == "true" for how in ("diverged", "pruned")]
+        if record.status == "FINISHED" and not any(ill):
+            found[record.identity, record.seed] = folder
+    if found and (rest := belonging - len(found)):
+        say(
+            f"{rest} of the {belonging} runs of {kind} {wanted} are left out: not finished,"
+            " diverged, pruned, or made again later."
+        )
+    return list(found.values())
+
+
+def _belongs(record: RunRecord, kind: str, wanted: str, members: Members | None) -> bool:
     if kind == "experiment":
         return record.experiment == wanted
-    return record.tags.get(f"tinyscale.{kind}") == wanted
+    own = record.tags.get(f"tinyscale.{kind}") == wanted
+    if members is None:
+        return own
+    return (record.identity, record.seed) in members.labels or (members.grows and own)
 
 
-def _in_store(kind: str, wanted: str) -> list[RunFolder]:
+def _in_store(kind: str, wanted: str, say: Say) -> list[RunFolder]:
     """Folders of the finished runs that the store knows, wherever they lie on this machine."""
     chosen = {
         "experiment": Selection(experiment=wanted),
@@ -63,5 +93,9 @@ def _in_store(kind: str, wanted: str) -> list[RunFolder]:
     uri = tracking_uri()
     if uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///")).exists():
         return []
-    paths = [Path(str(path)) for path in read_runs(chosen).runs["folder"].dropna()]
-    return [RunFolder(path) for path in paths if is_run_folder(path)]
+    known = read_runs(chosen).runs["folder"]
+    paths = [Path(str(path)) for path in known.dropna()]
+    found = [RunFolder(path) for path in paths if is_run_folder(path)]
+    if found and (rest := len(known) - len(found)):
+        say(f"{rest} of the {len(known)} runs of {kind} {wanted} have no folder on this machine.")
+    return found

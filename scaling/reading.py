@@ -47,25 +47,31 @@ def read_data(path: Path) -> Any:
 
     Raises UserError, with the line, for a broken one.
     """
-    text, kind = read_text(path), "YAML"
+    text = read_text(path)
     try:
-        if path.suffix not in (".json", ".jsonl"):
-            return parse_yaml(text)
-        kind, start = "JSON", 1
         if path.suffix == ".json":
             return json.loads(text)
-        rows = []
-        for start, line in enumerate(text.split("\n"), start=1):  # not at U+2028 inside a string
-            if line.strip():
-                rows.append(json.loads(line))
-        return rows
+        return _rows(text) if path.suffix == ".jsonl" else parse_yaml(text)
+    except json.JSONDecodeError as error:
+        kind, where, problem = "JSON", f" at line {error.lineno}", error.msg
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         where = f" at line {mark.line + 1}" if mark else ""
-        problem = getattr(error, "problem", None) or "it cannot be parsed"
-    except json.JSONDecodeError as error:
-        where, problem = f" at line {start + error.lineno - 1}", error.msg
+        kind, problem = "YAML", getattr(error, "problem", None) or "it cannot be parsed"
     raise UserError(f"{shown(path)}: not valid {kind}{where}: {problem}.")
+
+
+def _rows(text: str) -> list[Any]:
+    """The values of JSON lines; an error has its place in the whole text."""
+    rows, start = [], 0
+    for line in text.split("\n"):  # not also at U+2028, which a string may hold
+        try:
+            if line.strip():
+                rows.append(json.loads(line))
+        except json.JSONDecodeError as error:
+            raise json.JSONDecodeError(error.msg, text, start + error.pos) from None
+        start += len(line) + 1
+    return rows
 
 
 def parse_yaml(text: str) -> Any:

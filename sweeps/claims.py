@@ -4,7 +4,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from sweeps.wanted import Key
+from scaling.tracking.members import Key
 
 
 class Claims:

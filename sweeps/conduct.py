@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from scaling.errors import UserError
+from scaling.tracking.members import Key
 from sweeps.disk import full_disk_is_said
 from sweeps.ledger import Known, Ledger, all_done
 from sweeps.progress import Board
 from sweeps.reading import Sweep
 from sweeps.record import DriverLock, SweepRecord, digest_of, no_answer, sweep_folder
 from sweeps.result import Result, send_late
-from sweeps.wanted import Key, Run, Wanted, check_space, select, wanted_runs
+from sweeps.wanted import Run, Wanted, check_space, members_of, select, wanted_runs
 
 if TYPE_CHECKING:
     from sweeps.advice import Advisor
@@ -188,7 +189,10 @@ def _drive(
     for line in plan_lines(planned.plan, request.price):
         board.say(line)
     source = _source(sweep, runs, request, record, planned.advisor)
+    searches = sweep.spec.search is not None
+    every = source.runs() if searches else _all(sweep, runs, request)
     if owner:
+        record.want(members_of(every, grows=searches))
         record.open()
         if not request.only or not (record.path / PLAN).exists():
             write_table(record.path / PLAN, plan_rows(planned.plan))
@@ -209,7 +213,10 @@ def _drive(
     driver.run()
     planned.advisor.calibration.note_others(others.share())
     driver.clock.starting += planned.starting
-    every = source.runs() if sweep.spec.search else _all(sweep, runs, request)
+    if searches:
+        every = source.runs()
+        if owner:
+            record.want(members_of(every, grows=True))
     return close_sweep(record, source, every, driver, planned, owner)
 
 
@@ -283,6 +290,7 @@ def _as_it_was(
     if record.finished(keys):
         summary: dict[str, Any] = json.loads((record.path / NAME).read_text())
     else:  # other sweeps have made all of it, or the driver died at the very end
+        record.want(members_of(runs, grows=search is not None))
         record.open()
         summary = conclude(record, runs, known, None, None)
         if search is not None:

@@ -10,6 +10,7 @@ from typing import Generic, Protocol
 
 from scaling.signals import Stop
 from scaling.tracking.folder import write_whole
+from scaling.tracking.members import Key
 from sweeps.claims import Claims
 from sweeps.clock import Clock
 from sweeps.cohorts import Program
@@ -31,7 +32,6 @@ from sweeps.job import (
 from sweeps.ledger import Known, Ledger, can_go_on, read_known
 from sweeps.progress import Board, Counts, job_line
 from sweeps.source import R, Source
-from sweeps.wanted import Key
 
 POLL = 0.3  # seconds between looks around where nothing happens
 ENDED = ("done", "pruned")

@@ -6,8 +6,8 @@ from typing import Any, Literal
 
 from scaling.adapt.config import AdaptConfig
 from scaling.config import RunConfig
+from scaling.tracking.members import Key
 from sweeps.machine import Way
-from sweeps.wanted import Key
 
 Config = RunConfig | AdaptConfig
 End = Literal["finished", "stopped", "pruned", "failed", "full"]

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from scaling.tracking.folder import write_whole
+from scaling.tracking.members import Key
 from sweeps.ledger import Known
 from sweeps.spec import RatePerSize, SweepSpec
-from sweeps.wanted import Key, Wanted
+from sweeps.wanted import Wanted
 
 FIGURES = (
     *("final_val_loss", "final_val_bpb", "best_val_loss", "final_test_loss", "final_test_bpb"),

@@ -9,9 +9,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from scaling.tracking.folder import RunFolder, RunRecord, recorded_runs
+from scaling.tracking.members import Key
 from scaling.tracking.sent import Sent
 from sweeps.disk import says_full
-from sweeps.wanted import Key, Run
+from sweeps.wanted import Run
 
 State = Literal["done", "pruned", "training", "half", "failed"]
 # Where a key has several runs, the first of these states is the key's.

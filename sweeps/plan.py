@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from scaling.tracking.members import Key
 from sweeps.advice import Advisor
 from sweeps.axes import axes_of
 from sweeps.calibration import evaluations
@@ -13,7 +14,7 @@ from sweeps.ledger import Known
 from sweeps.sizes import Size
 from sweeps.space import Space
 from sweeps.spec import SweepSpec
-from sweeps.wanted import Key, Wanted
+from sweeps.wanted import Wanted
 
 MOST_EPOCHS = 4  # repeats beyond these are worth less (Muennighoff et al., arXiv:2305.16264)
 ALIKE = 1.02  # a ratio of budgets that is whole steps' rounding

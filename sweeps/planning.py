@@ -8,6 +8,7 @@ from scaling.config import WarmupStableDecay
 from scaling.data.cache import default_cache
 from scaling.data.prepare import prepare
 from scaling.optim import notice
+from scaling.tracking.members import Key
 from sweeps.advice import Advisor
 from sweeps.axes import points_of
 from sweeps.calibration import Calibration, machine_name
@@ -19,7 +20,7 @@ from sweeps.machine import Machine
 from sweeps.plan import Plan, make_plan
 from sweeps.reading import Sweep
 from sweeps.sizes import size_of
-from sweeps.wanted import Key, Wanted, wanted_runs
+from sweeps.wanted import Wanted, wanted_runs
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ import json
 import os
 import time
 import traceback
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
@@ -14,15 +14,13 @@ from filelock import FileLock, Timeout
 from scaling.config import TrackingConfig
 from scaling.errors import UserError
 from scaling.tracking.folder import RunFolder, RunRecord, Status, write_whole
+from scaling.tracking.members import SWEEPS, WANTED, Key, Members
 from scaling.tracking.sender import Sender
 from scaling.tracking.sent import Sent
-from scaling.tracking.store import WANTED, client, experiment_id, sync, tracking_uri
-from sweeps.wanted import Key
+from scaling.tracking.store import client, experiment_id, sync, tracking_uri
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-
-FOLDER = "sweeps"  # in the runs folder
 
 
 class Tracked(Protocol):
@@ -70,7 +68,7 @@ S = TypeVar("S", bound=Recordable)
 
 def sweep_folder(sweep: Recordable, config: Tracked) -> Path:
     """Where a sweep's record is."""
-    return Path(config.tracking.folder) / FOLDER / sweep.spec.name
+    return Path(config.tracking.folder) / SWEEPS / sweep.spec.name
 
 
 def digest_of(keys: Iterable[Key]) -> str:
@@ -129,13 +127,9 @@ class SweepRecord(Generic[S]):
             and Sent.read(self.folder).status == "FINISHED"
         )
 
-    def want(self, wanted: Sequence[tuple[Key, dict[str, str]]]) -> None:
-        """Keep what the sweep wants, each run's key and labels; `open` sends it."""
-        rows = [
-            {"identity": identity, "seed": seed, "labels": labels}
-            for (identity, seed), labels in wanted
-        ]
-        write_whole(self.path / WANTED, json.dumps(rows, indent=1))
+    def want(self, members: Members) -> None:
+        """Keep what the sweep wants; `open` and `close` send it."""
+        members.write(self.path)
 
     def make_store(self) -> "MlflowClient":
         """Make the store and the experiment, where they are not there yet."""

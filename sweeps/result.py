@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from scaling.tracking.folder import Status
+from scaling.tracking.members import Key
 from scaling.tracking.store import client, sync
 from sweeps.ledger import Known
 from sweeps.progress import Board
-from sweeps.wanted import Key
 
 if TYPE_CHECKING:  # `--help` is to import nothing heavy
     from sweeps.driver import Driver

@@ -14,12 +14,13 @@ import psutil
 from scaling.errors import UserError
 from scaling.schema import nearest
 from scaling.tracking.folder import process_is_alive
+from scaling.tracking.members import Key
 from sweeps.ledger import Known
 from sweeps.reading import Sweep
 from sweeps.samplers import make_pruner, make_sampler
 from sweeps.space import Space
 from sweeps.spec import Search
-from sweeps.wanted import Key, Wanted, check_space, runs_of
+from sweeps.wanted import Wanted, check_space, runs_of
 
 if TYPE_CHECKING:
     from optuna import Study, Trial

@@ -3,12 +3,13 @@
 import json
 from pathlib import Path
 
+from scaling.tracking.members import Key
 from scaling.tracking.store import tracking_uri
 from sweeps.conduct import Request, first_runs, look
 from sweeps.ledger import Known, Ledger
 from sweeps.reading import Sweep
 from sweeps.record import DriverLock, sweep_folder
-from sweeps.wanted import Key, Wanted
+from sweeps.wanted import Wanted
 
 NOT_BEGUN = "it has not been begun"
 WORDS = {"done": "done", "half": "half done", "training": "training now", "pruned": "pruned"}

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from scaling.tracking.folder import write_whole
+from scaling.tracking.members import Key
 from sweeps.driver import Driver
 from sweeps.leaderboard import (
     Group,
@@ -21,7 +22,7 @@ from sweeps.ledger import Known
 from sweeps.progress import duration
 from sweeps.reading import Sweep
 from sweeps.record import SweepRecord
-from sweeps.wanted import Key, Wanted
+from sweeps.wanted import Wanted
 
 NAME = "sweep_summary.json"
 

@@ -1,22 +1,23 @@
 """The runs that a sweep wants: a config for each point and seed, each with its key."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+from scaling.branches import branch_config
 from scaling.config import RunConfig
+from scaling.config.schedule import WarmupStableDecay
 from scaling.data.content import with_content
 from scaling.errors import UserError
 from scaling.recipes import parse_value, validate
+from scaling.tracking.members import Key, Members
 from sweeps.axes import Point, label_of, points_of
 from sweeps.reading import Sweep
 from sweeps.space import Space
 
 if TYPE_CHECKING:
     from sweeps.job import Config
-
-Key = tuple[str, int]  # identity and seed: what makes a run this run, in any sweep
 
 
 class Run(Protocol):
@@ -79,6 +80,19 @@ def runs_of(sweep: Sweep, point: Point, trial: int | None = None) -> list[Wanted
     config = with_content(validate(tree, trail))
     seeds = sweep.spec.seeds or (config.seed,)
     return [Wanted(config.model_copy(update={"seed": s}), point, trial) for s in seeds]
+
+
+def members_of(runs: Iterable[Wanted], *, grows: bool) -> Members:
+    """The runs, and the branches that theirs leave on the way, as the sweep's members."""
+    found: dict[Key, dict[str, str]] = {}
+    for run in runs:
+        found[run.key] = run.labels
+        schedule = run.config.schedule
+        if isinstance(schedule, WarmupStableDecay):
+            for share in schedule.branches:
+                key = (branch_config(run.config, share).identity, run.config.seed)
+                found[key] = run.labels
+    return Members(found, grows)
 
 
 def check_space(sweep: Sweep, space: Space) -> list[Wanted]:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scaling.tracking.folder import Row, RunFolder, RunRecord, process_is_alive
+from scaling.tracking.members import WANTED
 from scaling.tracking.sent import Sent
 
 if TYPE_CHECKING:
@@ -24,9 +25,6 @@ PARAMS = 100  # likewise parameters
 
 # The UI opens an experiment of this kind on its training curves, not on chat traces.
 EXPERIMENT_TAGS = {"mlflow.experimentKind": "custom_model_development"}
-
-# What a sweep of adaptations wants, whoever makes it: an identity, a seed and labels each.
-WANTED = "wanted.json"
 
 # Files of a run folder that become artifacts of the run once it has ended.
 ARTIFACTS = (

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from scaling.tracking.folder import write_whole
+from scaling.tracking.members import Key
 from scaling.tracking.store import client
 from sweeps.adapting.reading import AdaptSweep
 from sweeps.adapting.wanted import Adaptation
@@ -17,7 +18,6 @@ from sweeps.ledger import Known, all_done
 from sweeps.progress import Board
 from sweeps.record import SweepRecord, digest_of
 from sweeps.result import Result, ending, send_late
-from sweeps.wanted import Key
 
 SUMMARY = "sweep_summary.json"
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from scaling.errors import UserError
+from scaling.tracking.members import Members
 from sweeps.adapting.baselines import Ready, ready_baselines
 from sweeps.adapting.closing import as_it_was, close_adaptations
 from sweeps.adapting.material import find_material
@@ -50,7 +51,7 @@ def conduct_adaptations(sweep: AdaptSweep, request: Request, board: Board) -> Re
             baselines = ready_baselines(sweep, material, board, request.measure)
             runs = wanted_adaptations(sweep, material, baselines)
             ledger = Ledger(Path(spec.tracking.folder), record.uri, record.experiment)
-            record.want([(run.key, run.labels) for run in runs])
+            record.want(Members({run.key: run.labels for run in runs}))
             known = look(ledger, runs)
             if all_done(runs, known):
                 return as_it_was(record, runs, known, board)

@@ -5,13 +5,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from scaling.adapt.config import AdaptConfig, Edit, FileTasks, Full, Lora, StoriesTasks
+from scaling.tracking.members import Key
 from sweeps.adapting.baselines import Ready
 from sweeps.adapting.material import Material
 from sweeps.adapting.reading import AdaptSweep
 from sweeps.cohorts import Program
 from sweeps.ledger import Known
 from sweeps.machine import Machine
-from sweeps.wanted import Key
 
 
 @dataclass(frozen=True)

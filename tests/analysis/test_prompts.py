@@ -21,6 +21,7 @@ from scaling.export.write import export
 from scaling.prompts.answer import AskSettings
 from scaling.prompts.item import PromptSet, read_prompts
 from scaling.tracking.folder import RunFolder
+from scaling.tracking.members import Members
 from scaling.tracking.sent import Sent
 from scaling.tracking.store import client, sync
 from scaling.trained import Trained, find_trained, of_run
@@ -178,10 +179,24 @@ def test_selection(runs: list[RunFolder]) -> None:
     every = select(["wide"], experiment="tinyscale")
     assert every[0].label == runs[2].path.name and len(every) == 3
     assert select([str(runs[1].path)], checkpoint=30)[0].step == 30
+    wanted = runs[1].read_record()
+    said = list[str]()
+    Path("runs/sweeps/s").mkdir(parents=True)
+    for grows, count in ((False, 1), (True, 2)):
+        members = Members({(wanted.identity, wanted.seed): {}}, grows)
+        members.write(Path("runs/sweeps/s"))
+        runs[2].update(tags=runs[2].read_record().tags | {"tinyscale.sweep": "s"})
+        assert len(select([], sweep="s", say=said.append)) == count
+    runs[2].update(status="KILLED")
+    assert [t.label for t in select([], sweep="s", say=said.append)] == [runs[1].path.name]
+    assert said == [
+        "1 of the 2 runs of sweep s are left out: not finished, diverged, pruned, or made again"
+        " later."
+    ]
     with pytest.raises(UserError, match="has no runs in sweep nothing"):
         select([], sweep="nothing")
     Path("mlflow.db").unlink()
-    with pytest.raises(UserError, match="No run of sweep nothing is there"):
+    with pytest.raises(UserError, match="No run of sweep nothing is finished"):
         select([], sweep="nothing")
     with pytest.raises(UserError, match="Name runs"):
         select([])

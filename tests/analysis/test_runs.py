@@ -13,6 +13,7 @@ from analysis.curves import curves
 from analysis.runs import Selection, read_runs
 from analysis.store import history
 from scaling.errors import UserError
+from scaling.tracking.members import Members
 from tests.analysis.recorded import LAW, Recorder
 
 
@@ -69,6 +70,20 @@ def test_a_sweep_is_its_tagged_runs_or_its_parents_children(
     assert table.apart.empty  # the sweep's own run is no training run
     with pytest.raises(UserError, match="did you mean 'widths'"):
         read_runs(Selection(store=recorder.uri, sweep="width"))
+
+
+def test_a_search_has_what_it_wants_and_what_it_has_begun(workplace: Path) -> None:
+    recorder = Recorder(workplace)
+    shared = recorder.record(seed=1, tags={"tinyscale.sweep": "other"}).read_record()
+    recorder.record(seed=2, tags={"tinyscale.sweep": "s"})
+    experiment = recorder.store.get_experiment_by_name("study").experiment_id
+    tags = {"tinyscale.kind": "sweep", "tinyscale.sweep": "s"}
+    parent = recorder.store.create_run(experiment, tags=tags, run_name="s").info.run_id
+    for grows, seeds in ((False, [1]), (True, [1, 2])):
+        Members({(shared.identity, shared.seed): {}}, grows).write(workplace)
+        recorder.store.log_artifact(parent, str(workplace / "wanted.json"))
+        found = read_runs(Selection(store=recorder.uri, sweep="s")).runs
+        assert sorted(found["seed"]) == seeds
 
 
 @pytest.mark.parametrize(

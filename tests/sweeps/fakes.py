@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,12 @@ from sweeps.job import Answer, Died, Ended, Event, Job, Measurement, Member, Out
 from sweeps.wanted import Run
 
 
-def finished_run(run: Run | Member, status: Any = "FINISHED", **summary: Any) -> RunFolder:
+def finished_run(
+    run: Run | Member,
+    status: Any = "FINISHED",
+    tags: Mapping[str, str] | None = None,
+    **summary: Any,
+) -> RunFolder:
     """A run folder as training leaves it, with nothing trained."""
     config = run.config
     record = RunRecord(
@@ -26,7 +31,11 @@ def finished_run(run: Run | Member, status: Any = "FINISHED", **summary: Any) ->
         uri=tracking_uri(),
         started=int(time.time() * 1000),
         params={"parameters.total": "1"},
-        tags={},
+        tags={
+            "tinyscale.identity": run.key[0],
+            "tinyscale.seed": str(config.seed),
+            **(tags or {}),
+        },
         dataset={},
         cohort=[],
         status=status,
@@ -36,6 +45,7 @@ def finished_run(run: Run | Member, status: Any = "FINISHED", **summary: Any) ->
     if status == "FINISHED":
         summary = {"final_val_loss": 1.0, "diverged": False} | summary
         (folder.path / "summary.json").write_text(json.dumps(summary))
+        folder.append(1, {"final/val_loss": summary["final_val_loss"]})
     if status == "FAILED":
         (folder.path / "traceback.txt").write_text("RuntimeError: boom\n")
     return folder
