@@ -101,12 +101,19 @@ class PromptSet(BaseModel):
         return hashlib.sha256(text.encode()).hexdigest()
 
     def first(self, limit: int | None) -> "PromptSet":
-        """So many items, spread evenly over the set: `stories-20-of-497`, since scores of a part
-        are no scores of the whole."""
+        """So many items, each category with its share: `stories-20-of-497`, since scores of a
+        part are no scores of the whole."""
         whole = len(self.items)
         if limit is None or limit >= whole:
             return self
-        items = tuple(self.items[i * whole // limit] for i in range(limit))
+        # Mirrored items stand in turn (She, He, She, He), and even steps over them would take one
+        # side alone: within a category, chance decides (the same every time).
+        mixed = sorted(
+            self.items,
+            key=lambda item: (item.category, hashlib.sha256(item.id.encode()).digest()),
+        )
+        chosen = {mixed[k * whole // limit].id for k in range(limit)}
+        items = tuple(item for item in self.items if item.id in chosen)
         return self.model_copy(update={"name": f"{self.name}-{limit}-of-{whole}", "items": items})
 
 

@@ -42,6 +42,29 @@ def test_no_option_begins_with_another(prompts: PromptSet) -> None:
             assert not any(o != one and o.startswith(one) for o in item.options), item.id
 
 
+LIMITS = [100, 166, 249, 250, 333, 400]
+
+
+@pytest.mark.parametrize("limit", [1, 20, *LIMITS])
+def test_a_part_of_a_set_keeps_the_shares_of_its_categories(limit: int) -> None:
+    whole = find_prompts("stories")
+    part = whole.first(limit)
+    assert [item for item in whole.items if item in part.items] == list(part.items)
+    assert len(part.items) == limit
+    counted = Counter(item.category for item in part.items)
+    for category, count in Counter(item.category for item in whole.items).items():
+        assert abs(counted[category] - count * limit / len(whole.items)) < 1
+
+
+@pytest.mark.parametrize("limit", LIMITS)
+def test_of_a_part_of_a_set_a_constant_model_passes_by_chance(limit: int) -> None:
+    # Girls and boys stand in turn in the file: of every second item, none would be a girl's.
+    items = find_prompts("stories").first(limit).items
+    answers = [item.answers[0] for item in items if item.category == "pronouns"]
+    boys = sum(answer in ("He", "he", "his", "boy") for answer in answers)
+    assert 0.3 < boys / len(answers) < 0.7
+
+
 def test_no_two_items_are_the_same(prompts: PromptSet) -> None:
     asked = Counter((item.prompt, item.by_probability) for item in prompts.items)
     assert max(asked.values()) == 1
