@@ -19,7 +19,7 @@ from scaling.data.stories.cast import variables
 from scaling.data.stories.grammar import Grammar, Variable, with_articles
 from scaling.data.stories.phrases import phrase_rules
 from scaling.data.stories.world import Animal, Person, Place, Toy, Word
-from scaling.prompts.item import Item
+from scaling.prompts.item import Item, begins
 
 T = TypeVar("T")
 Facts = Literal["new", "replaced"]
@@ -292,7 +292,13 @@ def _cast(draw: _Draw, facts: Facts) -> dict[str, Any]:
 
 def _other(draw: _Draw, rows: Sequence[Any], own: Any, what: str) -> str:
     """The fact of another row, which differs from the own one."""
-    return str(draw.pick(sorted({getattr(row, what) for row in rows} - {getattr(own, what)})))
+    facts = {str(getattr(row, what)) for row in rows}
+    return draw.pick(sorted(fact for fact in facts if _apart(fact, [getattr(own, what)])))
+
+
+def _apart(option: str, others: Sequence[str]) -> bool:
+    """Whether an option can stand beside others: "coo" cannot beside "coo-coo"."""
+    return not any(begins(option, other) or begins(other, option) for other in others)
 
 
 def _text(cast: dict[str, Any], draw: _Draw, wording: Mapping[str, str], opening: str) -> str:
@@ -351,9 +357,12 @@ def _questions(cast: dict[str, Any], draw: _Draw, facts: Facts) -> list[Item]:
     ]  # fmt: skip
     items = []
     for fact, prompt, answer, rows, before in asked:
-        others = draw.shuffled(sorted({*rows} - {answer, before}))
-        wrong = [*([before] if before else []), *others][:WRONG]
-        options = [one.capitalize() if fact == "sound" else one for one in (answer, *wrong)]
+        options = [answer, *([before] if before else [])]
+        for other in draw.shuffled(sorted({*rows} - {answer, before})):
+            if len(options) <= WRONG and _apart(other, options):
+                options.append(other)
+        if fact == "sound":
+            options = [option.capitalize() for option in options]
         items.append(
             Item(
                 id=fact,

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+from itertools import permutations
 from pathlib import Path
 from typing import Any, Self
 
@@ -15,10 +16,14 @@ from scaling.reading import read_data
 from scaling.schema import nearest
 
 
-def _mistake(field: str, message: str) -> PydanticCustomError:
-    return PydanticCustomError(
-        "mistake", "{field} {message}", {"field": field, "message": message}
-    )
+def _mistake(what: str, message: str) -> PydanticCustomError:
+    return PydanticCustomError("mistake", "{what} {message}", {"what": what, "message": message})
+
+
+def begins(one: str, other: str) -> bool:
+    """Whether an option begins another: then it is never the less likely of the two, whatever a
+    model knows."""
+    return other.strip().startswith(one.strip())
 
 
 class Item(BaseModel):
@@ -78,6 +83,13 @@ class Item(BaseModel):
                 raise _mistake("choices", "holds right answers alone; list wrong ones")
             if self.match is not None:
                 raise _mistake("match", "is for answers that are written; choices have none")
+            for one, other in permutations(self.options, 2):
+                if begins(one, other):
+                    raise _mistake(
+                        repr(one),
+                        f"begins {other!r}, and is never less likely: add what follows, such as a"
+                        " full stop",
+                    )
         elif self.match == "regex":
             for pattern in self.answers:
                 compile_pattern(pattern, self.case_sensitive)  # raises a sentence of its own

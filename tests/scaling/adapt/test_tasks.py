@@ -59,6 +59,15 @@ def test_replaced_facts_are_of_things_that_stories_have_and_contradict_them() ->
         assert by_fact["home"].answers[0] in document.passage
 
 
+def test_no_sound_stands_beside_one_that_it_begins() -> None:
+    # A dove's coo-coo and a pigeon's coo: the shorter is never the less likely.
+    for document in load_tasks(
+        StoriesTasks(documents=400, practice=0, facts="replaced")
+    ).documents:
+        (sound,) = (item for item in document.questions if item.id == "sound")
+        assert len(sound.options) == 4 and not {"Coo", "Coo-coo"} <= set(sound.options)
+
+
 def test_a_document_is_a_function_of_seed_and_number() -> None:
     few = load_tasks(StoriesTasks(documents=3, practice=1))
     more = load_tasks(StoriesTasks(documents=4, practice=1))

@@ -76,6 +76,18 @@ def test_a_part_of_a_set_has_a_name_of_its_own(tmp_path: Path) -> None:
         ({"match": "regex", "answers": ["(a"]}, "item 1 (one): answers holds '(a', which is no"),
         ({"choices": ["baa"]}, "item 1 (one): match is for answers that are written"),
         ({"match": None, "choices": ["moo"]}, "item 1 (one): choices holds right answers alone"),
+        (
+            {"match": None, "answers": ["cat food"], "choices": ["cat", "dog"]},
+            "item 1 (one): 'cat' begins 'cat food', and is never less likely: add what follows",
+        ),
+        (
+            {"match": None, "answers": ["1"], "choices": ["2", "15"]},
+            "item 1 (one): '1' begins '15', and is never less likely: add what follows",
+        ),
+        (
+            {"match": None, "choices": [" moo", "baa"]},
+            "item 1 (one): 'moo' begins ' moo', and is never less likely: add what follows",
+        ),
         ({"id": 5}, "item 1: id is 5"),
     ],
 )
@@ -120,6 +132,11 @@ def test_choices_may_list_the_answer() -> None:
     given = {**GOOD, "match": None, "choices": ["moo", "baa", "oink"]}
     item = Item.model_validate(given)
     assert item.wrong == ("baa", "oink") and item.chance == pytest.approx(1 / 3)
+
+
+def test_what_follows_makes_two_options_of_one() -> None:
+    given = {**GOOD, "match": None, "answers": ["cat."], "choices": ["cat food.", "cats."]}
+    assert Item.model_validate(given).wrong == ("cat food.", "cats.")
 
 
 def test_the_hash_is_of_what_decides(tmp_path: Path) -> None:

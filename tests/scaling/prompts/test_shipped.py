@@ -35,13 +35,6 @@ def test_sets_are_as_large_and_wide_as_promised(prompts: PromptSet) -> None:
     assert any(not item.by_probability for item in prompts.items)
 
 
-def test_no_option_begins_with_another(prompts: PromptSet) -> None:
-    # Else the shorter would be the likelier whatever a model knows.
-    for item in prompts.items:
-        for one in item.options:
-            assert not any(o != one and o.startswith(one) for o in item.options), item.id
-
-
 LIMITS = [100, 166, 249, 250, 333, 400]
 
 
