@@ -17,6 +17,8 @@ from scaling.sampling import NOT_FINITE, SamplingSettings, continue_ids
 from scaling.scoring import Stretch, log_probabilities
 
 ROWS = 256  # prompts that are written to at a time
+_OPENS = "“‘([{"
+_CLOSES = ".,;:!?…%)]}’'”"  # or goes on
 
 
 @dataclass(frozen=True)
@@ -87,11 +89,15 @@ def ask(
 def joined(prompt: str, option: str) -> str:
     """The text of a prompt with an option after it.
 
-    A space comes between, but not where the prompt ends in one, or in an opening quotation mark
-    (the odd ones are), or where the option begins with one or with punctuation.
+    A space comes between, but not where there is one, nor after what opens (a bracket, a quotation
+    mark), nor before what closes or goes on (these, a comma, an apostrophe; but no minus). Of the
+    quotation marks " the odd ones open.
     """
-    opening = prompt.endswith('"') and prompt.count('"') % 2 == 1
-    bare = opening or prompt[-1:].isspace() or not option[:1].isalnum()
+    last, first = prompt[-1:], option[:1]
+    quoted = '"' if prompt.count('"') % 2 else ""  # opens as the prompt's last, closes as the next
+    bare = (
+        last.isspace() or first.isspace() or last in _OPENS + quoted or first in _CLOSES + quoted
+    )
     return f"{prompt}{option}" if bare else f"{prompt} {option}"
 
 

@@ -41,7 +41,10 @@ class Item(BaseModel):
         None, description="how an answer is found in what the model writes; `contains` unless said"
     )
     choices: tuple[str, ...] = Field(
-        (), description="wrong answers: then nothing is written, and probabilities decide"
+        (),
+        description="wrong answers: then nothing is written, and probabilities decide; each"
+        " follows the prompt after a space, if it does not go on or close (as a comma or bracket)"
+        " and the prompt does not end in what opens (as a quotation mark)",
     )
     max_tokens: int = Field(16, ge=1, le=1024, description="how much the model writes")
     stop: tuple[str, ...] = Field((), description="what it writes is cut before any of these")

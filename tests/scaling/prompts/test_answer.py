@@ -179,6 +179,16 @@ def _many_a(tokenizer: Tokenizer) -> Any:
         ('She said "no"', "and", 'She said "no" and'),
         ("It is ", "red", "It is red"),
         ("It is red", ", too", "It is red, too"),
+        ("3 - 5 =", "-2", "3 - 5 = -2"),
+        ("It cost", "$5", "It cost $5"),
+        ("The cow said", '"Moo"', 'The cow said "Moo"'),
+        ("The cow said", "“Moo”", "The cow said “Moo”"),
+        ("She said", "(softly)", "She said (softly)"),
+        ('The cow said "Moo', '"', 'The cow said "Moo"'),
+        ("The cow said “", "Moo", "The cow said “Moo"),
+        ("The cow (", "or ox)", "The cow (or ox)"),
+        ("It was Tom", "'s", "It was Tom's"),
+        ("It is red", "\nand", "It is red\nand"),
     ],
 )
 def test_joined(prompt: str, option: str, whole: str) -> None:
