@@ -90,9 +90,10 @@ def _heat(table: pd.DataFrame, by: str, runs: list[str], groups: list[object], p
 
 
 def _against(summary: pd.DataFrame, path: Path) -> Path:
-    """Accuracy and probability against loss, parameters and tokens."""
+    """Accuracy and probability against loss (where losses compare), parameters and tokens."""
     measures = [m for m in _MEASURES if summary[m].notna().all()]
-    known = (loss_column(summary), "parameters", "tokens")
+    loss = loss_column(summary)
+    known = (*([loss] if loss else []), "parameters", "tokens")
     varied = [axis for axis in known if summary[axis].nunique() > 1] or ["parameters"]
     size = (3.4 * len(varied) + 0.4, 2.9 * len(measures) + 0.3)
     figure = Figure(figsize=size, layout="constrained")

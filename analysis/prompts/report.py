@@ -85,19 +85,20 @@ class Report:
     def markdown(self) -> str:
         """The summary for people."""
         prompts, loss = self.evaluation.prompts, loss_column(self.summary)
-        heads = ("run", "parameters", "step", loss.replace("_", " "), "accuracy")
+        losses = [loss] if loss else []
+        heads = ["run", "parameters", "step", *(name.replace("_", " ") for name in losses)]
         lines = [
             f"# {prompts.name}: {len(prompts.items)} prompts, {len(self.summary)} models",
             "",
-            f"| {' | '.join(heads)} | weighted score | p(right) |",
-            "|---|---:|---:|---:|---:|---:|---:|",
+            f"| {' | '.join(heads)} | accuracy | weighted score | p(right) |",
+            "|---|" + "---:|" * (len(heads) + 2),
         ]
         for row in self.summary.to_dict("records"):
             cells = [
                 str(row["run"]),
                 _count(row["parameters"]),
                 f"{row['step']:,}",
-                "" if pd.isna(row[loss]) else f"{row[loss]:.4f}",
+                *("" if pd.isna(row[name]) else f"{row[name]:.4f}" for name in losses),
                 *(_interval(row, measure) for measure in MEASURES),
             ]
             lines.append("| " + " | ".join(cells) + " |")
@@ -110,6 +111,8 @@ class Report:
         ]
         if loss == "val_bpb":
             lines[-1] += " The tokenizers differ, so losses are in bits per byte."
+        if loss is None:
+            lines[-1] += " The models learned from different texts: their losses do not compare."
         ranks = self._ranks()
         return "\n".join([*lines, "", ranks, ""] if ranks else [*lines, ""])
 

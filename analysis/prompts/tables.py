@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from scipy.stats import spearmanr
 
 from analysis.prompts.evaluate import Evaluation
+from scaling.data.digest import digest_of
 from scaling.trained import Trained
 
 Floats = NDArray[np.float64]
@@ -27,6 +28,8 @@ def summary(evaluation: Evaluation) -> pd.DataFrame:
                 "name": trained.config.name,
                 "seed": trained.config.seed,
                 "tokenizer": _tokenizer(trained),
+                "text": _text(trained),
+                "data": trained.data_digest or f"{_text(trained)} {_tokenizer(trained)}",
                 "step": trained.step,
                 "parameters": trained.facts.parameters,
                 "non_embedding": trained.facts.non_embedding,
@@ -39,15 +42,30 @@ def summary(evaluation: Evaluation) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def loss_column(table: pd.DataFrame) -> str:
-    """Which loss of a summary compares its models: nats per token, else bits per byte."""
-    return "val_loss" if table["tokenizer"].nunique() == 1 else "val_bpb"
+def loss_column(table: pd.DataFrame) -> str | None:
+    """Which loss of a summary compares its models.
+
+    Nats per token on the same data; bits per byte on the same text by different tokenizers; None
+    on different texts.
+    """
+    data, tokenizers = table["data"].nunique(), table["tokenizer"].nunique()
+    if data == 1:
+        return "val_loss"
+    return "val_bpb" if table["text"].nunique() == 1 and data == tokenizers else None
 
 
 def _tokenizer(trained: Trained) -> str:
     """What tells it from others: its kind and its size."""
     size = trained.facts.vocab_size
     return trained.config.data.tokenizer.kind + ("" if size is None else f" {size}")
+
+
+def _text(trained: Trained) -> str:
+    """What tells its corpus and splits from others, by their content where that is noted."""
+    data = trained.config.data
+    corpus = getattr(data.corpus, "content", None) or data.corpus.model_dump(mode="json")
+    splits = data.validation_share, data.test_share, data.val_is_test
+    return digest_of([corpus, *splits])[:12]
 
 
 def breakdown(evaluation: Evaluation, by: str) -> pd.DataFrame:
@@ -129,12 +147,13 @@ def rank_correlation(x: Sequence[float], y: Sequence[float]) -> float | None:
 def correlations(table: pd.DataFrame) -> dict[str, dict[str, float | None]]:
     """Rank correlation over models of accuracy, score and probability with loss and size.
 
-    The loss is `loss_column`'s: nats per token of different tokenizers have no common order.
+    The loss is `loss_column`'s, if any: other losses have no common order.
     """
+    loss = loss_column(table)
     found: dict[str, dict[str, float | None]] = {}
     for measure in ("accuracy", "weighted_score", "p_right"):
         found[measure] = {}
-        for axis in (loss_column(table), "parameters", "tokens"):
+        for axis in (*([loss] if loss else []), "parameters", "tokens"):
             pairs = table[[axis, measure]].dropna().astype(float)
             found[measure][axis] = rank_correlation(pairs[axis].tolist(), pairs[measure].tolist())
     return found

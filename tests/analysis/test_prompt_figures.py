@@ -29,6 +29,8 @@ def test_chance_is_named_and_a_model_of_no_tokens_is_drawn(
     summary = pd.DataFrame(
         {
             "tokenizer": "byte",
+            "text": "stories",
+            "data": "stories byte",
             "parameters": 1_200_000,
             "tokens": tokens,
             "val_loss": [6.0, 2.8, 2.6, 2.4],
@@ -52,3 +54,7 @@ def test_chance_is_named_and_a_model_of_no_tokens_is_drawn(
     panel = next(a for a in figures["score.png"].axes if a.get_xlabel() == "training tokens")
     low, high = panel.get_xlim()
     assert panel.get_xscale() == "linear" and low <= 0 and high >= 2_000_000
+    assert {a.get_xlabel() for a in figures["score.png"].axes} > {"training tokens"}
+    apart = summary.assign(data=["one", "one", "two", "two"])
+    draw(apart, parts, parts.rename(columns={"category": "difficulty"}), tmp_path)
+    assert {a.get_xlabel() for a in figures["score.png"].axes} == {"training tokens"}

@@ -14,7 +14,14 @@ from analysis.eval_cli import eval as command
 from analysis.prompts import record
 from analysis.prompts.evaluate import Evaluation, evaluate
 from analysis.prompts.report import Report
-from analysis.prompts.tables import breakdown, figures, rank_correlation, summary, wilson
+from analysis.prompts.tables import (
+    breakdown,
+    figures,
+    loss_column,
+    rank_correlation,
+    summary,
+    wilson,
+)
 from analysis.select import select
 from scaling.errors import UserError
 from scaling.export.write import export
@@ -133,6 +140,51 @@ def test_losses_of_different_tokenizers_are_held_against_answers_in_bits_per_byt
     assert "The tokenizers differ, so losses are in bits per byte." in text
     alone = report.one(models[0]).markdown()
     assert "| val loss |" in alone and "| 0.9000 |" in alone
+
+
+@pytest.mark.parametrize(
+    ("text", "tokenizer", "data", "column"),
+    [
+        ("tt", "bb", "xx", "val_loss"),
+        ("tu", "bb", "xx", "val_loss"),  # the same files at two places
+        ("tt", "bc", "xy", "val_bpb"),
+        ("tu", "bc", "xy", None),
+        ("tu", "bb", "xy", None),
+        ("tt", "bb", "xy", None),  # the text has changed between the two
+    ],
+)
+def test_losses_compare_on_one_text(
+    text: str, tokenizer: str, data: str, column: str | None
+) -> None:
+    table = pd.DataFrame({"text": [*text], "tokenizer": [*tokenizer], "data": [*data]})
+    assert loss_column(table) == column
+
+
+def test_losses_on_different_texts_are_not_held_against_answers(
+    prompts: PromptSet, runs: list[RunFolder]
+) -> None:
+    for run, digest in zip(runs, "aab", strict=True):
+        run.update(dataset={"digest": digest})
+    models = [of_run(run) for run in runs]
+    report = Report.of(evaluate(models, prompts, AskSettings()))
+    assert {frozenset(axes) for axes in report.correlations.values()} == {
+        frozenset(("parameters", "tokens"))
+    }
+    text = report.markdown()
+    assert "The models learned from different texts: their losses do not compare." in text
+    table = [line for line in text.splitlines() if line.startswith("|")]
+    assert table[0] == "| run | parameters | step | accuracy | weighted score | p(right) |"
+    assert len({line.count("|") for line in table}) == 1
+    same = Report.of(evaluate(models[:2], prompts, AskSettings())).markdown()
+    assert "| val loss |" in same and "different texts" not in same
+    others = [
+        replace(model, config=tiny_config(f"--data.corpus.seed {seed} {more}"))
+        for seed, (model, more) in enumerate(
+            zip(models, ("", "", "--data.tokenizer.kind byte"), strict=True)
+        )
+    ]
+    assert loss_column(summary(evaluate(others[:2], prompts, AskSettings()))) == "val_loss"
+    assert loss_column(summary(evaluate(others[1:], prompts, AskSettings()))) is None
 
 
 def test_an_unchanged_model_is_not_asked_again(
