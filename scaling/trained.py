@@ -51,7 +51,13 @@ class Trained:
     @cached_property
     def fingerprint(self) -> str:
         """Hash of all that decides what it answers: weights, shape, tokenizer."""
-        digest = hashlib.sha256(self.weights.read_bytes())
+        try:
+            digest = hashlib.sha256(self.weights.read_bytes())
+        except FileNotFoundError:  # a run that trains on keeps but its newest
+            raise UserError(
+                f"{self.label}: its checkpoint of step {self.step:,} is no longer there: the run"
+                " has gone on, and may be asked again."
+            ) from None
         root = self.run.path if self.run else self.weights.parent
         digest.update((root / "tokenizer.json").read_bytes())
         digest.update(self.config.model.model_dump_json().encode())

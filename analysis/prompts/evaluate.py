@@ -55,7 +55,10 @@ def evaluate(
         start = time.perf_counter()
         if rows is None:
             rows = _asked(trained, prompts, settings, runtime)
-            record.write(trained, key, rows)
+            try:
+                record.write(trained, key, rows)
+            except OSError as error:  # as of a folder that is another's
+                say(f"{trained.label}: its answers are not on record: {error.strerror}")
             fresh += 1
             took = f"{time.perf_counter() - start:.1f} s"
         else:

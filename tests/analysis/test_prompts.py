@@ -9,6 +9,7 @@ from typing import Any
 import pandas as pd
 import pytest
 from click.testing import CliRunner
+from safetensors.torch import load_file
 
 from analysis.eval_cli import eval as command
 from analysis.prompts import record
@@ -23,6 +24,7 @@ from analysis.prompts.tables import (
     wilson,
 )
 from analysis.select import select
+from scaling.checkpoint import Checkpoints
 from scaling.errors import UserError
 from scaling.export.write import export
 from scaling.prompts.answer import AskSettings
@@ -200,6 +202,35 @@ def test_an_unchanged_model_is_not_asked_again(
     pd.testing.assert_frame_equal(first.results, again.results)
     assert evaluate(models, prompts, AskSettings(seed=1)).fresh == 3
     assert evaluate(models, prompts, AskSettings(), again=True).fresh == 3
+
+
+def test_answers_that_cannot_be_put_on_record_are_given(
+    prompts: PromptSet, runs: list[RunFolder]
+) -> None:
+    models = [of_run(run) for run in runs]
+    (runs[1].path / "evals").write_text("in the way")  # as a folder that cannot be written to
+    said: list[str] = []
+    found = evaluate(models, prompts, AskSettings(), say=said.append)
+    assert set(found.results["run"]) == {model.label for model in models}
+    assert [line for line in said if "on record" in line] == [
+        f"{models[1].label}: its answers are not on record: File exists"
+    ]
+    assert evaluate(models, prompts, AskSettings()).fresh == 1
+
+
+def test_a_checkpoint_that_the_run_has_left_behind(
+    prompts: PromptSet, runs: list[RunFolder]
+) -> None:
+    """As a model that trains on does while others are asked."""
+    trained = of_run(runs[0])
+    weights = load_file(trained.weights)
+    Checkpoints(runs[0].path / "checkpoints").save(
+        40, weights, {"state": {}, "param_groups": []}, {}, best=True
+    )
+    assert not trained.weights.exists()
+    said = rf"^{trained.label}: its checkpoint of step 30 is no longer there"
+    with pytest.raises(UserError, match=said):
+        evaluate([trained], prompts, AskSettings())
 
 
 @pytest.mark.parametrize("asked", [ITEMS[:1], ITEMS[1:2]], ids=["chosen", "written"])
