@@ -12,6 +12,7 @@ from functools import partial
 from typing import Any
 
 import torch
+from pydantic import ValidationError
 from torch import Tensor, nn
 
 from scaling.budget import Budget
@@ -23,6 +24,7 @@ from scaling.data.prepare import PreparedData
 from scaling.errors import UserError
 from scaling.optim import lr_factor
 from scaling.runtime import Runtime
+from scaling.schema import explain
 
 PARAMETRIZATIONS = ("standard", "mup")
 
@@ -67,9 +69,8 @@ def at_width(config: RunConfig, width: int, parametrization: str) -> RunConfig:
         model["parametrization"] = {"kind": "mup", **base}
     try:
         return RunConfig.model_validate(tree)
-    except ValueError as error:
-        reason = str(error).splitlines()[2].strip().split(" [type=")[0]
-        raise UserError(f"At width {width}: {reason}.") from None
+    except ValidationError as error:
+        raise UserError(f"At width {width}: {explain(error, RunConfig, {})}") from None
 
 
 def coordinate_check(

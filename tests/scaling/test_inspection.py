@@ -126,7 +126,12 @@ def test_the_pictures_come_with_their_numbers(tinyscale_here: Call, tiny_yaml: P
         ("--widths 16,32 --lrs nan,1", "--lrs is 'nan,1', but it is two or more positive"),
         ("--widths 16,32 --steps 0", "0 is not in the range x>=1"),
         ("--widths 16,32 --out tiny.yaml/x", "tiny.yaml/x cannot be written"),
-        ("--widths 16,17", "At width 17: "),
+        ("--widths 16,17", "At width 17: model.head_dim 8 does not divide model.d_model 17"),
+        (
+            "--widths 16,32 --optimizer.kind sgd",
+            "At width 16: model.parametrization.kind mup has no rule for optimizer.kind sgd; use"
+            " adamw, adam, lion or muon.",
+        ),
     ],
 )
 def test_a_mistake_is_told_before_anything_is_trained(
