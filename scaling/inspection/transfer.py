@@ -7,7 +7,7 @@ rate transfer trains a grid of rates at several widths and looks at where the be
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -84,6 +84,8 @@ def coordinate_check(
 ) -> list[Coordinate]:
     """Train `steps` steps at each width in both parametrizations, and measure after each."""
     found: list[Coordinate] = []
+    # Compiled blocks would not heed the hooks that `_sizes` puts on them.
+    runtime = replace(runtime, compile=False)
     for (parametrization, width), own in _family(config, widths).items():
         say(f"{parametrization}, width {width}")
         cohort = _cohort([own], data, runtime, steps)

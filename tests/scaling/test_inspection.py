@@ -3,6 +3,7 @@
 import json
 import subprocess
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -86,6 +87,21 @@ def test_mup_keeps_activations_and_the_standard_way_does_not(corpus: Path, tmp_p
     assert abs(powers["mup", "embedding"]) < 0.1
     pictures.draw_coordinates(rows, tmp_path / "coordinates.png", "tiny")
     assert (tmp_path / "coordinates.png").stat().st_size > 10_000
+
+
+def test_what_is_measured_is_not_compiled(
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A compiled block may run without the hooks that measure it."""
+    compiled: list[torch.nn.Module] = []
+    monkeypatch.setattr(torch.nn.Module, "compile", lambda self, **_: compiled.append(self))
+    flags = f"--data.corpus.kind files --data.corpus.files {corpus} --data.tokenizer.kind byte"
+    config = tiny_config(flags + " --model.n_layers 1")
+    rows = transfer.coordinate_check(
+        config, prepare(config.data), replace(CPU, compile=True), [16, 32], steps=1,
+        say=lambda _: None,
+    )  # fmt: skip
+    assert rows and not compiled
 
 
 def test_at_its_base_width_mup_is_the_standard_model() -> None:
