@@ -62,7 +62,10 @@ def resolve(config: RuntimeConfig) -> Runtime:
     # too, a second or more of every start.
     torch.set_deterministic_debug_mode("error" if config.deterministic else "default")
     if device.type == "cuda":
-        torch.set_float32_matmul_precision("high")
+        # TF32, a card's fast way with products of fp32, rounds their factors to ten bits, which is
+        # not what one means who asks for fp32. The switch is the whole process's: an earlier
+        # call may have set it the other way.
+        torch.set_float32_matmul_precision("highest" if config.precision == "fp32" else "high")
         if config.deterministic:
             os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
     bf16 = config.precision == "bf16" or (config.precision == "auto" and has_fast_bf16(device))

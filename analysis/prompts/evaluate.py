@@ -41,7 +41,7 @@ def evaluate(
 ) -> Evaluation:
     """Ask each model, or read its answers from the record where nothing has changed.
 
-    In fp32 everywhere, so that scores do not depend on the machine.
+    In fp32 everywhere, so that scores do not depend on the machine but for rounding.
 
     Raises:
         UserError: a model's scores are not finite. It is named; what others have answered before

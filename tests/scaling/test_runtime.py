@@ -21,7 +21,9 @@ def card(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     (tmp_path / "Python.h").touch()
     monkeypatch.setattr(runtime.sysconfig, "get_path", lambda name: tmp_path)
     runtime.has_fast_bf16.cache_clear()
+    before = torch.get_float32_matmul_precision()
     yield
+    torch.set_float32_matmul_precision(before)
     runtime.has_fast_bf16.cache_clear()
 
 
@@ -39,6 +41,13 @@ def test_a_card_compiles_where_it_can(
     words = "compiled" if found.compile else "not compiled"
     assert found.describe() == f"A card, bf16, {words}"
     assert resolve(RuntimeConfig(compile=True)).compile
+
+
+@pytest.mark.usefixtures("card")
+def test_a_card_that_is_asked_for_fp32_does_not_round_its_factors() -> None:
+    for precision, products in (("fp32", "highest"), ("auto", "high"), ("fp32", "highest")):
+        resolve(RuntimeConfig.model_validate({"precision": precision, "compile": False}))
+        assert torch.get_float32_matmul_precision() == products
 
 
 def test_a_container_of_one_core_is_no_machine_of_many(monkeypatch: pytest.MonkeyPatch) -> None:
