@@ -1,16 +1,20 @@
 """What a run writes and knows as it learns: samples and a small prompt score, at an interval."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import torch
 
 from scaling.cohort import Cohort
+from scaling.data.tokenizer import Tokenizer
+from scaling.errors import UserError
+from scaling.model.decoder import Decoder
 from scaling.prompts.answer import Answer, AskSettings, ask
 from scaling.prompts.shipped import find_prompts
 from scaling.runs import build_model
-from scaling.sampling import SamplingSettings, generate
+from scaling.sampling import NOT_FINITE, SamplingSettings, generate
 from scaling.tracking.folder import write_whole
 
 if TYPE_CHECKING:
@@ -23,7 +27,8 @@ class Watch:
     """Asks each member of a cohort; nothing it does changes what is learned.
 
     Samples go to the run folder as `samples/step-<n>.md`, the score to the metrics
-    `prompts/accuracy` and, where probabilities decide, `prompts/p_right`.
+    `prompts/accuracy` and, where probabilities decide, `prompts/p_right`. Of a member whose
+    scores are not finite there are none.
     """
 
     def __init__(self, cohort: Cohort) -> None:
@@ -40,18 +45,25 @@ class Watch:
         for k, tracker in enumerate(trackers):
             if skip[k]:
                 continue
-            tokenizer = cohort.data[k].tokenizer
             runtime = replace(cohort.runtime, compile=False)
-            model = build_model(cohort.configs[k], cohort.weights(k), tokenizer, runtime)
-            if self.prompts:
-                texts = generate(model, tokenizer, self.prompts, SAMPLES)
-                parts = [f"# {tracker.folder.path.name} at step {step:,}\n"]
-                parts += [f"**{p}**{text}\n" for p, text in zip(self.prompts, texts, strict=True)]
-                place = tracker.folder.path / "samples" / f"step-{step:07d}.md"
-                write_whole(place, "\n".join(parts))
-            if self.asked is not None:
-                tracker.log(step, score(ask(model, tokenizer, self.asked, AskSettings())))
+            weights, tokenizer = cohort.weights(k), cohort.data[k].tokenizer
+            model = build_model(cohort.configs[k], weights, tokenizer, runtime)
+            # One whose scores are not finite says so by raising; the others are to go on.
+            with suppress(UserError):
+                self._ask(model, tokenizer, tracker, step)
         torch.set_rng_state(random)
+
+    def _ask(self, model: Decoder, tokenizer: Tokenizer, tracker: "Tracker", step: int) -> None:
+        if self.prompts:
+            texts = generate(model, tokenizer, self.prompts, SAMPLES)
+            parts = [f"# {tracker.folder.path.name} at step {step:,}\n"]
+            parts += [f"**{p}**{text}\n" for p, text in zip(self.prompts, texts, strict=True)]
+            place = tracker.folder.path / "samples" / f"step-{step:07d}.md"
+            write_whole(place, "\n".join(parts))
+        if self.asked is not None:
+            answers = ask(model, tokenizer, self.asked, AskSettings())
+            if all(answer.remark != NOT_FINITE for answer in answers):
+                tracker.log(step, score(answers))
 
 
 def score(answers: Sequence[Answer]) -> dict[str, float]:

@@ -6,11 +6,18 @@ from pathlib import Path
 
 import pytest
 
+from scaling.cohort import Cohort
 from scaling.config import RunConfig
+from scaling.data.cache import default_cache
+from scaling.data.prepare import prepare
 from scaling.errors import UserError
+from scaling.runtime import resolve
 from scaling.tracking.sent import Sent
 from scaling.tracking.store import client
+from scaling.tracking.tracker import Tracker
 from scaling.training import RunResult, train
+from scaling.watch import Watch
+from tests.scaling.trained_run import record
 
 ITEMS = [
     {"id": "a", "category": "x", "prompt": "the cat", "answers": ["sat"], "choices": ["ran"]},
@@ -52,6 +59,28 @@ def test_a_watched_run_learns_the_same(tiny: Callable[..., RunConfig], workplace
     store = client(two.folder.read_record().uri)
     assert len(store.list_artifacts(run_id, "samples")) == 4
     assert len(store.get_metric_history(run_id, "prompts/accuracy")) == 4
+
+
+@pytest.mark.parametrize("items", [ITEMS[:1], ITEMS[1:]], ids=["chosen", "written"])
+@pytest.mark.parametrize("prompts", ["[the cat]", "[]"])
+def test_a_member_without_finite_scores_leaves_the_others_theirs(
+    items: list[dict[str, object]], prompts: str, tiny: Callable[..., RunConfig], workplace: Path
+) -> None:
+    (workplace / "set.json").write_text(json.dumps(items))
+    flags = ("--evaluation.watch_every", "10", "--evaluation.prompt_set", "set.json")
+    configs = [tiny("--seed", seed, "--evaluation.prompts", prompts, *flags) for seed in "12"]
+    data = prepare(configs[0].data)
+    runtime = resolve(configs[0].runtime)
+    cohort = Cohort(configs, [data, data], runtime, default_cache())
+    for parameter in cohort.model.parameters():
+        parameter.data[0] = 1e15  # finite, and what comes of them is not
+    trackers = [Tracker(record(config)) for config in configs]
+    Watch(cohort)(trackers, 0, [False, False])
+    lost, sound = (tracker.folder for tracker in trackers)
+    assert not (lost.path / "samples").exists() and not lost.rows()
+    assert (sound.path / "samples").exists() == (prompts != "[]")
+    (row,) = sound.rows()
+    assert "prompts/accuracy" in row.metrics
 
 
 def test_a_wrong_set_is_refused_before_training(
