@@ -58,6 +58,14 @@ class EvaluationConfig(Part):
     )
     prompt_limit: Count = Field(100, description="how many of its prompts, spread over the set")
 
+    @model_validator(mode="after")
+    def _asked_at_some_time(self) -> Self:
+        if self.prompt_set is not None and self.watch_every is None:
+            raise mistake(
+                "evaluation.prompt_set is asked at evaluation.watch_every: give that too"
+            )
+        return self
+
 
 class CheckpointConfig(Part):
     """What is kept besides the last and the best."""

@@ -58,6 +58,10 @@ MISTAKES = [
     (["--data.corpus.files", "x"], "data.corpus.files belongs to kind files"),
     (["--data.corpus.kind", "files"], "give either data.corpus.files or data.corpus.train"),
     (["--batch.micro_size", "5"], "batch.micro_size 5 does not divide batch.size 16"),
+    (
+        ["--evaluation.prompt_set", "stories"],
+        "evaluation.prompt_set is asked at evaluation.watch_every: give that too",
+    ),
     (["--budget", "5"], "budget is 5, but it is a mapping of fields"),
     (["--evaluation.prompts", "One day"], "prompts is 'One day', but it is a list"),
     (["--name", "a/b"], "names a folder"),
