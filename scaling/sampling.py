@@ -45,7 +45,8 @@ def generate(
     *,
     cached: bool = True,
 ) -> list[str]:
-    """Continue each prompt with a model of one member; returns the continuations alone.
+    """Continue each prompt, but for spaces at its end (words begin with their own), with a model
+    of one member; returns the continuations alone.
 
     A sequence that ends (the end-of-text token) is cut there. Each sequence draws from its own
     random stream, from the settings' seed and its place in `prompts`, so that it does not depend
@@ -54,7 +55,7 @@ def generate(
     """
     assert model.members == 1
     device = model.embedding.weight.device
-    encoded = [[tokenizer.eot, *tokenizer.encode(prompt)] for prompt in prompts]
+    encoded = [[tokenizer.eot, *tokenizer.encode(prompt.rstrip(" "))] for prompt in prompts]
     results: list[list[int]] = [[] for _ in prompts]
     streams = [
         torch.Generator().manual_seed((settings.seed * 1_000_003 + i) % 2**63)

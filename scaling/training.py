@@ -216,7 +216,7 @@ def _write_samples(tracker: Tracker, cohort: Cohort) -> None:
     settings = SamplingSettings(max_tokens=200)
     texts = generate(model, tokenizer, prompts, settings)
     parts = [f"# Samples of {folder.path.name}\n"]
-    parts += [f"**{prompt}**{text}\n" for prompt, text in zip(prompts, texts, strict=True)]
+    parts += [f"**{p.rstrip(' ')}**{text}\n" for p, text in zip(prompts, texts, strict=True)]
     write_whole(folder.path / "samples.md", "\n".join(parts))
 
 

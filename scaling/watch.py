@@ -57,7 +57,9 @@ class Watch:
         if self.prompts:
             texts = generate(model, tokenizer, self.prompts, SAMPLES)
             parts = [f"# {tracker.folder.path.name} at step {step:,}\n"]
-            parts += [f"**{p}**{text}\n" for p, text in zip(self.prompts, texts, strict=True)]
+            parts += [
+                f"**{p.rstrip(' ')}**{text}\n" for p, text in zip(self.prompts, texts, strict=True)
+            ]
             place = tracker.folder.path / "samples" / f"step-{step:07d}.md"
             write_whole(place, "\n".join(parts))
         if self.asked is not None:

@@ -40,6 +40,7 @@ def generate(
     from scaling.runtime import resolve
     from scaling.trained import find_trained
 
+    prompt = prompt.rstrip(" ")  # as the model is given it: the text brings its own space
     settings = sampling.SamplingSettings(
         max_tokens=max_tokens,
         temperature=temperature,

@@ -37,7 +37,7 @@ class Storyteller:
     def predict(
         self, model_input: "pd.DataFrame", params: Mapping[str, Any] | None = None
     ) -> list[str]:
-        """The text after each prompt of the first column."""
+        """The text after each prompt of the first column, but for spaces at the prompt's end."""
         from scaling.sampling import SamplingSettings, generate
 
         chosen = DEFAULTS | dict(params or {})

@@ -34,7 +34,7 @@ from scaling.trained import find_trained
 
 model, tokenizer = find_trained(str(Path(__file__).parent)).load(resolve(RuntimeConfig()))
 if __name__ == "__main__":
-    prompt = " ".join(sys.argv[1:]) or "Once upon a time"
+    prompt = " ".join(sys.argv[1:]).rstrip(" ") or "Once upon a time"
     print(prompt + generate(model, tokenizer, [prompt], SamplingSettings())[0])
 '''
 

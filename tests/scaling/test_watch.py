@@ -41,7 +41,7 @@ def _metrics(result: RunResult, prefix: str) -> dict[int, dict[str, float]]:
 def test_a_watched_run_learns_the_same(tiny: Callable[..., RunConfig], workplace: Path) -> None:
     (workplace / "set.json").write_text(json.dumps(ITEMS))
     flags = ("--evaluation.watch_every", "10", "--evaluation.prompt_set", "set.json")
-    prompts = ("--evaluation.prompts", "[the cat]")
+    prompts = ("--evaluation.prompts", '["the cat "]')
     plain, watched = tiny(*prompts), tiny(*prompts, *flags)
     assert plain.identity == watched.identity
     one, two = _train(plain), _train(watched)
@@ -53,6 +53,7 @@ def test_a_watched_run_learns_the_same(tiny: Callable[..., RunConfig], workplace
     files = sorted(path.name for path in (two.folder.path / "samples").iterdir())
     assert files == [f"step-{step:07d}.md" for step in (0, 10, 20, 30)]
     assert "**the cat**" in (two.folder.path / "samples" / files[-1]).read_text()
+    assert "**the cat**" in (two.folder.path / "samples.md").read_text()
     assert not (one.folder.path / "samples").exists()
     run_id = Sent.read(two.folder).run_id
     assert run_id is not None
