@@ -32,6 +32,33 @@ def test_next_to_no_temperature_takes_the_likeliest(temperature: float) -> None:
     assert draw(logits, settings, streams).tolist() == [1, 2]
 
 
+@pytest.mark.parametrize(
+    ("p", "temperature", "top_k", "top_p", "drawn"),
+    [
+        ((0.5, 0.3, 0.15, 0.05), 1, None, None, {0, 1, 2, 3}),
+        ((0.5, 0.3, 0.15, 0.05), 1, 2, None, {0, 1}),
+        ((0.05, 0.3, 0.15, 0.5), 1, 2, None, {1, 3}),
+        ((0.4, 0.25, 0.25, 0.1), 1, 2, None, {0, 1, 2}),  # a tie is all in
+        ((0.5, 0.3, 0.15, 0.05), 1, None, 0.6, {0, 1}),
+        ((0.05, 0.3, 0.15, 0.5), 1, None, 0.6, {1, 3}),
+        ((0.5, 0.3, 0.15, 0.05), 1, None, 0.49, {0}),
+        ((0.5, 0.3, 0.15, 0.05), 1, 2, 0.6, {0}),  # .625 and .375 are left by top-k
+        ((0.5, 0.3, 0.15, 0.05), 2, None, 0.5, {0, 1}),  # .38, .29, .21 and .12 by temperature
+    ],
+)
+def test_draws_are_of_the_likeliest_by_temperature_then_top_k_then_top_p(
+    p: tuple[float, ...],
+    temperature: float,
+    top_k: int | None,
+    top_p: float | None,
+    drawn: set[int],
+) -> None:
+    logits = torch.tensor(p).log().expand(300, -1)
+    streams = [torch.Generator().manual_seed(i) for i in range(300)]
+    settings = SamplingSettings(temperature=temperature, top_k=top_k, top_p=top_p)
+    assert set(draw(logits, settings, streams).tolist()) == drawn
+
+
 def test_spaces_at_the_end_of_a_prompt_are_the_texts_own(workplace: Path) -> None:
     run = make_run(Path("runs"), tiny_config("--name tiny"), byte_tokenizer())
     model, tokenizer = of_run(run).load(resolve(RuntimeConfig()))
