@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
+from click.core import ParameterSource
 
 from scaling.errors import UserError
 from scaling.outputs import ready_file
@@ -239,6 +240,11 @@ def evaluate(model: str, **given: Any) -> None:
     tinyscale evaluate gqa-1a2b3c4d --split all --checkpoints all --output results.json
     tinyscale evaluate my-model --files "texts/*.txt"
     """
+    given_by = click.get_current_context().get_parameter_source
+    for name, option in (("split", "--split"), ("max_samples", "--max-samples")):
+        if given["files"] is not None and given_by(name) is not ParameterSource.DEFAULT:
+            raise UserError(f"{option} is of the model's own data: leave it out with --files.")
+
     from analysis.evaluate import (
         SPLITS,
         Asked,

@@ -70,7 +70,8 @@ class Result:
 
     Attributes:
         model, checkpoint, step, split: what was judged, on what.
-        documents: read from the split's start, which is in random order; None of files.
+        documents: read from the split's start, which is in random order; None of files, and of
+            a number of tokens.
         tokens: predicted, each once.
         loss: nats per token.
         perplexity: its exponential; None where that overflows.
@@ -112,7 +113,8 @@ def evaluate_model(
     """
     results = []
     for label, trained in _states(name, asked.checkpoints, runs):
-        precision = trained.config.runtime.precision  # as it was trained and validated
+        # As the run's config has it: where that leaves it to the machine, it is this one's choice.
+        precision = trained.config.runtime.precision
         decoder, tokenizer = trained.load(resolve(RuntimeConfig(precision=precision)))
         for text in _texts(trained, tokenizer, asked, say):
             say(f"checkpoint {label} (step {trained.step:,}) on {text.name}")
@@ -164,7 +166,7 @@ def _judge(
         label,
         trained.step,
         text.name,
-        text.documents,
+        text.documents if asked.tokens is None else None,
         tokens,
         loss,
         math.exp(loss) if loss < 700 else None,

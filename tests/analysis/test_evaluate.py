@@ -77,6 +77,11 @@ def test_every_checkpoint_on_every_split(tiny: Callable[..., RunConfig], workpla
     with pytest.raises(UserError, match="no run tinny"):
         CliRunner().invoke(evaluate, ["tinny"], catch_exceptions=False)
 
+    some = CliRunner().invoke(
+        evaluate, ["tiny", "--tokens", "500", "--no-log", "--json"], catch_exceptions=False
+    )
+    assert json.loads(some.stdout)["results"][0]["documents"] is None
+
 
 def test_files_are_judged_as_training_reads_them(
     tiny: Callable[..., RunConfig], workplace: Path
@@ -95,6 +100,14 @@ def test_files_are_judged_as_training_reads_them(
     assert found[0]["loss"] == found[1]["loss"]
     first = CliRunner().invoke(evaluate, [*words, "--tokens", "1"], catch_exceptions=False)
     assert json.loads(first.stdout)["results"][0]["tokens"] == 1
+
+
+@pytest.mark.parametrize(("option", "value"), [("--split", "validation"), ("--max-samples", "5")])
+def test_what_is_of_the_models_own_data_is_not_of_files(option: str, value: str) -> None:
+    words = ["tiny", "--files", "some.txt", option, value]
+    said = f"^{option} is of the model's own data: leave it out with --files"
+    with pytest.raises(UserError, match=said):
+        CliRunner().invoke(evaluate, words, catch_exceptions=False)
 
 
 def test_a_model_or_a_place_that_gives_no_answer(
