@@ -12,9 +12,9 @@ def inference_bytes(run: Mapping[Any, Any]) -> float | None:
     """Bytes to generate one sequence of the context's length; None where the run does not say.
 
     Weights and the cache are counted in the precision that the run was trained in. What a token
-    keeps a layer: keys and values of each key head; of multi-head latent attention the latent and
-    the shared rotary part; of differential attention all heads; of a sliding window no more tokens
-    than the window.
+    keeps a layer: keys and values of each key head; of multi-head latent attention the latent and,
+    with rotary positions, the shared rotary part; of differential attention all heads; of a
+    sliding window no more tokens than the window.
     """
     each = WEIGHT.get(str(run.get("precision")), 4)
     parts = [run.get(name) for name in ("N", "depth", "width", "context_length")]
@@ -32,7 +32,9 @@ def _cached(run: Mapping[Any, Any], layers: float, width: float, tokens: float) 
         return 2 * layers * width * tokens
     if kind == "mla":
         rank = _number(run, "model.attention.kv_rank") or width / 4
-        turned = _number(run, "model.attention.rope_dim") or 2 * round(size / 4)
+        turned = 0.0
+        if run.get("model.position.kind") == "rope":
+            turned = _number(run, "model.attention.rope_dim") or 2 * round(size / 4)
         return layers * tokens * (rank + turned)
     groups = 1.0 if kind == "mqa" else _number(run, "model.attention.n_kv_heads") or heads
     if kind == "sliding_window":

@@ -174,18 +174,21 @@ def test_equal_cost_is_read_between_sizes_and_along_curves() -> None:
 
 
 @pytest.mark.parametrize(
-    ("fields", "cached"),
+    ("fields", "position", "cached"),
     [
-        ({"kind": "mha"}, 2 * 4 * 2 * 64),
-        ({"kind": "gqa", "n_kv_heads": 2}, 2 * 2 * 2 * 64),
-        ({"kind": "mqa"}, 2 * 1 * 2 * 64),
-        ({"kind": "sliding_window", "window": 8}, 2 * 4 * 2 * 8),
-        ({"kind": "mla", "kv_rank": 3, "rope_dim": 1}, 4 * 64),
+        ({"kind": "mha"}, "rope", 2 * 4 * 4 * 64),
+        ({"kind": "gqa", "n_kv_heads": 2}, "rope", 2 * 2 * 4 * 64),
+        ({"kind": "mqa"}, "rope", 2 * 1 * 4 * 64),
+        ({"kind": "sliding_window", "window": 8}, "rope", 2 * 4 * 4 * 8),
+        ({"kind": "mla", "kv_rank": 3, "rope_dim": 2}, "rope", 5 * 64),
+        ({"kind": "mla", "kv_rank": 3, "rope_dim": None}, "learned", 3 * 64),
     ],
 )
-def test_inference_memory_is_weights_and_one_cache(fields: dict[str, Any], cached: int) -> None:
-    run = {"precision": "bf16", "N": 1000, "depth": 3, "width": 8, "context_length": 64}
-    run |= {"model.n_heads": 4, "model.head_dim": 2}
+def test_inference_memory_is_weights_and_one_cache(
+    fields: dict[str, Any], position: str, cached: int
+) -> None:
+    run = {"precision": "bf16", "N": 1000, "depth": 3, "width": 16, "context_length": 64}
+    run |= {"model.n_heads": 4, "model.head_dim": 4, "model.position.kind": position}
     run |= {f"model.attention.{name}": value for name, value in fields.items()}
     assert inference_bytes(run) == 2 * (1000 + 3 * cached)
 
