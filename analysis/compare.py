@@ -62,7 +62,8 @@ class Comparison:
         matched: what a pair of runs agrees in.
         alike: whether the groups' means are over the same settings.
         tests: each group against the reference.
-        sizes, compute: the groups' runs that are compared at equal parameters, at equal FLOPs.
+        sizes, compute: the groups' runs that are compared at equal parameters (none where no token
+            count is common to all groups), at equal FLOPs.
         equals: each group against the reference at these.
         summary: one row a group.
         configurations: one row a configuration, with the fronts that it is on.

@@ -12,6 +12,7 @@ from analysis.design import frontier, rounded
 
 Groups = Sequence[tuple[str, pd.DataFrame]]
 SAME = 0.02  # relative difference of a cost that counts as equal
+NO_COUNT = "no token count is common to all groups"
 
 
 @dataclass(frozen=True)
@@ -36,19 +37,13 @@ class Equal:
 
 
 def at_sizes(groups: Groups) -> Groups:
-    """Each group's runs at the largest token count that all groups have; all runs where none is.
+    """Each group's runs at the largest token count that all groups have; no runs where none is.
 
     Of several configurations of one size (other learning rates, ...) the best is kept.
     """
-    shared: set[float] | None = None
-    for _, runs in groups:
-        counts = set(rounded(runs["D"]))
-        shared = counts if shared is None else shared & counts
-    found = []
-    for name, runs in groups:
-        kept = runs[rounded(runs["D"]) == max(shared)] if shared else runs
-        found.append((name, _best(kept, "N")))
-    return found
+    counts = [set(rounded(runs["D"])) for _, runs in groups]
+    shared = max(set.intersection(*counts), default=np.nan)
+    return [(name, _best(runs[rounded(runs["D"]) == shared], "N")) for name, runs in groups]
 
 
 def at_compute(groups: Groups) -> Groups:
@@ -58,7 +53,7 @@ def at_compute(groups: Groups) -> Groups:
 
 def _best(runs: pd.DataFrame, by: str) -> pd.DataFrame:
     """At each value, the runs of the configuration with the lowest mean loss."""
-    if runs[by].isna().any():
+    if runs.empty or runs[by].isna().any():
         return runs
     means = runs.groupby([by, "group"])["loss"].mean().reset_index()
     best = means.loc[means.groupby(by)["loss"].idxmin(), "group"]
@@ -95,7 +90,9 @@ def _one(
     cost: str,
     curves: dict[str, pd.DataFrame],
 ) -> Equal:
-    if runs.empty or base.empty or runs[cost].isna().any() or base[cost].isna().any():
+    if runs.empty or base.empty:  # see `at_sizes`
+        return Equal(name, reference, cost, None, None, NO_COUNT)
+    if runs[cost].isna().any() or base[cost].isna().any():
         return Equal(name, reference, cost, None, None, "the runs do not say their cost")
     mine, theirs = (part.groupby(cost)["loss"].mean() for part in (runs, base))
     if len(mine) == len(theirs) == 1:

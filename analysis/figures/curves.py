@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from analysis.equal import NO_COUNT
 from analysis.figures.style import (
     COLOURS,
     FLOOR,
@@ -176,7 +177,8 @@ def equal_figure(
 ) -> Saved:
     """Final losses against parameters and against FLOPs, a colour a group.
 
-    Lines join the runs that are compared: `sizes` at one token count, `compute` on each front.
+    Lines join the runs that are compared: `sizes` at one token count, which may leave none, and
+    `compute` on each front.
     """
     figure, axes = panels(1, 2, width=8.2, height=3.7)
     rows = []
@@ -200,12 +202,16 @@ def equal_figure(
         if len(values):
             log_x(panel, values, most=4)
     axes[0].set_ylabel(unit.label)
-    title(axes[0], "at equal parameters (and tokens)")
+    shared = any(len(runs) for _, runs in sizes)
+    title(axes[0], "at equal parameters (and tokens)" if shared else NO_COUNT)
     title(axes[1], "at equal FLOPs")
     legend_of(figure, axes[0])
+    size = "lines at the largest token count that all groups have"
+    if not shared:
+        size = f"where {NO_COUNT} and nothing is compared"
     caption = (
-        "Final losses over size, lines at the largest token count that all groups have, and over"
-        " compute, lines along each group's front: read downwards, groups at equal cost."
+        f"Final losses over size, {size}, and over compute, lines along each group's front: read"
+        " downwards, groups at equal cost."
     )
     data = pd.concat(rows, ignore_index=True) if rows else pd.DataFrame()
     return save(figure, data, folder, "equal-cost", caption, wide=True)

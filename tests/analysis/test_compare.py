@@ -12,7 +12,7 @@ from scipy import stats
 
 from analysis.cli import compare
 from analysis.compare import Request, compare_runs
-from analysis.equal import equal
+from analysis.equal import NO_COUNT, at_sizes, equal
 from analysis.memory import inference_bytes
 from analysis.paired import Test as Outcome  # pytest would take it for a class of tests
 from analysis.paired import against, seeds_needed
@@ -171,6 +171,20 @@ def test_equal_cost_is_read_between_sizes_and_along_curves() -> None:
     assert two.at == 10 and two.difference == pytest.approx(2.25 - 2.0)
     (three,) = equal([("c", c), ("d", d)], "c", "N")
     assert three.difference is None and "apart" in three.how
+
+
+def test_other_token_counts_are_not_compared_at_equal_parameters() -> None:
+    def runs(tokens: list[float], loss: float) -> pd.DataFrame:
+        rows = [(n, d, f"{n} {d}", loss) for d in tokens for n in (1e5, 1e6)]
+        return pd.DataFrame(rows, columns=["N", "D", "group", "loss"])
+
+    few, many = runs([2e6], 3.0), runs([5e6], 2.0)
+    (none,) = equal(at_sizes([("few", few), ("many", many)]), "few", "N")
+    assert (none.at, none.difference, none.how) == (None, None, NO_COUNT)
+    both = pd.concat([many, runs([2.001e6], 2.5)])
+    shared = at_sizes([("few", few.assign(D=2.001e6)), ("both", both)])
+    (one,) = equal(shared, "few", "N")
+    assert one.difference == pytest.approx(-0.5) and one.how == "between sizes"
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
+from analysis.equal import NO_COUNT
 from analysis.figures import curves
 from analysis.figures.curves import equal_figure, losses_figure
 from analysis.units import choose
@@ -75,3 +76,18 @@ def test_groups_that_are_not_drawn_are_counted(tmp_path: Path) -> None:
     runs = RUNS.assign(name="x")
     saved = losses_figure(summary, runs, choose(RUNS), tmp_path)
     assert saved.caption.endswith(" The best 40 of 41 groups.")
+
+
+def test_nothing_is_joined_at_equal_parameters_where_no_token_count_is_common(
+    tmp_path: Path, figures: list[Figure]
+) -> None:
+    groups = list(RUNS.groupby("label", sort=False))[:2]
+    saved = equal_figure(groups, [(name, runs[:0]) for name, runs in groups], groups,
+                         choose(RUNS), tmp_path)  # fmt: skip
+    sizes, compute = figures[0].axes
+    assert sizes.get_title(loc="left") == NO_COUNT
+    assert compute.get_title(loc="left") == "at equal FLOPs"
+    assert f"over size, where {NO_COUNT} and nothing is compared, and" in saved.caption
+    table = pd.read_csv(tmp_path / "equal-cost.csv")
+    assert not table.loc[table["axis"] == "N", "joined"].any()
+    assert set(table.loc[table["row"] == "mean", "axis"]) == {"C"}
