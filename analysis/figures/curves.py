@@ -95,11 +95,13 @@ def curves_figure(
     axes[2].set_ylabel(label)
     legend_of(figure, axes[0])
     caption = f"{label[:1].upper()}{label[1:]} by each axis; bands are the range over seeds."
-    left_out = len({run for _, part in groups for run in part["group"]}) - drawn["group"].nunique()
-    if left_out > 0:
-        caption += (
-            f" The {drawn['group'].nunique()} costliest configurations; {left_out} are not drawn."
-        )
+    shown = drawn["group"].nunique()
+    every = {group for _, part in groups for group in part["group"]}
+    having = {group for _, part in groups for group in _having(part, lines, key)["group"]}
+    if len(having) > shown:
+        caption += f" The {shown} costliest configurations; {len(having) - shown} are not drawn."
+    if lacking := len(every - having):
+        caption += f" No record of it: {lacking} of {len(every)} configurations."
     return save(figure, drawn, folder, name, caption, wide=True)
 
 
@@ -231,13 +233,18 @@ def _drawn(groups: Groups, lines: Mapping[str, pd.DataFrame], key: str) -> pd.Da
     # Every group keeps its costliest configurations.
     allowed = max(1, _MOST // max(len(groups), 1))
     for label, runs in groups:
-        having = runs[[key in lines[run] for run in runs["run_id"]]]
+        having = _having(runs, lines, key)
         cost = pd.to_numeric(having["C"], errors="coerce").groupby(having["group"]).mean()
         for group in cost.fillna(0.0).sort_values(ascending=False, kind="stable").index[:allowed]:
             mine = having.loc[having["group"] == group, "run_id"]
             table = _over_seeds([lines[run] for run in mine], key)
             kept.append(_thinned(table.assign(label=label, group=group)))
     return pd.concat(kept[: 2 * _MOST]) if kept else pd.DataFrame()
+
+
+def _having(runs: pd.DataFrame, lines: Mapping[str, pd.DataFrame], key: str) -> pd.DataFrame:
+    """The runs that have recorded the metric."""
+    return runs[[key in lines[run] for run in runs["run_id"]]]
 
 
 def _over_seeds(curves: Sequence[pd.DataFrame], key: str) -> pd.DataFrame:

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 
 from analysis.equal import NO_COUNT
 from analysis.figures import curves
-from analysis.figures.curves import equal_figure, losses_figure
+from analysis.figures.curves import curves_figure, equal_figure, losses_figure
 from analysis.units import choose
 
 RUNS = pd.DataFrame(
@@ -91,3 +91,26 @@ def test_nothing_is_joined_at_equal_parameters_where_no_token_count_is_common(
     table = pd.read_csv(tmp_path / "equal-cost.csv")
     assert not table.loc[table["axis"] == "N", "joined"].any()
     assert set(table.loc[table["row"] == "mean", "axis"]) == {"C"}
+
+
+def test_what_has_no_record_is_told_apart_from_what_is_not_drawn(tmp_path: Path) -> None:
+    groups = [("all", RUNS.assign(group=RUNS["run_id"]))]
+    curve = pd.DataFrame(
+        {"step": [1.0, 2.0], "tokens": [1.0, 2.0], "flops": [1.0, 2.0], "seconds": [1.0, 2.0]}
+    )
+
+    def caption(recorded: int) -> str:
+        lines = dict.fromkeys(RUNS["run_id"], curve)
+        lines |= {run: curve.assign(grad_norm=0.1) for run in RUNS["run_id"][:recorded]}
+        saved = curves_figure(groups, lines, "grad_norm", "gradient norm", tmp_path, "x")
+        assert saved is not None
+        return saved.caption.removeprefix(
+            "Gradient norm by each axis; bands are the range over seeds."
+        )
+
+    assert caption(22) == " The 16 costliest configurations; 6 are not drawn."
+    assert caption(1) == " No record of it: 21 of 22 configurations."
+    assert caption(18) == (
+        " The 16 costliest configurations; 2 are not drawn."
+        " No record of it: 4 of 22 configurations."
+    )
