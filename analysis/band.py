@@ -13,15 +13,23 @@ from analysis.fits.model import Array
 from analysis.fits.prepare import estimator_of, interval_ends
 
 RESAMPLES = 200  # enough for a band's ends to a line's width
+LEAST = 20  # settled resamples below which there is no interval
 
 
 @dataclass(frozen=True)
 class Band:
-    """A law over places: the best fit and its interval, [n] each."""
+    """A law over places: the best fit and its interval, [n] each.
+
+    Attributes:
+        middle: the best fit.
+        low, high: its interval; the best fit again where there is none.
+        lacks: why there is none; empty where there is one.
+    """
 
     middle: Array
     low: Array
     high: Array
+    lacks: str = ""
 
 
 def line(form: Form, one: Fit, axes: Mapping[str, Array]) -> Array:
@@ -43,8 +51,10 @@ def band(
     drawn = estimator.refit(draw(data, min(RESAMPLES, options.bootstrap), options.seed))
     settled = drawn.settled
     middle = line(form, one, axes)
-    if settled.sum() < 20:
-        return Band(middle, middle, middle)
+    if settled.sum() < LEAST:
+        what = "resamples" if len(settled) else "runs"
+        lacks = f"too few {what} for a band" if options.bootstrap else "no band without resamples"
+        return Band(middle, middle, middle, lacks)
     params = {name: values[settled][:, None] for name, values in drawn.public.items()}
     with np.errstate(all="ignore"):
         laws = form.predict(params, {role: values[None, :] for role, values in axes.items()})

@@ -51,17 +51,22 @@ def law_figure(
     reach = np.geomspace(x.min() / 1.15, x.max() * 1.6, 120)
     table = pd.DataFrame({axis: reach})
     heights = [*around["loss"], *question.runs["loss"]]
+    how = "no law converged"
     for style, law in zip(_STYLES, _drawn(question), strict=False):
         if law.form is None:
             continue
         label = _FORMULAS.get(law.fit.form, law.fit.form)
         if law is shown:
             over = band(law.form, law.fit, question.points, {axis: reach}, options)
-            top.fill_between(reach, over.low, over.high, color=COLOURS[1], alpha=0.18, linewidth=0)
-            if law.fit.bootstrap:
+            how = over.lacks or "the band is the fit's own interval"
+            table = table.assign(fitted=over.middle)
+            if not over.lacks:
                 label = f"{label}, {options.level:.0%} band"
+                table = table.assign(low=over.low, high=over.high)
+                top.fill_between(
+                    reach, over.low, over.high, color=COLOURS[1], alpha=0.18, linewidth=0
+                )
             top.plot(reach, over.middle, color=COLOURS[1], label=label)
-            table = table.assign(fitted=over.middle, low=over.low, high=over.high)
         else:
             over_x = line(law.form, law.fit, {axis: reach})
             top.plot(reach, over_x, style, color="0.35", linewidth=1.1, label=label)
@@ -78,10 +83,6 @@ def law_figure(
     below.set_xlabel(named(axis))
     log_x(below, [reach.min(), reach.max()])
     data = pd.concat([_of_runs(question), table.assign(row="law")], ignore_index=True)
-    how = "no law converged"
-    if shown:
-        has_band = bool(shown.fit.bootstrap)
-        how = "the band is the fit's own interval" if has_band else "too few runs for a band"
     caption = f"{question.title}, one dot a run; {how}; below, what the law leaves."
     return save(figure, data, folder, f"law-{question.key}", caption)
 

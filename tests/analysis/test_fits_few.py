@@ -62,12 +62,22 @@ def test_fewer_than_five_points_or_groups_have_no_intervals(approach: str) -> No
     assert "3 groups of points" in found[3].notes[0]
 
 
-@pytest.mark.parametrize("options", [QUICK, FitOptions(bootstrap=0)])
-def test_a_band_without_resamples_is_the_line(options: FitOptions) -> None:
-    data = line(4 if options.bootstrap else 8)
+@pytest.mark.parametrize(
+    ("runs", "resamples", "lacks"),
+    [
+        (4, 200, "too few runs for a band"),
+        (8, 10, "too few resamples for a band"),
+        (8, 0, "no band without resamples"),
+    ],
+)
+def test_a_band_without_resamples_is_the_line_and_says_why(
+    runs: int, resamples: int, lacks: str
+) -> None:
+    data, options = line(runs), FitOptions(starts=32, bootstrap=resamples, holdout=0)
     over = band(FORM, fit(FORM, data, options), data, data.axes, options)
     assert np.array_equal(over.low, over.middle)
     assert np.array_equal(over.high, over.middle)
+    assert over.lacks == lacks
 
 
 @pytest.mark.parametrize("parameters", [2, 3, 5, 7])

@@ -2,21 +2,24 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pytest
 from click.testing import CliRunner
+from matplotlib.figure import Figure
 
 from analysis.cli import analyze
 from analysis.design import design_of, frontier, series, slices, tuned
+from analysis.figures import law
 from analysis.figures.isoflop import basins_figure
 from analysis.fits import FitOptions
 from analysis.report.document import Picture, Text, between
 from analysis.report.study import _rates_section
 from analysis.runs import Selection, read_runs
-from analysis.study import Request, study
+from analysis.study import Request, Study, study
 from analysis.units import choose, in_unit
 from scaling.errors import UserError
 from tests.analysis.recorded import LAW, Recorder
@@ -32,6 +35,15 @@ def run(*words: str) -> dict[str, Any]:
     result = CliRunner().invoke(analyze, [*words, *FAST, "--json"], catch_exceptions=False)
     found: dict[str, Any] = json.loads(result.stdout)
     return found
+
+
+@pytest.fixture(scope="module")
+def quick(studied: Recorder, tmp_path_factory: pytest.TempPathFactory) -> Study:
+    """A study without resamples."""
+    selection = Selection(store=studied.uri, experiment=studied.experiment)
+    options = FitOptions(starts=20, bootstrap=0, holdout=0)
+    request = Request(selection, tmp_path_factory.mktemp("quick"), options=options)
+    return study(request, lambda _: None)
 
 
 def test_a_grid_is_found(studied: Recorder) -> None:
@@ -220,3 +232,22 @@ def test_options_that_do_not_go_together(studied: Recorder, words: list[str], sa
     store = [] if "--csv" in words else ["--store", studied.uri, "--experiment", "study"]
     with pytest.raises(UserError, match=said):
         CliRunner().invoke(analyze, [*store, *words], catch_exceptions=False)
+
+
+@pytest.mark.parametrize(
+    ("resamples", "band"),
+    [(0, "no band without resamples"), (10, "too few resamples"), (60, "the fit's own interval")],
+)
+def test_the_caption_of_a_law_tells_of_the_band_that_is_drawn(
+    quick: Study, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, resamples: int, band: str
+) -> None:
+    question = next(one for one in quick.questions if one.key == "n")
+    figures: list[Figure] = []
+    save = law.save
+    monkeypatch.setattr(law, "save", lambda f, *a: [figures.append(f), save(f, *a)][1])
+    options = replace(quick.options, bootstrap=resamples)
+    saved = law.law_figure(question, quick.unit, quick.floor, options, tmp_path)
+    assert band in saved.caption
+    labels = figures[0].axes[0].get_legend_handles_labels()[1]
+    assert ("E + A x^-α, 95% band" in labels) is (resamples == 60)
+    assert ("low" in pd.read_csv(tmp_path / "law-n.csv")) is (resamples == 60)
