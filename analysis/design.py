@@ -57,7 +57,7 @@ class Design:
         dimensions: columns of `DIMENSIONS` that vary, and N where sizes do.
         nuisances: fields whose best value counts, such as optimizer.lr.
         variants: fields that divide the runs into series.
-        kind: "isoflop", "grid", "equal tokens", or None where it is none of them.
+        kind: "isoflop", "grid", "equal tokens" (in each series), or None where it is none of them.
     """
 
     dimensions: tuple[str, ...]
@@ -73,6 +73,8 @@ class Design:
         if self.variants:
             parts.append(f"a series for each {' and '.join(self.variants)}")
         kinds = {"isoflop": "an isoFLOP design", "grid": "a grid of sizes and token counts"}
+        if "D" in self.dimensions:  # which then vary between the series alone
+            kinds["equal tokens"] = "equal tokens within each series"
         if self.kind is not None:
             parts.append(kinds.get(self.kind, self.kind))
         return "; ".join(parts)
@@ -242,15 +244,14 @@ def frontier(runs: pd.DataFrame, cost: str = "C") -> pd.DataFrame:
 
 
 def _kind(runs: pd.DataFrame, variants: Sequence[str]) -> str | None:
-    one = (
-        runs
-        if not variants
-        else max((part for _, part in runs.groupby(list(variants), dropna=False)), key=len)
-    )
+    parts = [runs]
+    if variants:
+        parts = [part for _, part in runs.groupby(list(variants), dropna=False)]
+    one = max(parts, key=len)
     if not (numeric(one, "N") and numeric(one, "D")):
         return None
     if not varies(one, "D"):
-        return "equal tokens"
+        return None if any(varies(part, "D") for part in parts) else "equal tokens"
     tokens = level(one, "D")
     sizes, counts = one["N"].nunique(), tokens.nunique()
     if sizes > 1 and len(one.groupby([one["N"], tokens])) == sizes * counts:

@@ -8,6 +8,9 @@ from analysis.design import varies
 from analysis.evidence import Verdict
 from analysis.laws import Law, Question
 
+OF_THE_FLOOR = frozenset({"joint", "N", "D", "C"})
+"""Axes whose laws' E is a loss that more of size or text would come to, which the floor bounds."""
+
 
 @dataclass(frozen=True)
 class Held:

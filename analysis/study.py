@@ -13,7 +13,7 @@ from analysis.design import Design, design_of, series
 from analysis.fits import FitOptions
 from analysis.fits.exclusion import excluded
 from analysis.fits.model import Mask
-from analysis.floor import Held, held
+from analysis.floor import OF_THE_FLOOR, Held, held
 from analysis.laws import LEVELS, Question, questions
 from analysis.runs import RunTable, Selection, read_runs
 from analysis.units import BITS, Unit, choose, floor_of, in_unit
@@ -104,7 +104,7 @@ def study(request: Request, say: Say) -> Study:
     found = [
         one
         for question in sorted(asked, key=lambda one: one.axis != "joint")
-        if question.axis in {"joint", "N", "D", "C"}
+        if question.axis in OF_THE_FLOOR
         for law in question.laws
         if floor is not None and (one := held(question, law, floor)) is not None
     ]

@@ -17,6 +17,7 @@ from analysis.figures.joint import (
     slices_figure,
 )
 from analysis.figures.law import conventions_figure, law_figure
+from analysis.floor import OF_THE_FLOOR
 from analysis.laws import LEVELS, Law, Question
 from analysis.report.document import (
     Block,
@@ -86,7 +87,10 @@ def _short(found: Study) -> list[Block]:
             " to hold against it."
         )
     if not found.questions:
-        lines.append(f"No dimension takes {LEVELS} values or more, so no law can be asked after.")
+        lines.append(
+            f"Nowhere does a dimension take {LEVELS} values or more while all else is equal, so"
+            " no law can be asked after."
+        )
     best = found.runs.sort_values("loss").iloc[0]
     what, unit = "final loss", f" {found.unit.name}"
     if found.unit.is_own:
@@ -257,8 +261,8 @@ def _floor_section(found: Study, folder: Path) -> list[Section]:
     title = "Fitted E against the known entropy"
     if not found.held:
         said = (
-            f"The corpus's entropy is {found.floor:.4g} {found.unit.name}. No law with a floor E"
-            " converged, so nothing can be held against it; the tables above say why of each."
+            f"The corpus's entropy is {found.floor:.4g} {found.unit.name}. {_why_none(found)}, so"
+            " nothing can be held against it."
         )
         return [Section(title, [Text(said)])]
     rows = [
@@ -271,6 +275,17 @@ def _floor_section(found: Study, folder: Path) -> list[Section]:
     )  # fmt: skip
     lines = [f"{one.law}: {one.sentence}" for one in found.held]
     return [Section(title, [Picture(saved), Bullets(lines)])]
+
+
+def _why_none(found: Study) -> str:
+    """Why there is no fitted E to hold against the entropy."""
+    axes = {question.axis for question in found.questions}
+    if not axes:
+        return "No law was fitted"
+    if not axes & OF_THE_FLOOR:
+        said = " and ".join(sorted(map(named, axes)))
+        return f"What was fitted are laws of {said}, whose E is not the entropy"
+    return "No law with an E converged, for the reasons that the tables above give of each"
 
 
 def _rates_section(found: Study, folder: Path) -> list[Section]:

@@ -109,3 +109,17 @@ def test_the_frontier_has_one_place_for_a_budget_though_whole_steps_differ() -> 
     costs, losses = [0.997, 0.998, 1.0, 2.99, 3.01], [3.3, 2.9, 3.0, 2.0, 2.1]
     runs = pd.DataFrame({"group": list("abcde"), "C": costs, "loss": losses})
     assert list(frontier(runs)["group"]) == ["b", "d"]
+
+
+def test_series_of_other_token_counts_have_equal_tokens_each() -> None:
+    runs = pd.DataFrame(
+        {"N": [1e5, 2e5] * 2, "width": [32, 64] * 2, "data.tokenizer.kind": list("aabb")}
+    ).assign(D=[1e6, 1e6, 2e6, 2e6])
+    design = design_of(runs)
+    assert design.describe() == (
+        "width, tokens; a series for each data.tokenizer.kind; equal tokens within each series"
+    )
+    assert design_of(runs.assign(D=1e6)).describe().endswith("kind; equal tokens")
+    more = pd.concat([runs, runs[:1].assign(N=4e5, width=128)])  # the largest series
+    assert design_of(more).kind == "equal tokens"
+    assert design_of(more.assign(D=[1e6, 1e6, 2e6, 3e6, 1e6])).kind is None

@@ -17,7 +17,7 @@ from analysis.figures import law
 from analysis.figures.isoflop import basins_figure
 from analysis.fits import FitOptions
 from analysis.report.document import Picture, Text, between
-from analysis.report.study import _rates_section
+from analysis.report.study import _floor_section, _rates_section, _short
 from analysis.runs import Selection, read_runs
 from analysis.study import Request, Study, study
 from analysis.units import choose, in_unit
@@ -251,3 +251,19 @@ def test_the_caption_of_a_law_tells_of_the_band_that_is_drawn(
     labels = figures[0].axes[0].get_legend_handles_labels()[1]
     assert ("E + A x^-α, 95% band" in labels) is (resamples == 60)
     assert ("low" in pd.read_csv(tmp_path / "law-n.csv")) is (resamples == 60)
+
+
+def test_why_no_law_has_an_e_to_hold_against_the_entropy(quick: Study, tmp_path: Path) -> None:
+    without = replace(quick, held=[])
+    of_width = [one for one in quick.questions if one.axis == "width"]
+    for questions, why in (
+        (quick.questions, "No law with an E converged, for the reasons"),
+        (of_width, "What was fitted are laws of width, whose E is not the entropy, so nothing"),
+        ([], "No law was fitted, so nothing"),
+    ):
+        (section,) = _floor_section(replace(without, questions=questions), tmp_path)
+        (block,) = section.blocks
+        assert isinstance(block, Text)
+        assert f" nats per token. {why}" in block.text
+    (bullets,) = _short(replace(without, questions=[]))
+    assert "Nowhere does a dimension take 3 values or more while all else is equal" in str(bullets)
