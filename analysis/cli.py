@@ -13,7 +13,7 @@ import click
 from click.core import ParameterSource
 
 from scaling.errors import UserError
-from scaling.outputs import ready_file
+from scaling.outputs import ready_file, ready_folder
 
 if TYPE_CHECKING:
     from analysis.fits import FitOptions
@@ -118,6 +118,8 @@ def _analyze_table(given: dict[str, Any], options: FitOptions) -> None:
 
     if given["loss"] is None:
         raise UserError("--loss is missing: which column of the table has the losses?")
+    if given["out"] is not None:
+        ready_folder(given["out"])
     roles = {"loss": "loss", "N": "n", "D": "d", "C": "c", "U": "unique"}
     request = Request(
         csv=given["csv"],

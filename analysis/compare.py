@@ -18,6 +18,7 @@ from analysis.runs import RunTable, Selection, read_runs
 from analysis.summary import configurations, summary
 from analysis.units import Unit, choose, floor_of, in_unit
 from scaling.errors import UserError
+from scaling.outputs import ready_folder
 from scaling.schema import nearest
 
 Say = Callable[[str], None]
@@ -96,7 +97,8 @@ def compare_runs(request: Request, say: Say) -> Comparison:
     """Reads the runs and compares their groups.
 
     Raises:
-        UserError: the selection is wrong, a field is unknown, or there is only one group.
+        UserError: the selection is wrong, a field is unknown, there is only one group, or the
+            folder of the report cannot be written to.
     """
     table = read_runs(request.selection)
     unit = choose(table.runs, request.unit)
@@ -113,6 +115,7 @@ def compare_runs(request: Request, say: Say) -> Comparison:
         )
     reference = _reference(runs, names, request)
     names = [reference, *[name for name in names if name != reference]]
+    ready_folder(request.out)  # before the curves, which take their time
     say(f"{len(runs)} runs in {len(names)} groups; reading curves")
     lines = {row["run_id"]: curves(row, table.uri) for row in runs.to_dict("records")}
     runs = runs.assign(

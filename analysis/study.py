@@ -18,6 +18,7 @@ from analysis.laws import LEVELS, Question, questions
 from analysis.runs import RunTable, Selection, read_runs
 from analysis.units import BITS, Unit, choose, floor_of, in_unit
 from scaling.errors import UserError
+from scaling.outputs import ready_folder
 
 Say = Callable[[str], None]
 
@@ -80,7 +81,8 @@ def study(request: Request, say: Say) -> Study:
     """Reads the runs and fits every law that they can be asked for.
 
     Raises:
-        UserError: the selection, the unit or the rule is wrong.
+        UserError: the selection, the unit or the rule is wrong, or the folder of the report cannot
+            be written to.
     """
     table = read_runs(request.selection)
     runs, apart = table.runs, table.apart
@@ -94,6 +96,7 @@ def study(request: Request, say: Say) -> Study:
     design = design_of(runs, request.design)
     say(f"{len(runs)} finished runs, {len(apart)} apart; {design.describe()}")
     parts = series(runs, design)
+    ready_folder(request.out)  # before the fits, which take their time
     asked = [
         question
         for name, part in parts

@@ -42,13 +42,13 @@ def read_csv(path: Path) -> pd.DataFrame:
     """A CSV file (tab-separated where it ends in .tsv).
 
     Raises:
-        UserError: it is not there, is empty, or is no table.
+        UserError: it is not there, cannot be read, is empty, or is no table.
     """
     import pandas as pd
 
-    if not path.is_file():
-        raise UserError(f"there is no file {path}")
     try:
+        if not path.is_file():
+            raise UserError(f"there is no file {path}")
         frame = pd.read_csv(
             path,
             sep="\t" if path.suffix == ".tsv" else ",",
@@ -59,6 +59,8 @@ def read_csv(path: Path) -> pd.DataFrame:
         raise UserError(f"{path} is empty") from None
     except (pd.errors.ParserError, UnicodeDecodeError) as error:
         raise UserError(f"{path} cannot be read as a table: {str(error).strip()}") from None
+    except OSError as error:
+        raise UserError(f"{path} cannot be read: {error.strerror}") from None
     if frame.empty:
         raise UserError(f"{path} has a header and no rows")
     return frame

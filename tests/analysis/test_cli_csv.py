@@ -1,6 +1,8 @@
 """``tinyscale analyze --csv``: right answers in fits.json, and one sentence a mistake."""
 
+import errno
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -171,6 +173,23 @@ def test_tables_that_are_none_are_said(table: pd.DataFrame, tmp_path: Path) -> N
     assert "cannot be written" in mistake(
         "--csv", path, *COLUMNS, "--out", str(tmp_path / "taken" / "x")
     )
+
+
+def test_what_cannot_be_read_or_written_is_said_before_the_fits(
+    table: pd.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = save(table, tmp_path)
+    (tmp_path / "taken").write_text("")
+    with monkeypatch.context() as patch:
+        patch.setattr("analysis.cli_csv.analyze_csv", lambda _: pytest.fail("it was fitted"))
+        said = mistake("--csv", path, *COLUMNS, "--out", str(tmp_path / "taken"))
+    assert "taken cannot be written" in said
+
+    def forbidden(*_: Any, **__: Any) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr(pd, "read_csv", forbidden)
+    assert f"{path} cannot be read: Permission denied" in mistake("--csv", path, *COLUMNS)
 
 
 def test_degenerate_columns_give_a_status_and_no_number(

@@ -11,7 +11,7 @@ import pytest
 from click.testing import CliRunner
 from matplotlib.figure import Figure
 
-from analysis.cli import analyze
+from analysis.cli import analyze, compare
 from analysis.design import design_of, frontier, series, slices, tuned
 from analysis.figures import law
 from analysis.figures.isoflop import basins_figure
@@ -232,6 +232,18 @@ def test_options_that_do_not_go_together(studied: Recorder, words: list[str], sa
     store = [] if "--csv" in words else ["--store", studied.uri, "--experiment", "study"]
     with pytest.raises(UserError, match=said):
         CliRunner().invoke(analyze, [*store, *words], catch_exceptions=False)
+
+
+def test_a_report_that_cannot_be_written_is_said_before_the_fits(
+    studied: Recorder, workplace: Path
+) -> None:
+    Path("taken").write_text("")
+    words = ["--store", studied.uri, "--experiment", "study", "--out", "taken"]
+    for command, begun in ((analyze, "fitting"), (compare, "reading curves")):
+        done = CliRunner().invoke(command, words)
+        assert isinstance(done.exception, UserError)
+        assert "taken cannot be written" in str(done.exception)
+        assert begun not in done.output
 
 
 @pytest.mark.parametrize(
