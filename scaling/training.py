@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from scaling.data.content import with_content
 from scaling.data.prepare import PreparedData, prepare
 from scaling.errors import UserError
 from scaling.optim import notice
+from scaling.outputs import ready_folder
 from scaling.runs import load_model, read_config
 from scaling.runtime import device_name, git_state, resolve, versions
 from scaling.sampling import SamplingSettings, generate
@@ -51,7 +52,8 @@ def train(
 
     `tags` are further tags of each run; `begun` hears the run folders once they are made.
     """
-    cohort = _cohort([with_content(config) for config in configs], say)
+    places = {Path(config.tracking.folder) for config in configs}
+    cohort = _cohort([with_content(config) for config in configs], places, say)
     # MLflow's launcher has made a run for this process: the first of ours is that one.
     claimed = [os.environ.pop("MLFLOW_RUN_ID", None), *[None] * (len(configs) - 1)]
     with Stop() as stop:  # a run that has a folder is stopped as one, and not just cut off
@@ -110,7 +112,7 @@ def resume(
     if micro_size is not None:
         batch = configs[0].batch.model_copy(update={"micro_size": micro_size})
         configs = [config.model_copy(update={"batch": batch}) for config in configs]
-    cohort = _cohort(configs, say)
+    cohort = _cohort(configs, {folder.path for folder in folders}, say)
     for folder, data in zip(folders, cohort.data, strict=True):
         data.check(folder.read_record().dataset.get("digest"))
     with Stop() as stop:
@@ -121,8 +123,11 @@ def resume(
         return _run(cohort, list(folders), stop, say, progress, restore=not from_start)
 
 
-def _cohort(configs: Sequence[RunConfig], say: Say) -> Cohort:
+def _cohort(configs: Sequence[RunConfig], places: Iterable[Path], say: Say) -> Cohort:
+    """The configs as one program; `places` are the folders that its runs will write to."""
     runtime = resolve(configs[0].runtime)
+    for place in places:
+        ready_folder(place)  # before the data, which may take their time
     data: dict[DataConfig, PreparedData] = {}
     for config in configs:
         if config.data not in data:

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from scaling.disk import full_disk_is_said
 from scaling.errors import UserError
 from scaling.tracking.members import Key
-from sweeps.disk import full_disk_is_said
 from sweeps.ledger import Known, Ledger, all_done
 from sweeps.progress import Board
 from sweeps.reading import Sweep
@@ -54,7 +54,7 @@ def conduct(sweep: Sweep, request: Request, board: Board) -> Result:
             " see it with --status, or help it with --join."
         )
     try:
-        with full_disk_is_said():
+        with full_disk_is_said("the same command goes on"):
             ledger = Ledger(Path(config.tracking.folder), record.uri, record.experiment)
             if sweep.spec.search:
                 search = _search(sweep, request, record)

@@ -8,10 +8,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from scaling.disk import says_full
 from scaling.tracking.folder import RunFolder, RunRecord, recorded_runs
 from scaling.tracking.members import Key
 from scaling.tracking.sent import Sent
-from sweeps.disk import says_full
 from sweeps.wanted import Run
 
 State = Literal["done", "pruned", "training", "half", "failed"]

@@ -13,6 +13,7 @@ from filelock import FileLock, Timeout
 
 from scaling.config import TrackingConfig
 from scaling.errors import UserError
+from scaling.outputs import ready_folder
 from scaling.tracking.folder import RunFolder, RunRecord, Status, write_whole
 from scaling.tracking.members import SWEEPS, WANTED, Key, Members
 from scaling.tracking.sender import Sender
@@ -86,7 +87,7 @@ class DriverLock:
     """Held by the one driver that answers for a sweep; the system lets go when it dies."""
 
     def __init__(self, folder: Path) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
+        ready_folder(folder)
         self._lock = FileLock(folder / "driver.lock")
 
     def acquire(self) -> bool:

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING
 import torch
 
 from scaling.config import RunConfig
+from scaling.disk import is_full
 from scaling.tracking.folder import RunFolder, write_whole
 from scaling.tracking.sent import Sent
 from scaling.tracking.store import client, sync
 from scaling.tracking.tracker import Tracker, new_run
 from scaling.training import RunResult, resume, train
 from sweeps.channel import Channel
-from sweeps.disk import is_full
 from sweeps.job import End, Ended, Job, Member, Outcome
 from sweeps.ledger import last_step
 

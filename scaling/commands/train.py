@@ -9,6 +9,7 @@ import click
 
 from scaling.config import RunConfig
 from scaling.console import Console, show_fields
+from scaling.disk import full_disk_is_said
 from scaling.errors import UserError
 from scaling.recipes import load_config
 
@@ -61,17 +62,16 @@ def train(
         from scaling.runs import find_run
         from scaling.training import resume
 
-        results = resume(
-            [find_run(name) for name in resumed.split(",")],
-            say=console.say,
-            progress=console.progress,
-        )
+        folders = [find_run(name) for name in resumed.split(",")]
+        with full_disk_is_said("the same command goes on"):
+            results = resume(folders, say=console.say, progress=console.progress)
     else:
         base = load_config(config or "baseline", words)
         configs = [base] if seeds is None else _seeded(base, seeds)
         from scaling.training import train as run
 
-        results = run(configs, say=console.say, progress=console.progress)
+        with full_disk_is_said("--resume goes on from the last checkpoint"):
+            results = run(configs, say=console.say, progress=console.progress)
     console.close()
     for result in results:
         console.result(result)

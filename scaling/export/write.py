@@ -18,6 +18,7 @@ from scaling.export.folder import CONFIG, FORMATS, METADATA, is_exported
 from scaling.export.names import to_theirs
 from scaling.export.onnx import onnx_program
 from scaling.export.tokenizer import write_tokenizer
+from scaling.outputs import ready_folder
 from scaling.runs import read_tokenizer
 from scaling.runtime import versions
 from scaling.trained import Trained
@@ -43,12 +44,14 @@ def export(trained: Trained, to: str, out: Path, *, force: bool = False) -> dict
     """Write the folder; returns its metadata.
 
     Raises:
-        UserError: the model has no equivalent in this format, or the folder is in use.
+        UserError: the model has no equivalent in this format, or the folder is in use or cannot
+            be written to.
     """
     if to not in FORMATS:
         raise UserError(f"--to is {to!r}, but it is one of {', '.join(FORMATS)}.")
     if trained.run is None:
         raise UserError(f"{trained.label} is an exported folder; export the run it came from.")
+    _check_place(out, force)  # before the graph, which takes its time
     tokenizer = read_tokenizer(trained.run)
     weights = load_file(trained.weights)
     config, family = trained.config, None
@@ -59,7 +62,7 @@ def export(trained: Trained, to: str, out: Path, *, force: bool = False) -> dict
         shape = Shape(tokenizer.vocab_size, config.data.context_length, tokenizer.eot)
         family = family_of(model, shape)
         weights = to_theirs(family.pieces, weights)
-    _make_place(out, force)
+    _make_place(out)
     metadata = _metadata(trained, to, family, tokenizer)
     if program is not None:
         program.save(out / "model.onnx")
@@ -80,13 +83,21 @@ def export(trained: Trained, to: str, out: Path, *, force: bool = False) -> dict
     return metadata
 
 
-def _make_place(out: Path, force: bool) -> None:
-    if out.exists() and any(out.iterdir() if out.is_dir() else [out]):
-        if not (force and is_exported(out)):
-            hint = "--force replaces it" if is_exported(out) else "it is no export; choose another"
-            raise UserError(f"{out} is there already; {hint}.")
+def _check_place(out: Path, force: bool) -> None:
+    if _in_use(out) and not (force and is_exported(out)):
+        hint = "--force replaces it" if is_exported(out) else "it is no export; choose another"
+        raise UserError(f"{out} is there already; {hint}.")
+    ready_folder(out if out.is_dir() else out.parent)
+
+
+def _make_place(out: Path) -> None:
+    if _in_use(out):
         shutil.rmtree(out)
     out.mkdir(parents=True, exist_ok=True)
+
+
+def _in_use(out: Path) -> bool:
+    return out.exists() and any(out.iterdir() if out.is_dir() else [out])
 
 
 def _metadata(

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from scaling.disk import full_disk_is_said
 from scaling.errors import UserError
 from scaling.tracking.members import Members
 from sweeps.adapting.baselines import Ready, ready_baselines
@@ -13,7 +14,6 @@ from sweeps.adapting.material import find_material
 from sweeps.adapting.reading import AdaptSweep
 from sweeps.adapting.wanted import Adaptation, Together, wanted_adaptations
 from sweeps.conduct import look
-from sweeps.disk import full_disk_is_said
 from sweeps.driver import Driver, Options
 from sweeps.ledger import Ledger, all_done
 from sweeps.local import LocalExecutor
@@ -44,7 +44,7 @@ def conduct_adaptations(sweep: AdaptSweep, request: Request, board: Board) -> Re
     if not lock.acquire():
         raise UserError(f"another driver works on {spec.name} now; it will make all of it.")
     try:
-        with full_disk_is_said():
+        with full_disk_is_said("the same command goes on"):
             # First, so that what MLflow's launcher has made is this sweep's, not its baselines'.
             record = SweepRecord(sweep, spec, board.say)
             material = find_material(spec)

@@ -14,6 +14,7 @@ from scaling.data.tokenizer import Tokenizer
 from scaling.errors import UserError
 from scaling.export.families import Shape, family_of
 from scaling.export.fold import fold
+from scaling.export.folder import FORMATS
 from scaling.export.write import export
 from scaling.model.decoder import Decoder
 from scaling.runtime import Runtime, resolve
@@ -173,6 +174,17 @@ def test_a_folder_of_someone_else_is_left_alone(tokenizer: Tokenizer, tmp_path: 
     with pytest.raises(UserError, match="no export"):
         export(of_run(run), "hf", tmp_path / "mine", force=True)
     assert (tmp_path / "mine" / "letter.txt").read_text() == "dear"
+
+
+@pytest.mark.parametrize("to", FORMATS)
+def test_a_place_that_cannot_be_written_is_said_before_the_model_is_read(
+    to: str, tokenizer: Tokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = make_run(tmp_path / "runs", tiny_config(""), tokenizer)
+    (tmp_path / "taken").write_text("")
+    monkeypatch.setattr("scaling.export.write.load_file", lambda _: pytest.fail("it was read"))
+    with pytest.raises(UserError, match="taken cannot be written"):
+        export(of_run(run), to, tmp_path / "taken" / "m")
 
 
 def test_names_cover_every_weight() -> None:

@@ -1,5 +1,6 @@
 """Training as a user relies on it: it learns, it resumes exactly, cohorts equal solo runs."""
 
+import errno
 import json
 import math
 import os
@@ -212,6 +213,37 @@ def test_the_speed_is_that_of_the_steps_however_slow_the_disk(
     (result,) = run(tiny())
     tokens = result.summary["tokens"]
     assert 0 < result.summary["final_tokens_per_second"] <= tokens / sum(stepping)
+
+
+def test_a_place_that_cannot_be_written_is_said_before_the_data_are_prepared(
+    tiny_yaml: Path, tinyscale_here: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("scaling.training.prepare", lambda *_, **__: pytest.fail("prepared"))
+    done = tinyscale_here("train", "tiny.yaml", "--tracking.folder", "tiny.yaml/x")
+    assert done.returncode == 2
+    assert "tiny.yaml/x cannot be written" in done.stderr
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)),
+        RuntimeError(f"I/O error: {os.strerror(errno.ENOSPC)}"),  # as safetensors words it
+    ],
+    ids=["system", "library"],
+)
+def test_a_full_disk_is_one_sentence(
+    error: Exception, tiny_yaml: Path, tinyscale_here: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_room(*_: Any, **__: Any) -> None:
+        raise error
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Cohort, "save", no_room)
+        done = tinyscale_here("train", "tiny.yaml")
+    assert done.returncode == 2
+    assert "tinyscale: the disk is full (" in done.stderr
+    assert "make room, and --resume goes on from the last checkpoint." in done.stderr
 
 
 def test_kept_checkpoints(tiny: Tiny) -> None:

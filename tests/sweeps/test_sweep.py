@@ -7,6 +7,7 @@ from pathlib import Path
 from subprocess import CompletedProcess
 
 import pytest
+import yaml
 
 from scaling.tracking.folder import run_folders
 from scaling.tracking.store import client, tracking_uri
@@ -97,3 +98,16 @@ def test_a_mistake_ends_it_before_anything_is_trained(
     assert done.stderr.count("\n") == 1
     assert "did you mean model.d_model" in done.stderr
     assert not Path("runs").exists()
+
+
+def test_a_place_that_cannot_be_written_is_said_before_anything_is_made(
+    write_sweep: Callable[..., Path], tinyscale_here: Tinyscale
+) -> None:
+    write_sweep(grid={"optimizer.lr": [0.01]})
+    adaptations = {"kind": "adaptation", "baselines": ["tiny"], "tasks": {"file": "none.jsonl"},
+                   "edits": ["verbatim"], "inner_steps": [1], "rank": [1]}  # fmt: skip
+    Path("a.yaml").write_text(yaml.safe_dump(adaptations))
+    for words in (["sweep", "s.yaml", "--no-timing"], ["adapt", "a.yaml"]):
+        done = tinyscale_here(*words, "--tracking.folder", "s.yaml/x")
+        assert done.returncode == 2
+        assert "cannot be written" in done.stderr and "s.yaml/x" in done.stderr

@@ -28,13 +28,13 @@ def says_full(text: str) -> bool:
 
 
 @contextmanager
-def full_disk_is_said() -> Iterator[None]:
-    """Raise `UserError` in place of the error of a full disk."""
+def full_disk_is_said(then: str) -> Iterator[None]:
+    """Raise `UserError` in place of the error of a full disk; `then` is what made room is for."""
     try:
         yield
-    except OSError as error:
+    except UserError:
+        raise
+    except Exception as error:
         if not is_full(error):
             raise
-        raise UserError(
-            f"the disk is full ({error}); make room, and the same command goes on."
-        ) from error
+        raise UserError(f"the disk is full ({error}); make room, and {then}.") from error
