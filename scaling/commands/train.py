@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -104,8 +105,13 @@ def _together(results: Sequence["RunResult"]) -> list[str]:
     for result in results:
         saved = Checkpoints(result.folder.path / "checkpoints").last
         if result.status != "FINISHED" and saved is not None:
-            groups.setdefault(saved.step, []).append(result.folder.path.name)
+            groups.setdefault(saved.step, []).append(_called(result.folder.path))
     return [",".join(names) for names in groups.values()]
+
+
+def _called(path: Path) -> str:
+    """What --resume finds a run by: its name alone where it is in ./runs, else its path."""
+    return path.name if path.parent.resolve() == Path("runs").resolve() else str(path)
 
 
 def _as_json(result: "RunResult") -> dict[str, object]:

@@ -42,7 +42,8 @@ class Sender:
             why = self._failed or f"it did not answer within {self.deadline:.0f} s"
             self.say(
                 f"The store {self.uri} lacks a part of this run ({why});"
-                " the run folder has it all, and `tinyscale doctor` sends it."
+                " the run folder has it all, and `tinyscale doctor` sends it (with --runs where it"
+                " is not in ./runs)."
             )
         return arrived
 

@@ -245,6 +245,21 @@ def test_a_member_stopped_before_its_divergence_is_seen_resumes_apart_and_exactl
     assert metrics(by_seed[1]) == metrics(whole[1].folder)
 
 
+def test_a_run_that_was_stopped_elsewhere_says_a_command_that_finds_it(
+    tiny_yaml: Path, tinyscale_here: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stop_at(11, monkeypatch)
+    done = tinyscale_here("train", "tiny.yaml", "--tracking.folder", "out")
+    assert done.returncode == 130
+    (command,) = [
+        line.split("--resume ")[1] for line in done.stderr.splitlines() if "--re" in line
+    ]
+    (folder,) = run_folders(Path("out"))
+    assert command == str(folder.path)
+    done = tinyscale_here("train", "--resume", command)
+    assert done.returncode == 0, done.stderr
+
+
 def test_watching_passes_over_what_is_not_finite(tiny: Tiny) -> None:
     watched = (*UNSEEN, "--evaluation.watch_every", "10", "--evaluation.prompts", "[the cat]")
     calm, wild = run(tiny(*CALM, *watched), tiny(*WILD, *watched))
