@@ -145,6 +145,15 @@ def questions(
     return found
 
 
+def roles(runs: pd.DataFrame, design: Design) -> set[str]:
+    """What the laws of one series are of: the roles at which they can be asked to predict."""
+    best = tuned(runs, design)
+    found = {axis for axis in _axes(best, design) if _cut(axis, best, design) is not None}
+    if _joint(best):
+        found |= {"N", "D", "C"} | ({"U"} if _repeats(best) else set())
+    return found
+
+
 def _axes(runs: pd.DataFrame, design: Design) -> list[str]:
     """What there are laws of: sizes first and compute last."""
     found = _sizes(runs)
@@ -170,22 +179,10 @@ def _one_axis(
     options: FitOptions,
     say: Say,
 ) -> list[Question]:
-    held: Mapping[str, float] = {}
-    note = ""
-    if axis == "C":
-        runs = frontier(best) if varies(best, "D") and varies(best, "N") else best
-        if len(runs) < len(best):
-            note = (
-                f"the {runs['group'].nunique()} configurations of {best['group'].nunique()} that"
-                " no cheaper one undercuts: their choice favours lucky runs"
-            )
-    else:
-        cut = slices(best, axis, design)
-        held, runs = cut[0]
-        if len(cut) > 1:
-            note = f"one slice of {len(cut)}, the widest and largest; the figure shows the others"
-    if level(runs, axis).nunique() < LEVELS:
+    cut = _cut(axis, best, design)
+    if cut is None:
         return []
+    held, runs, note = cut
     say(f"fitting {named(axis)}{f' of {name}' if name else ''}: {len(runs)} runs")
     data = _points(runs, axis, {axis: axis})
     forms: tuple[Form, ...] = (PowerLaw(axis), PowerLawNoOffset(axis), LogPower(axis))
@@ -205,12 +202,41 @@ def _one_axis(
     ]
 
 
+def _cut(
+    axis: str, best: pd.DataFrame, design: Design
+) -> tuple[Mapping[str, float], pd.DataFrame, str] | None:
+    """What the runs of a law of one axis agree in, they, and a note on their choice.
+
+    None where they have too few values of the axis.
+    """
+    held: Mapping[str, float] = {}
+    note = ""
+    if axis == "C":
+        runs = frontier(best) if varies(best, "D") and varies(best, "N") else best
+        if len(runs) < len(best):
+            note = (
+                f"the {runs['group'].nunique()} configurations of {best['group'].nunique()} that"
+                " no cheaper one undercuts: their choice favours lucky runs"
+            )
+    else:
+        cut = slices(best, axis, design)
+        held, runs = cut[0]
+        if len(cut) > 1:
+            note = f"one slice of {len(cut)}, the widest and largest; the figure shows the others"
+    return None if level(runs, axis).nunique() < LEVELS else (held, runs, note)
+
+
 def _joint(runs: pd.DataFrame) -> bool:
     """Whether N and D vary, neither with the other."""
     if not all(numeric(runs, c) and varies(runs, c) for c in ("N", "D")):
         return False
     met = runs[["N"]].assign(D=level(runs, "D")).drop_duplicates()
     return len(met) > max(met["N"].nunique(), 4) and met["D"].nunique() > 1
+
+
+def _repeats(runs: pd.DataFrame) -> bool:
+    """Whether some run was trained on tokens more than once."""
+    return numeric(runs, "unique_tokens") and bool((runs["D"] > runs["unique_tokens"]).any())
 
 
 def _of_n_and_d(
@@ -236,7 +262,7 @@ def _of_n_and_d(
         ]
         if size == "N":
             asked.append((Kaplan(), "huber", rival))
-            if numeric(best, "unique_tokens") and (best["D"] > best["unique_tokens"]).any():
+            if _repeats(best):
                 seen = best.assign(U=best[["D", "unique_tokens"]].min(axis=1))
                 data = _points(seen, "C", {"N": size, "D": "D", "U": "U"})
                 asked.append((DataConstrained(), "huber", rival))

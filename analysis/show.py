@@ -31,6 +31,7 @@ def show_store(answer: Mapping[str, Any]) -> str:
         ]
         said = ",  ".join(found) or f"{one['status']}: {one['message']}"
         lines.append(f"  {one['form']} ({one['approach']}): {said}")
+        lines += [f"    {line}" for line in _asked(one)]
         if found:
             lines.append(f"    {one['may_claim']}")
     held = answer.get("floor_held", [])
@@ -38,6 +39,20 @@ def show_store(answer: Mapping[str, Any]) -> str:
     if "adaptation" in answer:
         lines += ["", *_adaptation(answer["adaptation"])]
     return "\n".join(lines).strip()
+
+
+def _asked(one: Mapping[str, Any]) -> list[str]:
+    """What a law says of the places that were asked about with --at."""
+    asked = one["settings"].get("at", {})
+    return [
+        f"{name.replace('_', ' ')} {_number(found['value'])}{_ends(found['ci'])} at {_at(found)}"
+        for name, found in one["derived"].items()
+        if found["at"].keys() & asked.keys()
+    ]
+
+
+def _at(found: Mapping[str, Any]) -> str:
+    return ", ".join(f"{role} = {place:.3g}" for role, place in found["at"].items())
 
 
 def _adaptation(found: Mapping[str, Any]) -> list[str]:
@@ -68,9 +83,8 @@ def _fit(one: Mapping[str, Any]) -> str:
     for name in _SAID:
         if name in one["derived"]:
             found = one["derived"][name]
-            at = ", ".join(f"{role} = {place:.3g}" for role, place in found["at"].items())
             line = f"  {name:<22}{_number(found['value']):>12}{_ends(found['ci'])}"
-            lines.append(line + (f"  at {at}" if at else ""))
+            lines.append(line + (f"  at {_at(found)}" if found["at"] else ""))
     for budget in one["budgets"]:
         optimum = (
             ""

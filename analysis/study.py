@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from analysis.fits import FitOptions
 from analysis.fits.exclusion import excluded
 from analysis.fits.model import Mask
 from analysis.floor import OF_THE_FLOOR, Held, held
-from analysis.laws import LEVELS, Question, questions
+from analysis.laws import LEVELS, Question, questions, roles
 from analysis.runs import RunTable, Selection, read_runs
 from analysis.units import BITS, Unit, choose, floor_of, in_unit
 from scaling.errors import UserError
@@ -81,8 +81,8 @@ def study(request: Request, say: Say) -> Study:
     """Reads the runs and fits every law that they can be asked for.
 
     Raises:
-        UserError: the selection, the unit or the rule is wrong, or the folder of the report cannot
-            be written to.
+        UserError: the selection, the unit, the rule or a place to predict at is wrong, or the
+            folder of the report cannot be written to.
     """
     table = read_runs(request.selection)
     runs, apart = table.runs, table.apart
@@ -96,11 +96,12 @@ def study(request: Request, say: Say) -> Study:
     design = design_of(runs, request.design)
     say(f"{len(runs)} finished runs, {len(apart)} apart; {design.describe()}")
     parts = series(runs, design)
+    enough = [(name, part) for name, part in parts if part["group"].nunique() >= LEVELS]
+    _check_places(request.options.at, {role for _, part in enough for role in roles(part, design)})
     ready_folder(request.out)  # before the fits, which take their time
     asked = [
         question
-        for name, part in parts
-        if part["group"].nunique() >= LEVELS
+        for name, part in enough
         for question in questions(name, part, design, request.options, say, apart)
     ]
     floor = floor_of(runs)
@@ -112,6 +113,13 @@ def study(request: Request, say: Say) -> Study:
         if floor is not None and (one := held(question, law, floor)) is not None
     ]
     return Study(table, runs, apart, design, unit, floor, parts, asked, found, request.options)
+
+
+def _check_places(at: Mapping[str, float], known: set[str]) -> None:
+    """Refuses places of roles that no law is of."""
+    if unknown := set(at) - known:
+        said = ", ".join(sorted(known)) or "nothing"
+        raise UserError(f"--at names {min(unknown)!r}, but the laws of these runs are of {said}.")
 
 
 def _judged(runs: pd.DataFrame, request: Request) -> tuple[Unit, Mask]:

@@ -123,6 +123,12 @@ class Fit:
             raise ValueError(f"{self.form} by {self.approach} has no parameters: {self.message}")
         return found
 
+    def asked(self, name: str) -> Derived | None:
+        """A derived quantity, if it was asked for at a place (`FitOptions.at`)."""
+        found = self.derived.get(name)
+        places = self.settings.get("at", {})
+        return found if found is not None and found.at.keys() & places.keys() else None
+
     def to_json(self) -> dict[str, Any]:
         """Plain data for fits.json; what is not finite becomes null."""
         return {name: _plain(getattr(self, name)) for name in self.__dataclass_fields__}

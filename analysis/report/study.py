@@ -17,6 +17,7 @@ from analysis.figures.joint import (
     slices_figure,
 )
 from analysis.figures.law import conventions_figure, law_figure
+from analysis.fits import Derived
 from analysis.floor import OF_THE_FLOOR
 from analysis.laws import LEVELS, Law, Question
 from analysis.report.document import (
@@ -195,7 +196,16 @@ def _laws_table(question: Question) -> Table:
     if any(ends for one in fits for ends in one.ci.values()):
         caption += f"; brackets hold {fits[0].settings.get('level', 0.95):.0%} intervals"
     head = ["law", "status", "parameters", "R²", "ΔAIC", "held-out error"]
+    predicted = [law.fit.asked("predicted_loss") for law in question.laws]
+    if any(predicted):
+        head.append("predicted loss")
+        for row, one in zip(rows, predicted, strict=True):
+            row.append("–" if one is None else f"{between(one.value, one.ci)} at {_at(one)}")
     return Table(head, rows, f"{caption}.", left=3)
+
+
+def _at(place: Derived) -> str:
+    return ", ".join(f"{role} = {figure(value, 3)}" for role, value in place.at.items())
 
 
 def parameters(law: Law) -> str:
@@ -234,8 +244,7 @@ def _sizes_sections(
                 continue
             said = ["–", "–"]
             if (ratio := fit.derived.get("tokens_per_parameter")) is not None:
-                at = (f"{role} = {figure(place, 3)}" for role, place in ratio.at.items())
-                said = [between(ratio.value, ratio.ci), ", ".join(at)]
+                said = [between(ratio.value, ratio.ci), _at(ratio)]
             exponents = [between(*one) for one in pair]
             rows.append([law.name, named(question.size), *exponents, *said])
             if pair[0][0] is not None:

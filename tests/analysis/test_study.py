@@ -16,9 +16,11 @@ from analysis.design import design_of, frontier, series, slices, tuned
 from analysis.figures import law
 from analysis.figures.isoflop import basins_figure
 from analysis.fits import FitOptions
-from analysis.report.document import Picture, Text, between
-from analysis.report.study import _floor_section, _rates_section, _short
+from analysis.report.document import Picture, Text, between, figure
+from analysis.report.study import _floor_section, _laws_table, _rates_section, _short
+from analysis.reporting import _laws
 from analysis.runs import Selection, read_runs
+from analysis.show import show_store
 from analysis.study import Request, Study, study
 from analysis.units import choose, in_unit
 from scaling.errors import UserError
@@ -39,9 +41,10 @@ def run(*words: str) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def quick(studied: Recorder, tmp_path_factory: pytest.TempPathFactory) -> Study:
-    """A study without resamples."""
+    """A study without resamples, asked to predict at one size and one compute."""
     selection = Selection(store=studied.uri, experiment=studied.experiment)
-    options = FitOptions(starts=20, bootstrap=0, holdout=0)
+    at = {"N": 1e6, "C": 1e15}
+    options = FitOptions(starts=20, bootstrap=0, holdout=0, at=at)
     request = Request(selection, tmp_path_factory.mktemp("quick"), options=options)
     return study(request, lambda _: None)
 
@@ -226,6 +229,8 @@ def test_variants_have_laws_of_their_own(variants: Recorder, workplace: Path) ->
         (["--csv", "a.csv", "--loss", "l", "--sweep", "w"], "--sweep does not go with --csv"),
         (["--csv", "a.csv", "--n", "N"], "--loss is missing"),
         (["--exclude", "loss > 0"], "leaves no run"),
+        (["--at", "n=1e9"], "--at names 'n', but the laws of these runs are of C, D, N, N_non"),
+        (["--at", "batch_size=8"], "--at names 'batch_size', but the laws"),
     ],
 )
 def test_options_that_do_not_go_together(studied: Recorder, words: list[str], said: str) -> None:
@@ -244,6 +249,20 @@ def test_a_report_that_cannot_be_written_is_said_before_the_fits(
         assert isinstance(done.exception, UserError)
         assert "taken cannot be written" in str(done.exception)
         assert begun not in done.output
+
+
+def test_what_is_asked_at_a_place_is_answered(quick: Study) -> None:
+    said = show_store(_laws(quick))
+    by_key = {question.key: question for question in quick.questions}
+    sizes = by_key["n"]
+    assert sizes.headline is not None
+    value = sizes.headline.fit.derived["predicted_loss"].value
+    assert f"    predicted loss {value:.5g} at N = 1e+06\n" in said
+    assert re.search(r"    tokens per parameter \S+ at C = 1e\+15\n", said)
+    table = _laws_table(sizes)
+    assert table.columns[-1] == "predicted loss"
+    assert table.rows[0][-1] == f"{figure(value)} at N = 1,000,000"
+    assert _laws_table(by_key["d"]).columns[-1] == "held-out error"
 
 
 @pytest.mark.parametrize(
