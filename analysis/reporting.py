@@ -11,32 +11,39 @@ import pandas as pd
 import analysis.compare
 import analysis.study
 from analysis.adaptation import report as adaptation_report
-from analysis.adaptation.study import AdaptationStudy, study_adaptations
+from analysis.adaptation.study import study_adaptations
+from analysis.adaptation.table import adaptations
 from analysis.compare import Comparison, compare_runs
 from analysis.evidence import Verdict
+from analysis.fits.table import OPTIONS
 from analysis.report import compare as compare_report
 from analysis.report import study as study_report
 from analysis.report.markdown import table as as_markdown
 from analysis.report.writing import log_report, write_report
-from analysis.runs import NoRunsError
+from analysis.runs import NoRunsError, RunTable
 from analysis.study import Say, Study, study
+from scaling.errors import UserError
+from scaling.outputs import ready_folder
 
 
 def analyze_store(request: analysis.study.Request, say: Say) -> dict[str, Any]:
     """Laws of the runs: study, figures, report, files and the analysis run; what was found.
 
     Raises:
-        UserError: the selection is wrong, or the folder cannot be written.
+        UserError: the selection or an option is wrong, or the folder cannot be written.
     """
-    adapted = study_adaptations(request.selection, request.options, say)
-    if adapted is not None and request.selection.sweep is not None:
-        return _adaptations(adapted, request, say)
+    table = adaptations(request.selection)
+    if table is not None and request.selection.sweep is not None:
+        return _adaptations(table, request, say)
     try:
         found = study(request, say)
     except NoRunsError:
-        if adapted is None:
+        if table is None:
             raise
-        return _adaptations(adapted, request, say)  # of exports, or of runs of another store
+        return _adaptations(table, request, say)  # of exports, or of runs of another store
+    adapted = None if table is None else study_adaptations(table, request.options, say)
+    if adapted is not None and request.exclude is not None:
+        say("--exclude is of the trainings: the adaptations beside them all count")
     say("drawing")
     report = study_report.document(found, request)
     answer = _laws(found)
@@ -60,10 +67,11 @@ def analyze_store(request: analysis.study.Request, say: Say) -> dict[str, Any]:
     return answer
 
 
-def _adaptations(
-    found: AdaptationStudy, request: analysis.study.Request, say: Say
-) -> dict[str, Any]:
+def _adaptations(table: RunTable, request: analysis.study.Request, say: Say) -> dict[str, Any]:
     """The same of adaptations alone."""
+    _refuse_what_is_of_trainings(request)
+    ready_folder(request.out)
+    found = study_adaptations(table, request.options, say, request.exclude)
     say("drawing")
     report = adaptation_report.document(found, request.out, request.command or "tinyscale analyze")
     answer = {
@@ -80,6 +88,17 @@ def _adaptations(
             found.table, request.out, kind="analysis", metrics=metrics, say=say
         )
     return answer
+
+
+def _refuse_what_is_of_trainings(request: analysis.study.Request) -> None:
+    """An option that adaptations alone have no use for is a mistake."""
+    given = [OPTIONS[role] for role in request.selection.columns if role != "N"]
+    given += ["--unit"] if request.unit != "auto" else []
+    given += ["--design"] if request.design is not None else []
+    given += ["--at"] if request.options.at else []
+    if given:
+        what = request.selection.describe()
+        raise UserError(f"{given[0]} is for trainings, and {what} has adaptations alone.")
 
 
 def compare_store(request: analysis.compare.Request, say: Say) -> dict[str, Any]:

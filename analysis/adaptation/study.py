@@ -10,10 +10,12 @@ import pandas as pd
 
 from analysis.adaptation.answers import answer, self_edits
 from analysis.adaptation.laws import Law, laws
-from analysis.adaptation.table import adaptations, summary
+from analysis.adaptation.table import summary
 from analysis.fits import FitOptions
+from analysis.fits.exclusion import excluded
 from analysis.paired import Test
-from analysis.runs import RunTable, Selection
+from analysis.runs import RunTable
+from scaling.errors import UserError
 
 Say = Callable[[str], None]
 
@@ -62,14 +64,26 @@ class AdaptationStudy:
 
 
 def study_adaptations(
-    selection: Selection, options: FitOptions, say: Say
-) -> AdaptationStudy | None:
-    """What the adaptations of a selection say; None where it has none."""
-    table = adaptations(selection)
-    if table is None:
-        return None
+    table: RunTable, options: FitOptions, say: Say, exclude: str | None = None
+) -> AdaptationStudy:
+    """What adaptations say, without those that a rule leaves out.
+
+    Raises:
+        UserError: the rule cannot be read, or leaves none.
+    """
+    if exclude is not None:
+        table = _without(table, exclude)
     runs = table.runs
     say(f"{len(runs)} adaptations of {runs['fingerprint'].nunique()} baselines")
     return AdaptationStudy(
         table, summary(runs), laws(runs, options, say), self_edits(runs), options
     )
+
+
+def _without(table: RunTable, rule: str) -> RunTable:
+    out = excluded(table.runs, rule, {"N": "parameters", "D": "tokens"})
+    runs, gone = table.runs[~out], table.runs[out].assign(why=f"left out: {rule}")
+    if runs.empty:
+        raise UserError(f"--exclude {rule!r} leaves no adaptation.")
+    apart = pd.concat([table.apart, gone])
+    return replace(table, runs=runs.reset_index(drop=True), apart=apart)

@@ -17,6 +17,7 @@ from analysis import reporting
 from analysis.adaptation.answers import answer, self_edits
 from analysis.adaptation.figures import baseline_name, laws_figure
 from analysis.adaptation.laws import headline, laws
+from analysis.adaptation.study import study_adaptations
 from analysis.adaptation.table import adaptations, summary
 from analysis.cli import analyze
 from analysis.fits import FitOptions
@@ -283,6 +284,38 @@ def test_a_store_of_adaptations_alone_is_analyzed(
     monkeypatch.setattr(reporting, "_adaptations", lambda found, *_: {"runs": len(found.runs)})
     request = Request(selection=Selection(experiment="tinyscale"), out=tmp_path)
     assert reporting.analyze_store(request, print) == {"runs": 2}
+
+
+def test_adaptations_are_left_out_by_a_rule(store: Store) -> None:
+    store.put(VERBATIM)
+    store.sweep()
+    table = adaptations(Selection(sweep="a"))
+    assert table is not None
+    found = study_adaptations(table, OPTIONS, print, "D > 200 or seed == 2")
+    assert set(found.runs["steps"]) == {1} and set(found.runs["seed"]) == {1}
+    assert len(found.table.apart) == len(table.runs) - len(found.runs) == 6
+    assert set(found.table.apart["why"]) == {"left out: D > 200 or seed == 2"}
+    with pytest.raises(UserError, match="leaves no adaptation"):
+        CliRunner().invoke(
+            analyze, ["--sweep", "a", "--exclude", "tokens > 0"], catch_exceptions=False
+        )
+
+
+def test_what_is_of_trainings_alone_is_refused_for_adaptations(store: Store) -> None:
+    store.put(VERBATIM[:2])
+    for words in (
+        "--unit nats",
+        "--design grid",
+        "--loss final/gain",
+        "--d final/tokens",
+        "--c flops",
+        "--at D=5",
+    ):
+        said = f"{words.split()[0]} is for trainings, and experiment tinyscale has adaptations"
+        with pytest.raises(UserError, match=said):
+            CliRunner().invoke(
+                analyze, ["--experiment", "tinyscale", *words.split()], catch_exceptions=False
+            )
 
 
 def test_what_diverged_is_apart(store: Store) -> None:
