@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Callable
+from dataclasses import asdict
 from typing import Any
 
 import click
@@ -12,7 +13,7 @@ from sweeps.conduct import Request, conduct, plan_only
 from sweeps.progress import Board
 from sweeps.reading import Sweep, read_sweep, sweep_names
 from sweeps.spec import SweepSpec
-from sweeps.status import status_lines
+from sweeps.status import read_status, status_lines
 
 
 class _SweepCommand(click.Command):
@@ -82,8 +83,11 @@ def sweep(
     read = _read(spec, fields, given)
     request = _request(given, join=join, storage=storage)
     if status:
-        for line in status_lines(read, request):
-            click.echo(line)
+        found = read_status(read, request)
+        if given["as_json"]:
+            click.echo(json.dumps(asdict(found), indent=1))
+        else:
+            click.echo("\n".join(status_lines(found)))
         return
     board = Board()
     if dry_run:

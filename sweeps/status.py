@@ -1,12 +1,14 @@
 """`tinyscale sweep --status`: how a sweep stands, seen from another shell."""
 
 import json
+from collections import Counter
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from scaling.tracking.members import Key
 from scaling.tracking.store import tracking_uri
 from sweeps.conduct import Request, first_runs, look
-from sweeps.ledger import Known, Ledger
+from sweeps.ledger import Ledger
 from sweeps.reading import Sweep
 from sweeps.record import DriverLock, sweep_folder
 from sweeps.wanted import Wanted
@@ -15,55 +17,104 @@ NOT_BEGUN = "it has not been begun"
 WORDS = {"done": "done", "half": "half done", "training": "training now", "pruned": "pruned"}
 
 
-def status_lines(sweep: Sweep, request: Request) -> list[str]:
+@dataclass(frozen=True)
+class Failed:
+    """A run that failed, and its error's last line."""
+
+    name: str
+    seed: int
+    error: str | None
+
+
+@dataclass(frozen=True)
+class Status:
+    """How a sweep stands.
+
+    Attributes:
+        sweep: its name.
+        begun: whether a driver has ever worked on it.
+        of_trials: how many trials a search has in all; None of a grid.
+        trials: a search's trials by state.
+        runs: its runs by state.
+        failed: those that failed.
+        driver: what the driver that works on it tells of itself, perhaps nothing yet; None where
+            none does.
+    """
+
+    sweep: str
+    begun: bool
+    of_trials: int | None
+    trials: dict[str, int]
+    runs: dict[str, int]
+    failed: list[Failed]
+    driver: dict[str, Any] | None
+
+
+def read_status(sweep: Sweep, request: Request) -> Status:
     """Counts of runs, what a driver is at now, and what has failed."""
-    first = first_runs(sweep, request)
-    config = first[0].config
+    runs = first_runs(sweep, request)
+    config = runs[0].config
     folder = sweep_folder(sweep, config)
+    begun = folder.is_dir()
+    of_trials, trials = None, dict[str, int]()
+    if sweep.spec.search:
+        of_trials, runs = sweep.spec.search.trials, []
+        if begun:
+            trials, runs = _of_search(sweep, request, folder)
     ledger = Ledger(
         Path(config.tracking.folder),
         tracking_uri(config.tracking.uri),
         config.tracking.experiment,
     )
-    lines, runs = [], first
-    if sweep.spec.search:
-        if not folder.is_dir():
-            return [f"{sweep.spec.name}: a search without trials yet", NOT_BEGUN]
-        trials, runs = _of_search(sweep, request, folder)
-        lines.append(trials)
     known = look(ledger, runs)
-    lines.append(_counts(sweep, runs, known))
-    lines += [
-        f"failed: {run.config.name} seed {run.config.seed}: {known[run.key].error}"
-        for run in runs
-        if run.key in known and known[run.key].state == "failed"
+    states = [known[run.key].state if run.key in known else "missing" for run in runs]
+    failed = [
+        Failed(run.config.name, run.config.seed, known[run.key].error)
+        for run, state in zip(runs, states, strict=True)
+        if state == "failed"
     ]
-    if not folder.is_dir():
+    driver = _driver(folder) if begun else None
+    counts = dict(Counter(states))
+    return Status(sweep.spec.name, begun, of_trials, trials, counts, failed, driver)
+
+
+def status_lines(found: Status) -> list[str]:
+    """The same in words."""
+    lines = []
+    if found.of_trials is not None:
+        if not found.begun:
+            return [f"{found.sweep}: a search without trials yet", NOT_BEGUN]
+        told = ", ".join(f"{count} {state}" for state, count in found.trials.items())
+        lines.append(f"{found.sweep}: {told or 'none'} of {found.of_trials} trials")
+    counts = [f"{count} {WORDS.get(state, state)}" for state, count in found.runs.items()]
+    lines.append(", ".join([f"{found.sweep}: {sum(found.runs.values())} runs", *counts]))
+    lines += [f"failed: {one.name} seed {one.seed}: {one.error}" for one in found.failed]
+    if not found.begun:
         return [*lines, NOT_BEGUN]
-    lock = DriverLock(folder)
-    if lock.acquire():
-        lock.release()
+    if found.driver is None:
         return [*lines, "no driver works on it now"]
-    note = folder / "progress.json"
-    if note.exists():
-        told = json.loads(note.read_text())
-        lines += [f"the driver: {told['sweep']}", *[f"  {line}" for line in told["workers"]]]
+    if found.driver:
+        lines.append(f"the driver: {found.driver['sweep']}")
+        lines += [f"  {line}" for line in found.driver["workers"]]
     return lines
 
 
-def _counts(sweep: Sweep, runs: list[Wanted], known: dict[Key, Known]) -> str:
-    states = [known[run.key].state if run.key in known else "missing" for run in runs]
-    told = [f"{states.count(s)} {WORDS.get(s, s)}" for s in dict.fromkeys(states)]
-    return ", ".join([f"{sweep.spec.name}: {len(runs)} runs", *told])
+def _driver(folder: Path) -> dict[str, Any] | None:
+    """What the driver that works on a sweep tells of itself; None where none does."""
+    lock = DriverLock(folder)
+    if lock.acquire():
+        lock.release()
+        return None
+    note = folder / "progress.json"
+    told: dict[str, Any] = json.loads(note.read_text()) if note.exists() else {}
+    return told
 
 
-def _of_search(sweep: Sweep, request: Request, folder: Path) -> tuple[str, list[Wanted]]:
-    """How the trials stand, in a line, and the runs that they have asked for."""
+def _of_search(
+    sweep: Sweep, request: Request, folder: Path
+) -> tuple[dict[str, int], list[Wanted]]:
+    """How many trials are in which state, and the runs that they have asked for."""
     from sweeps.search import SearchSource
 
-    assert sweep.spec.search is not None
     source = SearchSource(sweep, request.storage, folder, batch=1)
-    states = source.states()
-    told = ", ".join(f"{states.count(s)} {s}" for s in dict.fromkeys(states))
-    line = f"{sweep.spec.name}: {told or 'none'} of {sweep.spec.search.trials} trials"
-    return line, list({run.key: run for run in source.runs()}.values())
+    return dict(Counter(source.states())), list({run.key: run for run in source.runs()}.values())

@@ -18,7 +18,7 @@ from sweeps.reading import Sweep
 from sweeps.result import ending
 from sweeps.search import SearchSource
 from sweeps.space import Space
-from sweeps.status import status_lines
+from sweeps.status import read_status, status_lines
 from sweeps.wanted import Wanted
 
 SweepOf = Callable[..., Sweep]
@@ -160,12 +160,12 @@ def test_a_searchs_status_says_what_a_grids_does(
     sweep_of: SweepOf, drive: Callable[..., Driver]
 ) -> None:
     sweep = sweep_of(search=search(trials=3))
-    assert status_lines(sweep, Request())[-1] == "it has not been begun"
+    assert status_lines(read_status(sweep, Request()))[-1] == "it has not been begun"
     folder = Path("runs/sweeps/s")
     folder.mkdir(parents=True)
     fates = iter(["finished", "failed", "finished"])
     drive(sweep, lambda run: next(fates), source=SearchSource(sweep, None, folder, 1))
-    trials, counts, failed, driver = status_lines(sweep, Request())
+    trials, counts, failed, driver = status_lines(read_status(sweep, Request()))
     assert trials == "s: 2 complete, 1 fail of 3 trials"
     assert counts == "s: 3 runs, 2 done, 1 failed"
     assert failed.startswith("failed: s-") and failed.endswith("RuntimeError: boom")

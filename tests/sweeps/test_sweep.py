@@ -15,6 +15,8 @@ from sweeps.conduct import Request, plan_only
 from sweeps.progress import Board
 from sweeps.reading import Sweep
 from sweeps.showing import plan_json
+from sweeps.wanted import wanted_runs
+from tests.sweeps.fakes import finished_run
 
 Tinyscale = Callable[..., CompletedProcess[str]]
 
@@ -98,6 +100,25 @@ def test_a_mistake_ends_it_before_anything_is_trained(
     assert done.stderr.count("\n") == 1
     assert "did you mean model.d_model" in done.stderr
     assert not Path("runs").exists()
+
+
+def test_the_status_is_json_where_asked_for(
+    sweep_of: Callable[..., Sweep], tinyscale_here: Tinyscale
+) -> None:
+    done, bad, _ = wanted_runs(sweep_of(seeds=[1, 2, 3], grid={"optimizer.lr": [0.01]}))
+    finished_run(done)
+    finished_run(bad, "FAILED")
+    told = tinyscale_here("sweep", "s.yaml", "--status", "--json")
+    failed = {"name": bad.config.name, "seed": 2, "error": "RuntimeError: boom"}
+    assert json.loads(told.stdout) == {
+        "sweep": "s",
+        "begun": False,
+        "of_trials": None,
+        "trials": {},
+        "runs": {"done": 1, "failed": 1, "missing": 1},
+        "failed": [failed],
+        "driver": None,
+    }
 
 
 def test_a_place_that_cannot_be_written_is_said_before_anything_is_made(
