@@ -13,6 +13,7 @@ import click
 from click.core import ParameterSource
 
 from scaling.errors import UserError
+from scaling.flags import refuse
 from scaling.outputs import ready_file, ready_folder
 
 if TYPE_CHECKING:
@@ -104,11 +105,11 @@ def analyze(**given: Any) -> None:
     names = ("delta", "starts", "bootstrap", "level", "seed", "holdout")
     options = FitOptions(**{name: given[name] for name in names}, at=_places(given["at"]))
     if given["csv"] is None:
-        _refuse(("unique", "x", "form", "approach", "group"), "goes with --csv")
+        refuse(("unique", "x", "form", "approach", "group"), "goes with --csv")
         _analyze_store(given, options)
         return
     stores = ("experiment", "sweep", "condition", "store", "unit", "log", "design")
-    _refuse(stores, "does not go with --csv")
+    refuse(stores, "does not go with --csv")
     _analyze_table(given, options)
 
 
@@ -319,15 +320,6 @@ def _where(answer: dict[str, Any]) -> None:
 
 def _command() -> str:
     return shlex.join(["tinyscale", *sys.argv[1:]])
-
-
-def _refuse(names: tuple[str, ...], why: str) -> None:
-    """An option that was given, and means nothing here, is a mistake."""
-    ctx = click.get_current_context()
-    for parameter in ctx.command.params:
-        source = ctx.get_parameter_source(parameter.name or "")
-        if parameter.name in names and source is not click.core.ParameterSource.DEFAULT:
-            raise UserError(f"{parameter.opts[0]} {why}.")
 
 
 def _places(texts: tuple[str, ...]) -> dict[str, float]:

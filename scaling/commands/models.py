@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from scaling.errors import UserError
+from scaling.flags import refuse
 from scaling.outputs import ready_folder
 
 if TYPE_CHECKING:
@@ -67,9 +68,15 @@ def models(
     chosen = [name for name in (verify, coordinate_check, lr_transfer) if name is not None]
     if len(chosen) > 1:
         raise UserError("--verify, --coordinate-check and --lr-transfer go one at a time.")
+    if lr_transfer is None:
+        refuse(("lrs",), "goes with --lr-transfer")
+        if coordinate_check is None:
+            refuse(("widths", "steps", "out"), "goes with --coordinate-check or --lr-transfer")
     if not chosen:
-        if fields:
+        if fields and fields[0].startswith("--"):
             raise UserError(f"{fields[0]} sets a field; say of which config, as in --verify mla.")
+        if fields:
+            raise UserError(f"Say what to do with {fields[0]}, as in --verify {fields[0]}.")
         answer = _list(as_json)
     else:
         from scaling.recipes import load_config

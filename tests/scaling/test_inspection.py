@@ -156,3 +156,23 @@ def test_a_mistake_is_told_before_anything_is_trained(
     done = tinyscale_here("models", "--lr-transfer", "tiny.yaml", *words.split())
     assert done.returncode == 2
     assert said in done.stderr and "best rate" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("--steps 3", "--steps goes with --coordinate-check or --lr-transfer."),
+        ("--verify tiny.yaml --widths 16,32", "--widths goes with --coordinate-check or"),
+        ("--verify tiny.yaml --out x", "--out goes with --coordinate-check or"),
+        ("--coordinate-check tiny.yaml --lrs 1,2", "--lrs goes with --lr-transfer."),
+        ("gqa", "Say what to do with gqa, as in --verify gqa."),
+        ("--model.d_model 64", "--model.d_model sets a field; say of which config"),
+    ],
+)
+def test_what_would_be_ignored_is_refused(
+    words: str, said: str, tinyscale_here: Call, tiny_yaml: Path
+) -> None:
+    done = tinyscale_here("models", *words.split())
+    assert done.returncode == 2
+    assert said in done.stderr
+    assert not done.stdout
