@@ -16,7 +16,15 @@ except ImportError:  # built where libyaml is not
 
 
 class _Loader(SafeLoader):
-    """YAML in which `1e-3` and `5e6` are numbers, as people mean them (YAML 1.1 wants a dot)."""
+    """YAML in which `1e-3` and `5e6` are numbers, as people mean them (YAML 1.1 wants a dot).
+
+    A date is text, as no field is one, and some, as 2026-02-30, are none.
+    """
+
+    yaml_implicit_resolvers = {  # a copy: the base class has its own
+        start: [(tag, pattern) for tag, pattern in found if not tag.endswith(":timestamp")]
+        for start, found in SafeLoader.yaml_implicit_resolvers.items()
+    }
 
 
 _Loader.add_implicit_resolver(

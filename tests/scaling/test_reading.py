@@ -1,9 +1,12 @@
+from datetime import date
 from pathlib import Path
 
 import pytest
+import yaml
 
 from scaling.errors import UserError
 from scaling.reading import read_data
+from scaling.recipes import load_config
 
 
 def test_the_ending_says_how_a_file_is_read(tmp_path: Path) -> None:
@@ -33,6 +36,15 @@ def test_a_broken_file_is_one_sentence_with_its_line(
     with pytest.raises(UserError) as caught:
         read_data(Path.cwd() / name)
     assert str(caught.value).startswith(f"{name}: {said}")
+
+
+def test_a_date_is_text_and_need_be_none(tmp_path: Path) -> None:
+    (tmp_path / "a.yaml").write_text("name: 2026-02-30\nat: [2026-11-22, 2026-11-22 07:30:00]\n")
+    found = read_data(tmp_path / "a.yaml")
+    assert found == {"name": "2026-02-30", "at": ["2026-11-22", "2026-11-22 07:30:00"]}
+    assert load_config("baseline", ["--name", "2026-11-22"]).name == "2026-11-22"
+    assert load_config("baseline", ["--name", "2026-02-30"]).name == "2026-02-30"
+    assert yaml.safe_load("2026-11-22") == date(2026, 11, 22)  # the library's own is left as it is
 
 
 def test_a_file_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
