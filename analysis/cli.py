@@ -174,9 +174,10 @@ def _analyze_store(given: dict[str, Any], options: FitOptions) -> None:
 @click.option("--group-by", "group_by", multiple=True, metavar="FIELD",
               help="Field whose values are the groups, as model.attention.kind; may be"
               " repeated.")  # fmt: skip
-@click.option("--reference", help="Group that the others are held against [the largest].")
+@click.option("--reference", help="Group that the others are held against [that of the first run"
+              " named, else the one with the most runs].")  # fmt: skip
 @click.option("--out", type=click.Path(path_type=Path),
-              help="Folder of the report [reports/<selection>].")  # fmt: skip
+              help="Folder of the report [reports/comparison-...].")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print what comparison.json holds.")
 def compare(runs: tuple[str, ...], **given: Any) -> None:
     """Compare RUNS (names, ids or groups), or groups of an experiment's runs.
