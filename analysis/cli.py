@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-from click.core import ParameterSource
 
 from scaling.errors import UserError
 from scaling.flags import refuse
@@ -244,11 +243,8 @@ def evaluate(model: str, **given: Any) -> None:
     tinyscale evaluate gqa-1a2b3c4d --split all --checkpoints all --output results.json
     tinyscale evaluate my-model --files "texts/*.txt"
     """
-    given_by = click.get_current_context().get_parameter_source
-    for name, option in (("split", "--split"), ("max_samples", "--max-samples")):
-        if given["files"] is not None and given_by(name) is not ParameterSource.DEFAULT:
-            raise UserError(f"{option} is of the model's own data: leave it out with --files.")
-
+    if given["files"] is not None:
+        refuse(("split", "max_samples"), "is of the model's own data: leave it out with --files")
     from analysis.evaluate import (
         SPLITS,
         Asked,
