@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -63,6 +64,7 @@ def laws_figure(
 def pareto_figure(table: pd.DataFrame, folder: Path) -> Saved:
     """`pareto_forgetting`: a panel a baseline, its points and the front."""
     baselines = list(dict.fromkeys(table["baseline"]))
+    names = baseline_names(baselines)
     methods, edits = list(dict.fromkeys(table["method"])), list(dict.fromkeys(table["edit"]))
     columns = min(2, len(baselines))
     lines = -(-len(baselines) // columns)
@@ -89,7 +91,7 @@ def pareto_figure(table: pd.DataFrame, folder: Path) -> Saved:
                 panel.plot(some["forgetting"], some["gain"], marker, color=colour, markersize=5,
                            markerfacecolor="white")  # fmt: skip
                 panel.plot(best["forgetting"], best["gain"], marker, color=colour, markersize=5)
-        title(panel, f"{baseline_name(baseline)} ({short(float(own['parameters'].iloc[0]))})")
+        title(panel, f"{names[baseline]} ({short(float(own['parameters'].iloc[0]))})")
         panel.set_xlabel("forgetting (nats per token)")
         panel.axvline(0, color="0.8", linewidth=0.8)
     axes[0].set_ylabel("gain (nats per token)")
@@ -106,11 +108,17 @@ def pareto_figure(table: pd.DataFrame, folder: Path) -> Saved:
     return save(figure, table, folder, "pareto_forgetting", caption, wide=len(baselines) > 1)
 
 
-def baseline_name(label: str) -> str:
-    """A run's name in short: without the id behind it, and without its sweep's."""
+def baseline_names(labels: Iterable[str]) -> dict[str, str]:
+    """Runs' names in short, without the ids behind them and their sweep's name; of several that
+    would be one name, the whole."""
+    short_ones = {label: _without_id(label) for label in labels}
+    names = list(short_ones.values())
+    return {label: one if names.count(one) == 1 else label for label, one in short_ones.items()}
+
+
+def _without_id(label: str) -> str:
     label, comma, fields = label.partition(", ")  # which tell it from another of its name
-    head, _, tail = label.rpartition("-")
-    name = head if len(tail) == 8 and head else label
+    name = re.sub(r"(?<=.)-[0-9a-f]{8}$", "", label)
     # Of a sweep's own baselines, what varies.
     return name.rsplit("-baselines-", 1)[-1] + comma + fields
 
@@ -129,6 +137,7 @@ def _against_tokens(
     """Dots, and the law of each baseline and method with its band; what was drawn."""
     drawn = []
     baselines, methods = list(dict.fromkeys(runs["baseline"])), list(dict.fromkeys(runs["method"]))
+    names = baseline_names(baselines)
     low, high = runs["tokens"].min(), runs["tokens"].max()
     reach = np.geomspace(low, high, 80)
     for b, baseline in enumerate(baselines):
@@ -139,7 +148,7 @@ def _against_tokens(
             colour = COLOURS[(b * len(methods) + m) % len(COLOURS)]
             spot = own["tokens"] * (1 + 0.03 * (m - 1))  # side by side, where all would cover
             panel.plot(spot, own[outcome], _marker(b), color=colour, markersize=3.5, alpha=0.6)
-            name = f"{baseline_name(baseline)}, {method}"
+            name = f"{names[baseline]}, {method}"
             law = headline(found, baseline, method, "loss" if outcome == "gain" else outcome)
             if law is None:
                 panel.plot([], [], _marker(b), color=colour, label=f"{name} (no law)")
@@ -166,7 +175,7 @@ def _against_tokens(
     panel.axhline(0, color="0.8", linewidth=0.8)
     if outcome == "gain":
         legend(panel, loc="upper left", fontsize=7)
-        panel.set_ylim(top=1.25 * float(runs[outcome].max()))
+        _leave_room(panel, runs[outcome], 0.25)
     return pd.concat(drawn) if drawn else pd.DataFrame()
 
 
@@ -202,8 +211,14 @@ def _against_size(panel: Axes, table: pd.DataFrame) -> None:
 
 def _legend_above(panel: Axes, table: pd.DataFrame) -> None:
     """A legend in room of its own over the data."""
-    panel.set_ylim(top=1.35 * float(table["gain"].max()))
+    _leave_room(panel, table["gain"], 0.35)
     legend(panel, loc="upper left", fontsize=7, ncols=2)
+
+
+def _leave_room(panel: Axes, values: pd.Series, share: float) -> None:
+    """Room over the data, as a share of what they and zero span."""
+    low, high = min(0.0, float(values.min())), float(values.max())
+    panel.set_ylim(top=high + share * (max(0.0, high) - low))
 
 
 def _by(
@@ -220,9 +235,9 @@ def _by(
                 color=COLOURS[i % len(COLOURS)], markersize=4, linewidth=1, elinewidth=0.8,
                 label=counted(steps) if b == 0 else None,
             )  # fmt: skip
+    told = baseline_names(baselines)
     for b, baseline in enumerate(baselines):
-        panel.plot([], [], _marker(b) + _dash(b), color="0.4",
-                   label=baseline_name(baseline))  # fmt: skip
+        panel.plot([], [], _marker(b) + _dash(b), color="0.4", label=told[baseline])
     panel.set_ylabel("gain (nats per token)")
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import pandas as pd
 
 from analysis.adaptation.answers import answer
-from analysis.adaptation.figures import baseline_name, laws_figure, pareto_figure
+from analysis.adaptation.figures import baseline_names, laws_figure, pareto_figure
 from analysis.adaptation.laws import Law
 from analysis.adaptation.study import AdaptationStudy
 from analysis.report.document import (
@@ -37,10 +38,11 @@ def document(found: AdaptationStudy, out: Path, command: str) -> Document:
 
 def sections(found: AdaptationStudy, folder: Path) -> list[Section]:
     """The sections on adaptation, for a report of their own or at the end of another."""
+    names = baseline_names(found.runs["baseline"])
     pictures: list[Block] = [
         Picture(laws_figure(found.runs, found.summary, found.laws, found.options, folder)),
-        _laws_table(found.laws),
-        *_unsettled(found.laws),
+        _laws_table(found.laws, names),
+        *_unsettled(found.laws, names),
     ]
     tests: list[Block] = [Text(answer(found.tests))]
     lines = [
@@ -57,15 +59,15 @@ def sections(found: AdaptationStudy, folder: Path) -> list[Section]:
             )
         )
     return [
-        Section("Adaptation in short", [Bullets(_short(found))]),
+        Section("Adaptation in short", [Bullets(_short(found, names))]),
         Section("Laws of adaptation", pictures),
         Section("Gain against forgetting", [Picture(pareto_figure(found.summary, folder))]),
         Section("Does self-editing beat verbatim at equal tokens?", tests),
-        Section("Every point of adaptation", [_points_table(found.summary)]),
+        Section("Every point of adaptation", [_points_table(found.summary, names)]),
     ]
 
 
-def _short(found: AdaptationStudy) -> list[str]:
+def _short(found: AdaptationStudy, names: Mapping[str, str]) -> list[str]:
     runs, table = found.runs, found.summary
     lines = [
         f"{len(runs)} adaptations of {runs['fingerprint'].nunique()} baselines,"
@@ -80,7 +82,7 @@ def _short(found: AdaptationStudy) -> list[str]:
     for baseline, own in table.groupby("baseline", sort=False):
         best = own.sort_values("gain").iloc[-1]
         lines.append(
-            f"{baseline_name(str(baseline))}: the most is learned by {best['edit']},"
+            f"{names[str(baseline)]}: the most is learned by {best['edit']},"
             f" {best['method']} after {best['steps']} steps, {_with_ends(best, 'gain')} nats per"
             f" token of new text, for {_with_ends(best, 'forgetting')} forgotten."
         )
@@ -88,7 +90,7 @@ def _short(found: AdaptationStudy) -> list[str]:
             row = own.dropna(subset=["accuracy"]).sort_values("accuracy").iloc[-1]
             was = runs.loc[runs["baseline"] == baseline, "accuracy_before"].mean()
             lines.append(
-                f"{baseline_name(str(baseline))}: questions answered right go from {was:.0%} to"
+                f"{names[str(baseline)]}: questions answered right go from {was:.0%} to"
                 f" {row['accuracy']:.0%} ({row['edit']}, {row['method']}, {row['steps']} steps)."
             )
     lines.append(answer(found.tests))
@@ -100,7 +102,7 @@ def _with_ends(row: pd.Series, name: str) -> str:
     return between(float(row[name]), None if low != low else (float(low), float(high)))
 
 
-def _laws_table(found: list[Law]) -> Table:
+def _laws_table(found: list[Law], names: Mapping[str, str]) -> Table:
     rows = []
     for law in found:
         turned = {"alpha": "a", "A": "A", "E": "E"}
@@ -112,7 +114,7 @@ def _laws_table(found: list[Law]) -> Table:
             if value is not None
         )
         rows.append(
-            [baseline_name(law.baseline), law.method, law.formula,
+            [names[law.baseline], law.method, law.formula,
              law.fit.status.replace("_", " "), said or "–",
              figure(law.fit.quality.get("r_squared"))]
         )  # fmt: skip
@@ -126,20 +128,20 @@ def _laws_table(found: list[Law]) -> Table:
     return Table(head, rows, caption, left=5)
 
 
-def _unsettled(found: list[Law]) -> list[Block]:
+def _unsettled(found: list[Law], names: Mapping[str, str]) -> list[Block]:
     lines = [
-        f"{baseline_name(law.baseline)}, {law.method}, {law.formula}: {law.fit.message}."
+        f"{names[law.baseline]}, {law.method}, {law.formula}: {law.fit.message}."
         for law in found
         if not law.fit.converged
     ]
     lines += [
-        f"{baseline_name(law.baseline)}, {law.method}, {law.formula}: a poor description (R² ="
+        f"{names[law.baseline]}, {law.method}, {law.formula}: a poor description (R² ="
         f" {figure(law.fit.quality['r_squared'], 2)}); read it as a trend, not as a law."
         for law in found
         if law.fit.converged and law.fit.quality["r_squared"] < POOR
     ]
     lines += [
-        f"{baseline_name(law.baseline)}, {law.method}: {law.left_out} points without forgetting"
+        f"{names[law.baseline]}, {law.method}: {law.left_out} points without forgetting"
         " are not in its law."
         for law in found
         if law.left_out
@@ -148,10 +150,10 @@ def _unsettled(found: list[Law]) -> list[Block]:
     return [Bullets(lines)] if lines else []
 
 
-def _points_table(table: pd.DataFrame) -> Table:
+def _points_table(table: pd.DataFrame, names: Mapping[str, str]) -> Table:
     shown = table
     rows = [
-        [baseline_name(str(row["baseline"])), str(row["method"]), str(row["edit"]),
+        [names[str(row["baseline"])], str(row["method"]), str(row["edit"]),
          figure(row["steps"]), _with_ends(row, "gain"), _with_ends(row, "forgetting"),
          figure(row["accuracy"]), "yes" if row["on_front"] else ""]
         for _, row in shown.head(_SHOWN).iterrows()

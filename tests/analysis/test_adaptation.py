@@ -14,8 +14,9 @@ from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, RunTag
 
 from analysis import reporting
+from analysis.adaptation import figures
 from analysis.adaptation.answers import answer, self_edits
-from analysis.adaptation.figures import baseline_name, laws_figure
+from analysis.adaptation.figures import baseline_names, laws_figure
 from analysis.adaptation.laws import headline, laws
 from analysis.adaptation.study import study_adaptations
 from analysis.adaptation.table import adaptations, summary
@@ -135,6 +136,29 @@ def test_any_number_of_baselines_and_methods_is_drawn(tmp_path: Path) -> None:
     )
     saved = laws_figure(runs, summary(runs), [], OPTIONS, tmp_path)
     assert (tmp_path / f"{saved.name}.png").exists()
+
+
+@pytest.mark.parametrize("less", [0.0, 2.0, 9.0])  # all is gain, some of it, nothing
+def test_what_is_lost_is_in_the_picture_too(
+    less: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[Any] = []
+    monkeypatch.setattr(figures, "save", lambda figure, *_, **__: drawn.append(figure))
+    runs = recorded().query("edit == 'verbatim' and seed == 1")
+    runs = runs.assign(gain=runs["gain"] - less)
+    laws_figure(runs, summary(runs), [], OPTIONS, tmp_path)
+    for k in (0, 2, 3):
+        low, high = drawn[0].axes[k].get_ylim()
+        assert low < runs["gain"].min()
+        assert runs["gain"].max() < high < runs["gain"].max() + 4
+
+
+def test_names_are_short_where_they_stay_different() -> None:
+    own = "a-baselines-d_model=64"
+    short = {f"{own}-0a1b2c3d": "d_model=64", "small-0a1b2c3d, seed 1": "small, seed 1"}
+    assert baseline_names(short) == short
+    whole = ["my-baseline", f"{own}-0a1b2c3d", f"{own}-1a2b3c4d"]  # eight letters; other seeds
+    assert baseline_names(whole) == {label: label for label in whole}
 
 
 def test_a_front_is_of_one_baseline_and_of_means_over_seeds() -> None:
@@ -273,7 +297,6 @@ def test_of_one_name_what_differs_is_told_and_never_pooled(store: Store) -> None
         "small-0a1b2c3d, tasks.seed 1",
         "renamed",
     }
-    assert baseline_name("small-0a1b2c3d, tasks.seed 0") == "small, tasks.seed 0"
 
 
 def test_a_store_of_adaptations_alone_is_analyzed(
