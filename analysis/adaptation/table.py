@@ -83,6 +83,9 @@ def _told_apart(raw: pd.DataFrame) -> pd.DataFrame:
     A baseline or an edit that has had several names has the last. Passages, and what figures are
     of, go with the baseline: only what agrees in these compares.
     """
+    if "tasks.practice" in raw:  # without rounds it decides nothing, and a file's tasks have none
+        practice = raw["tasks.practice"].where(raw["edit.rounds"] > 0)
+        raw = raw.assign(**{"tasks.practice": practice})
     columns = [str(name) for name in raw]
     of_edit = [name for name in columns if name.startswith("edit.") and name not in _NAMES]
     of_edit += [name for name in columns if name == "tasks.practice"]  # rounds train on these

@@ -24,7 +24,7 @@ from analysis.cli import analyze
 from analysis.fits import FitOptions
 from analysis.runs import Selection
 from analysis.study import Request
-from scaling.adapt.config import AdaptConfig, Baseline, Edit, Full, Lora, StoriesTasks
+from scaling.adapt.config import AdaptConfig, Baseline, Edit, FileTasks, Full, Lora, StoriesTasks
 from scaling.errors import UserError
 from scaling.tracking.store import client, experiment_id, tracking_uri
 from scaling.tracking.tracker import flatten
@@ -297,6 +297,20 @@ def test_of_one_name_what_differs_is_told_and_never_pooled(store: Store) -> None
         "small-0a1b2c3d, tasks.seed 1",
         "renamed",
     }
+
+
+def test_practice_passages_tell_edits_apart_only_where_rounds_train_on_them(
+    store: Store,
+) -> None:
+    store.put(VERBATIM)
+    store.put(VERBATIM[:1], tasks=FileTasks(file="a.jsonl", digest="ab"))
+    rounds = Edit(kind="continuation", candidates=2, rounds=1)
+    for practice in (2, 4):
+        store.put(VERBATIM[:1], edit=rounds, tasks=StoriesTasks(practice=practice))
+    table = adaptations(Selection(experiment="tinyscale"))
+    assert table is not None
+    trained = {f"{rounds.label}, tasks.practice {practice}" for practice in (2, 4)}
+    assert set(table.runs["edit"]) == {"verbatim"} | trained
 
 
 def test_a_store_of_adaptations_alone_is_analyzed(
