@@ -9,6 +9,7 @@ import pytest
 
 from scaling.adapt.config import FileTasks, StoriesTasks
 from scaling.adapt.document import TaskSet, check_trials
+from scaling.adapt.files import digest_file
 from scaling.adapt.tasks import load_tasks
 from scaling.data.stories import world
 from scaling.errors import UserError
@@ -121,6 +122,16 @@ def test_a_file_that_is_amiss_is_one_sentence(tmp_path: Path, rows: object, said
     with pytest.raises(UserError, match=said) as error:
         read(tmp_path, rows)
     assert "\n" not in str(error.value)
+
+
+def test_a_file_that_has_changed_is_not_learned_from(tmp_path: Path) -> None:
+    path = tmp_path / "t.jsonl"
+    path.write_text(json.dumps(GOOD))
+    tasks = FileTasks(file=str(path), digest=digest_file(str(path)))
+    assert len(load_tasks(tasks).documents) == 1
+    path.write_text(json.dumps({**GOOD, "passage": "Ada has a blue hat."}))
+    with pytest.raises(UserError, match=r"t\.jsonl has changed since the sweep began"):
+        load_tasks(tasks)
 
 
 def test_choosing_needs_a_trial_and_rounds_need_practice(tmp_path: Path) -> None:
