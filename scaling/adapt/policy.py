@@ -13,6 +13,7 @@ from scaling.data.tokenizer import Tokenizer
 from scaling.errors import UserError
 from scaling.export.folder import is_exported
 from scaling.model.decoder import Decoder
+from scaling.prompts.answer import ROWS
 from scaling.runtime import Runtime
 from scaling.sampling import SamplingSettings, continue_ids
 from scaling.tracking.folder import is_run_folder
@@ -41,17 +42,19 @@ class OwnPolicy:
     def write(
         self, prompts: Sequence[str], seeds: Sequence[int], settings: SamplingSettings
     ) -> list[str]:
-        """What it writes after each prompt; equal lengths run as one batch."""
+        """What it writes after each prompt; equal lengths run as one batch, up to `ROWS`."""
         eot = self.tokenizer.eot
         encoded = [[eot, *self.tokenizer.encode(prompt.rstrip(" "))] for prompt in prompts]
         found: dict[int, list[int]] = {}
         device = self.model.embedding.weight.device
         for length in sorted({len(ids) for ids in encoded}):
-            rows = [i for i, ids in enumerate(encoded) if len(ids) == length]
-            ids = torch.tensor([encoded[i] for i in rows], device=device)
-            streams = [torch.Generator().manual_seed(seeds[i]) for i in rows]
-            new = continue_ids(self.model, ids, settings, streams, eot, cached=True)
-            found |= dict(zip(rows, new, strict=True))
+            alike = [i for i, ids in enumerate(encoded) if len(ids) == length]
+            for first in range(0, len(alike), ROWS):
+                rows = alike[first : first + ROWS]
+                ids = torch.tensor([encoded[i] for i in rows], device=device)
+                streams = [torch.Generator().manual_seed(seeds[i]) for i in rows]
+                new = continue_ids(self.model, ids, settings, streams, eot, cached=True)
+                found |= dict(zip(rows, new, strict=True))
         return [self.tokenizer.decode(found[i]) for i in range(len(prompts))]
 
 
@@ -73,16 +76,23 @@ class TransformersPolicy:
             ) from None
         self.model = model.to(device).eval()
         self.device = device
+        # A model of relative positions alone names no most.
+        self.positions: int = getattr(model.config, "max_position_embeddings", None) or 2**31
 
     @torch.no_grad()
     def write(
         self, prompts: Sequence[str], seeds: Sequence[int], settings: SamplingSettings
     ) -> list[str]:
-        """What it writes after each prompt; one at a time, for its draws are torch's own."""
+        """What it writes after each prompt; one at a time, for its draws are torch's own.
+
+        Of a prompt that leaves too little room to write in, the end is read.
+        """
         end = self.tokenizer.eos_token_id
+        most = min(settings.max_tokens, self.positions - 1)
         found = []
         for prompt, seed in zip(prompts, seeds, strict=True):
             given = self.tokenizer(prompt.rstrip(" "), return_tensors="pt").input_ids
+            given = given[:, -(self.positions - most) :]
             with torch.random.fork_rng():
                 torch.manual_seed(seed)
                 whole = self.model.generate(
@@ -92,7 +102,7 @@ class TransformersPolicy:
                     temperature=settings.temperature,
                     top_k=settings.top_k,
                     top_p=settings.top_p,
-                    max_new_tokens=settings.max_tokens,
+                    max_new_tokens=most,
                     pad_token_id=end,
                 )
             new = whole[0, given.shape[1] :]

@@ -4,17 +4,20 @@ import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
+import torch
 
+from scaling.adapt import policy as writing
 from scaling.adapt.config import Edit
 from scaling.adapt.edits import learned, write_edits
-from scaling.adapt.policy import OwnPolicy, find_policy, load_policy
+from scaling.adapt.policy import OwnPolicy, TransformersPolicy, find_policy, load_policy
 from scaling.errors import UserError
 from scaling.export.write import export
 from scaling.sampling import SamplingSettings
 from scaling.trained import of_run
-from tests.scaling.adapt.parts import RUNTIME
+from tests.scaling.adapt.parts import RUNTIME, random_model
 from tests.scaling.trained_run import byte_tokenizer, make_run
 from tests.variants import tiny_config
 
@@ -89,6 +92,22 @@ def test_our_own_policy_writes_what_generating_would(tmp_path: Path) -> None:
     assert len(set(policy.write(["ab"] * 8, range(8), SETTINGS))) > 1
 
 
+def test_our_own_policy_writes_to_so_many_prompts_at_a_time(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sizes = []
+
+    def counted(
+        model: object, ids: list[object], *rest: object, **more: object
+    ) -> list[list[int]]:
+        sizes.append(len(ids))
+        return [[1]] * len(ids)
+
+    monkeypatch.setattr(writing, "continue_ids", counted)
+    OwnPolicy(random_model(tiny_config("")), TOKENIZER).write(["ab"] * 600, range(600), SETTINGS)
+    assert sizes == [256, 256, 88]
+
+
 def test_another_model_writes_through_transformers(tmp_path: Path) -> None:
     pytest.importorskip("transformers")
     run = of_run(make_run(tmp_path, tiny_config("--data.context_length 40"), TOKENIZER))
@@ -100,6 +119,29 @@ def test_another_model_writes_through_transformers(tmp_path: Path) -> None:
     policy = load_policy(str(out), RUNTIME, tmp_path)
     first = policy.write(["ab", "cd"], [1, 2], SETTINGS)
     assert policy.write(["cd"], [2], SETTINGS) == first[1:]
+
+
+def test_of_a_passage_that_outgrows_a_model_of_transformers_the_end_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("transformers")
+    run = of_run(make_run(tmp_path, tiny_config("--data.context_length 40"), TOKENIZER))
+    export(run, "hf", tmp_path / "theirs")
+    (tmp_path / "theirs/tinyscale.json").unlink()
+    policy = load_policy(str(tmp_path / "theirs"), RUNTIME, tmp_path)
+    assert isinstance(policy, TransformersPolicy)
+    seen = []
+    generate = policy.model.generate
+
+    def spied(given: torch.Tensor, **options: Any) -> torch.Tensor:
+        seen.append((given.shape[1], options["max_new_tokens"], int(given[0, -1])))
+        return generate(given, **options)
+
+    monkeypatch.setattr(policy.model, "generate", spied)
+    policy.write(["ab" * 40], [1], SETTINGS)
+    policy.write(["ab" * 40], [1], SamplingSettings(max_tokens=64))
+    last = TOKENIZER.encode("b")[0]
+    assert seen == [(35, 5, last), (1, 39, last)]
 
 
 def test_a_policy_that_is_none_is_one_sentence(tmp_path: Path) -> None:
