@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field
 
 from scaling.budget import Count, Positive
-from scaling.config import Part, RuntimeConfig, Share, TrackingConfig
+from scaling.config import Part, RuntimeConfig, TrackingConfig
 
 TEXTS = 2  # of `stories.py`: other passages of the same seed make another adaptation
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
@@ -19,7 +19,12 @@ class Lora(Part):
     kind: Literal["lora"] = "lora"
     rank: Count = Field(8, description="of the products; at most the smaller side of a matrix")
     alpha: Positive = Field(16.0, description="what is added is scaled by alpha over rank")
-    dropout: Share = Field(0.0, description="of the products' inputs in training; not of experts'")
+    dropout: float = Field(
+        0.0,
+        ge=0,
+        lt=1,
+        description="share of the products' inputs zeroed in training; not of experts'",
+    )
     targets: tuple[str, ...] = Field(
         ("attention", "feedforward"),
         min_length=1,

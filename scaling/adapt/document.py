@@ -39,8 +39,8 @@ def check_trials(tasks: TaskSet, candidates: int, rounds: int) -> None:
     choosing = [*(tasks.documents if candidates > 1 else ()), *(tasks.practice if rounds else ())]
     if rounds and not tasks.practice:
         raise UserError(
-            "rounds train the policy on practice passages, and the tasks have none; mark some"
-            " with `practice: true`."
+            "rounds train the policy on practice passages, and the tasks have none; raise"
+            " tasks.practice, or mark some of a file with `practice: true`."
         )
     lacking = next((one for one in choosing if not one.trial), None)
     if lacking is not None:

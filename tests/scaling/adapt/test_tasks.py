@@ -141,6 +141,8 @@ def test_choosing_needs_a_trial_and_rounds_need_practice(tmp_path: Path) -> None
         check_trials(bare, 2, 0)
     with pytest.raises(UserError, match="practice"):
         check_trials(bare, 2, 1)
+    with pytest.raises(UserError, match=r"raise tasks\.practice, or"):
+        check_trials(load_tasks(StoriesTasks(documents=1, practice=0)), 2, 1)
     with pytest.raises(UserError, match="cannot be read"):
         load_tasks(FileTasks(file=str(tmp_path / "none.yaml")))
     (tmp_path / "bad.jsonl").write_text("{\n")
