@@ -110,7 +110,8 @@ class RunFolder:
         return record
 
     def reopen(self, **changes: Any) -> RunRecord:
-        """The run goes on, in this process; fields of the record may change besides."""
+        """The run goes on, in this process, whatever it failed by; fields may change besides."""
+        (self.path / "traceback.txt").unlink(missing_ok=True)
         return self.update(
             status="RUNNING",
             ended=None,

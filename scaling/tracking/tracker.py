@@ -89,15 +89,17 @@ class Tracking:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if error is not None:
-            import traceback
+        try:
+            if error is not None:
+                import traceback
 
-            text = "".join(traceback.format_exception(kind, error, trace))
-            for tracker in self.trackers:
-                if tracker.folder.read_record().status == "RUNNING":
-                    write_whole(tracker.folder.path / "traceback.txt", text)
-                    tracker.finish("FAILED")
-        self.sender.close()
+                text = "".join(traceback.format_exception(kind, error, trace))
+                for tracker in self.trackers:
+                    if tracker.folder.read_record().status == "RUNNING":
+                        write_whole(tracker.folder.path / "traceback.txt", text)
+                        tracker.finish("FAILED")
+        finally:  # what a full disk has let nobody write
+            self.sender.close()
 
 
 class Recorded(Protocol):

@@ -163,7 +163,7 @@ def _failed(job: Job, folders: Sequence[RunFolder], error: Exception) -> list[Ou
         try:
             if folder is None:
                 folder = failed_run(replace(member, tags=member.tags | _KIND), text)
-            elif full:  # once there is room it is made anew
+            elif full and folder.read_record().status != "FINISHED":  # made anew, given room
                 folder.update(status="KILLED")
         except OSError as problem:  # no room even for that: the driver tells of it
             last = f"{last}; {problem}"

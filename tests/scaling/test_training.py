@@ -142,6 +142,7 @@ def test_no_step_is_logged_twice_after_a_crash_between_checkpoints(tiny: Tiny) -
     assert "power cut" in (folder.path / "traceback.txt").read_text()
     assert Checkpoints(folder.path / "checkpoints").steps[-1] == 15  # steps 16 and 17 are logged
     (resumed,) = resume([folder], say=lambda _: None, progress=lambda _: None)
+    assert not (folder.path / "traceback.txt").exists()
     assert metrics(resumed.folder) == metrics(unbroken.folder)
 
 

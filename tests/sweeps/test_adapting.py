@@ -1,5 +1,6 @@
 """Sweeps of adaptations: what they want, what is there, what is made, and mistakes."""
 
+import errno
 import json
 import os
 import shutil
@@ -399,6 +400,43 @@ def test_a_job_that_fails_or_is_stopped_leaves_records_that_say_so(
     for run in runs:
         (row,) = rows_of(known[run.key].folder.path)  # type: ignore[union-attr]
         assert row["tokens"] == 8 * run.config.inner_steps
+
+
+@pytest.fixture
+def job(write_spec: Callable[..., Path], ready: Any, tiny: Tiny) -> Job:
+    """A job of two adaptations of a run that is there."""
+    path = write_spec(baselines=[a_run(tiny)], edits=["verbatim"], full=None)
+    runs = wanted_adaptations(*ready(path))[:2]
+    return Job(0, tuple(Member(run.config, run.key, {}) for run in runs), 1)
+
+
+def test_a_disk_that_fills_spares_what_is_recorded(
+    job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sweeps.adapting import work
+    from sweeps.channel import Channel
+
+    record, recorded = work._record, list[Adapted]()
+
+    def fills(tracker: Any, made: Adapted) -> None:
+        if recorded:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        record(tracker, made)
+        recorded.append(made)
+
+    monkeypatch.setattr(work, "_record", fills)
+    ended = work.run_job(job, Channel(Pipe()))  # type: ignore[arg-type]
+    assert [outcome.end for outcome in ended.outcomes] == ["full", "full"]
+    folders = [RunFolder(outcome.folder) for outcome in ended.outcomes]  # type: ignore[arg-type]
+    assert [one.read_record().status for one in folders] == ["FINISHED", "KILLED"]
+
+    # Once there is room the other is made in its folder, where nothing tells of the disk then.
+    assert (folders[1].path / "traceback.txt").exists()
+    monkeypatch.setattr(work, "_record", record)
+    again = replace(job, members=(replace(job.members[1], folder=folders[1].path),))
+    (outcome,) = work.run_job(again, Channel(Pipe())).outcomes  # type: ignore[arg-type]
+    assert (outcome.end, outcome.folder) == ("finished", folders[1].path)
+    assert not (folders[1].path / "traceback.txt").exists()
 
 
 def test_what_diverged_is_recorded_as_such(

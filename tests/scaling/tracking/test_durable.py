@@ -1,8 +1,10 @@
-"""What a power cut leaves of a run's small files, and which processes count as alive."""
+"""What power cuts and full disks leave of a run, and which processes count as alive."""
 
+import errno
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -21,7 +23,7 @@ from scaling.tracking.folder import (
 )
 from scaling.tracking.sent import Sent
 from scaling.tracking.store import client, sync
-from scaling.tracking.tracker import Tracker
+from scaling.tracking.tracker import Tracker, Tracking
 from tests.scaling.trained_run import record
 
 Tiny = Callable[..., RunConfig]
@@ -71,6 +73,19 @@ def test_doctor_does_its_work_beside_a_torn_record(
     done = tinyscale_here("doctor")
     assert done.returncode == 0, done.stderr
     assert f"{stale.path.name}: its process is gone; marked KILLED" in done.stdout
+
+
+def test_a_full_disk_leaves_no_sender_behind(
+    tiny: Tiny, workplace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    tracking = Tracking([record(tiny())], print)
+    monkeypatch.setattr("scaling.tracking.tracker.write_whole", full)
+    with pytest.raises(OSError, match="No space left"), tracking:
+        raise RuntimeError("boom")
+    assert not any(thread.name == "mlflow-sender" for thread in threading.enumerate())
 
 
 @pytest.mark.parametrize("left", TORN)
