@@ -13,7 +13,7 @@ from scaling.adapt.config import AdaptConfig, Full, Lora
 from scaling.adapt.document import Document, TaskSet, check_trials
 from scaling.adapt.inner import InnerLoop, Learner
 from scaling.adapt.measure import Knowledge, knowledge
-from scaling.adapt.policy import OwnPolicy, load_policy
+from scaling.adapt.policy import OwnPolicy, Policy, find_policy, load_policy
 from scaling.adapt.reward import Bench, Chosen, choose, parts, train_policies
 from scaling.adapt.tasks import load_tasks
 from scaling.data.prepare import prepare
@@ -27,7 +27,8 @@ from scaling.trained import Trained, find_trained
 # Members of one program at most. On a CPU a step of 8 costs .042 s of processor time a member and
 # one of 32 .065 (docs/LOG.md): the weights of so many leave its caches.
 MEMBERS = {"cpu": 8, "cuda": 64}
-BYTES = 4 * 2**30  # that the weights of a program's members may take
+# That a program's members may take, where all weights are trained: LoRA needs less.
+BYTES = 4 * 2**30
 Say = Callable[[str], None]
 Moved = Callable[[int, int, float], None]  # step, of how many, the members' mean loss
 Pair = tuple[int, Lora | Full]  # a seed and a method: all documents of these learn together
@@ -38,7 +39,8 @@ class Adapted:
     """What became of one adaptation.
 
     Attributes:
-        row: its figures, as `adapt.jsonl` has them; `diverged` says that some came to no number.
+        row: its figures, as `adapt.jsonl` has them; `diverged` says that some came to no number,
+            or that its policy did in a round.
         curve: the same figures of fewer steps that it has been through, by step.
         edits: what each document was learned from.
     """
@@ -67,7 +69,7 @@ def adapt(
     """Make adaptations that share a cohort key; their rows, in their order.
 
     `moved` hears each step of the inner loops, and may raise to stop; `members` are those of one
-    program at most, by default what suits the device.
+    program at most, by default `members_of`.
 
     Raises:
         UserError: the baseline, the tasks, the policy or a rank is not what it should be.
@@ -77,11 +79,12 @@ def adapt(
     trained = baseline_of(first)
     tasks = load_tasks(first.tasks)
     check_trials(tasks, first.edit.candidates, first.edit.rounds)
-    bench = _bench(first, trained, members, lambda _: moved(0, 1, float("nan")))
+    most = members or members_of(first)
+    bench = _bench(first, trained, most, lambda _: moved(0, 1, float("nan")))
     seeds = sorted({config.seed for config in configs})
     started = time.perf_counter()
     say(f"{first.edit.label} edits of {len(tasks.documents)} passages for {first.baseline.label}")
-    chosen, practised = _edits(first, bench, tasks, seeds)
+    chosen, practised, lost = _edits(first, bench, tasks, seeds)
     writing = (time.perf_counter() - started) / len(seeds)
     pairs = list(dict.fromkeys((config.seed, config.method) for config in configs))
     wanted = sorted({config.inner_steps for config in configs})
@@ -91,7 +94,7 @@ def adapt(
     found = _learn(bench, tasks.documents, chosen, pairs, wanted, moved)
     return [
         _adapted(config, trained, tasks, before, found[config.seed, config.method],
-                 chosen[config.seed], writing, practised)
+                 chosen[config.seed], writing, practised, config.seed in lost)
         for config in configs
     ]  # fmt: skip
 
@@ -104,7 +107,24 @@ def baseline_of(config: AdaptConfig) -> Trained:
     return trained
 
 
-def _bench(config: AdaptConfig, trained: Trained, members: int | None, tick: Say) -> Bench:
+def policy_of(config: AdaptConfig) -> Policy:
+    """Another policy than the baseline; `UserError` where it is no longer what the config says."""
+    edit, runs = config.edit, Path(config.tracking.folder)
+    assert edit.policy is not None
+    if edit.digest and find_policy(edit.policy, runs)[1] != edit.digest:
+        raise UserError(f"{edit.policy} is no longer the policy that was to write.")
+    return load_policy(edit.policy, resolve(config.runtime), runs)
+
+
+def members_of(config: AdaptConfig) -> int:
+    """Members of one program at most: as many as suit the device, and as have room."""
+    parameters = find_trained(config.baseline.place).facts.parameters
+    suited = MEMBERS[resolve(config.runtime).device.type]
+    # An export that is not ours may not say how large it is.
+    return max(1, min(suited, BYTES // weight_bytes(parameters))) if parameters else suited
+
+
+def _bench(config: AdaptConfig, trained: Trained, most: int, tick: Say) -> Bench:
     runtime = resolve(config.runtime)
     model, tokenizer = trained.load(runtime)
     data = prepare(trained.config.data)
@@ -112,25 +132,24 @@ def _bench(config: AdaptConfig, trained: Trained, members: int | None, tick: Say
     token_bytes = torch.from_numpy(tokenizer.token_bytes()).long()
     rows = max(1, min(16, config.forgetting_tokens // model.context_length))
     general = Evaluator(data.validation, token_bytes, rows, config.forgetting_tokens)
-    each = weight_bytes(model.param_counts()["total"])
-    most = max(1, min(members or MEMBERS[runtime.device.type], BYTES // each))
     return Bench(model, tokenizer, general, config.tokens_per_step, config.price, most, tick)
 
 
 def _edits(
     config: AdaptConfig, bench: Bench, tasks: TaskSet, seeds: Sequence[int]
-) -> tuple[dict[int, list[Chosen]], int]:
-    """The edits of each seed, a document each, and the tokens that rounds have taken a seed."""
-    edit, spent = config.edit, 0
+) -> tuple[dict[int, list[Chosen]], int, set[int]]:
+    """The edits of each seed, a document each; the tokens that rounds have taken a seed; and the
+    seeds whose policy has diverged in them."""
+    edit, spent, lost = config.edit, 0, set[int]()
+    policies: list[Policy]
     if edit.rounds:
-        policies, spent = train_policies(bench, edit, tasks.practice, seeds)
+        policies, spent, lost = train_policies(bench, edit, tasks.practice, seeds)
     elif edit.policy:
-        runtime = resolve(config.runtime)
-        policies = [load_policy(edit.policy, runtime, Path(config.tracking.folder))] * len(seeds)
+        policies = [policy_of(config)] * len(seeds)
     else:
         policies = [OwnPolicy(bench.model, bench.tokenizer)] * len(seeds)
     chosen = choose(bench, edit, policies, tasks.documents, seeds)
-    return dict(zip(seeds, chosen, strict=True)), spent
+    return dict(zip(seeds, chosen, strict=True)), spent, lost
 
 
 def _learn(
@@ -187,7 +206,7 @@ def _knows(
 
 def _adapted(
     config: AdaptConfig, trained: Trained, tasks: TaskSet, before: Sequence[Knowledge],
-    found: _Found, chosen: Sequence[Chosen], writing: float, practised: int,
+    found: _Found, chosen: Sequence[Chosen], writing: float, practised: int, lost: bool,
 ) -> Adapted:  # fmt: skip
     curve = {
         step: _figures(before, knows, config.price)
@@ -222,7 +241,7 @@ def _adapted(
         "writing_seconds": writing,
         **_finite(curve[config.inner_steps]),
         "each": [_finite(one) for one in each],
-        "diverged": not all(map(math.isfinite, curve[config.inner_steps].values())),
+        "diverged": lost or not all(map(math.isfinite, curve[config.inner_steps].values())),
     }
     edits = [
         {"document": document.id, "passage": document.passage, "pieces": one.written.shown(),

@@ -126,27 +126,38 @@ def rewards(
 
 def train_policies(
     bench: Bench, edit: Edit, practice: Sequence[Document], seeds: Sequence[int]
-) -> tuple[list[Policy], int]:
-    """The policy of each seed after all rounds, and the tokens a seed's rounds have trained on."""
+) -> tuple[list[Policy], int, set[int]]:
+    """The policy of each seed after all rounds, the tokens a seed's rounds have trained on, and
+    the seeds of which a round diverged: they keep the policy of before, that others may go on."""
     policies: list[Policy] = [OwnPolicy(bench.model, bench.tokenizer)] * len(seeds)
-    spent = 0
+    spent, lost = 0, set[int]()
+    method = Lora(rank=edit.rank, lr=edit.lr)
+    passages = [one.passage for one in practice]
     for number in range(edit.rounds):
         # Draws of their own in every round, and none that the adapted documents' edits have.
         own = [((seed + 1) * 1_000_033 + number) % 2**63 for seed in seeds]
         kept = choose(bench, edit, policies, practice, own)
-        method = Lora(rank=edit.rank, lr=edit.lr)
         learners = [
             Learner(_lessons(bench, chosen), method, seed)
             for chosen, seed in zip(kept, own, strict=True)
         ]
-        loop = InnerLoop(bench.model, learners, bench.tokens)
-        for _ in range(edit.steps):
-            loop.step()
-            bench.tick("training the policy")
-        assert loop.adapters is not None
-        policies = [OwnPolicy(_merged(bench, loop, k), bench.tokenizer) for k in range(len(seeds))]
+        taught = [m for part in parts(learners, bench.most) for m in _taught(bench, edit, part)]
+        for k, model in enumerate(taught):
+            if math.isfinite(text_loss(model, bench.tokenizer, [passages])[0]):
+                policies[k] = OwnPolicy(model, bench.tokenizer)
+            else:
+                lost.add(seeds[k])
         spent += edit.steps * bench.tokens + sum(one.tried_tokens for one in kept[0])
-    return policies, spent
+    return policies, spent, lost
+
+
+def _taught(bench: Bench, edit: Edit, learners: Sequence[Learner]) -> list[Decoder]:
+    """The baseline after each learner's lessons, made by one program."""
+    loop = InnerLoop(bench.model, learners, bench.tokens)
+    for _ in range(edit.steps):
+        loop.step()
+        bench.tick("training the policy")
+    return [_merged(bench, loop, k) for k in range(len(learners))]
 
 
 def _lessons(bench: Bench, chosen: Sequence[Chosen]) -> list[Text]:

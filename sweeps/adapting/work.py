@@ -13,7 +13,7 @@ from typing import Any
 import torch
 
 from scaling.adapt.config import AdaptConfig
-from scaling.adapt.job import Adapted, adapt, baseline_of
+from scaling.adapt.job import Adapted, adapt, baseline_of, members_of
 from scaling.runtime import versions
 from scaling.signals import Stop
 from scaling.tracking.folder import RunFolder, write_whole
@@ -67,16 +67,16 @@ class _Work:
         ]
 
     def _adapt(self, configs: Sequence[AdaptConfig], moved: Any) -> list[Adapted]:
-        """With fewer members a program each time that memory does not suffice."""
+        """With half the members a program each time that memory does not suffice."""
         started = time.perf_counter()
-        most: int | None = None
+        most = members_of(configs[0])
         while True:
             try:
                 made = adapt(configs, say=self.channel.say, moved=moved, members=most)
             except Exception as error:
                 if kind_of(error) != "memory" or most == 1:
                     raise
-                most = 8 if most is None else most // 2
+                most //= 2
             else:
                 self.adapting = time.perf_counter() - started
                 return made

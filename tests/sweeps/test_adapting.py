@@ -410,6 +410,24 @@ def job(write_spec: Callable[..., Path], ready: Any, tiny: Tiny) -> Job:
     return Job(0, tuple(Member(run.config, run.key, {}) for run in runs), 1)
 
 
+def test_where_memory_does_not_suffice_half_as_many_are_tried(
+    job: Job, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sweeps.adapting import work
+    from sweeps.channel import Channel
+
+    tried = []
+
+    def never(*_: Any, members: int, **__: Any) -> list[Adapted]:
+        tried.append(members)
+        raise MemoryError
+
+    monkeypatch.setattr(work, "adapt", never)
+    ended = work.run_job(job, Channel(Pipe()))  # type: ignore[arg-type]
+    assert [outcome.end for outcome in ended.outcomes] == ["failed", "failed"]
+    assert tried == [8, 4, 2, 1]
+
+
 def test_a_disk_that_fills_spares_what_is_recorded(
     job: Job, monkeypatch: pytest.MonkeyPatch
 ) -> None:

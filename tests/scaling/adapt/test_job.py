@@ -7,12 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 
-from scaling.adapt import inner
+from scaling.adapt import inner, reward
 from scaling.adapt.config import AdaptConfig, Baseline, Edit, FileTasks, Full, Lora, StoriesTasks
 from scaling.adapt.document import Document
 from scaling.adapt.edits import Written
-from scaling.adapt.job import _bench, adapt
+from scaling.adapt.job import _bench, adapt, members_of
 from scaling.adapt.reward import choose, rewards, train_policies
 from scaling.config import RunConfig
 from scaling.data.prepare import prepare
@@ -140,6 +141,16 @@ def test_a_baseline_that_has_changed_is_one_sentence(config: AdaptConfig) -> Non
         rows([varied(config, baseline=other)])
 
 
+def test_a_policy_that_has_changed_is_one_sentence(config: AdaptConfig) -> None:
+    place, digest = config.baseline.place, config.baseline.fingerprint
+    edit = Edit(kind="continuation", pieces=1, max_tokens=2, policy=place, digest=digest)
+    one = varied(config, edit=edit, inner_steps=1)
+    assert rows([one])[0]["gain"] is not None
+    other = edit.model_copy(update={"digest": "0" * 16})
+    with pytest.raises(UserError, match="is no longer the policy that was to write"):
+        rows([varied(one, edit=other)])
+
+
 def test_a_stop_ends_it_between_two_steps(config: AdaptConfig) -> None:
     class StopError(Exception):
         pass
@@ -220,10 +231,9 @@ def test_an_adaptation_that_diverges_says_so_and_has_no_figures(config: AdaptCon
     json.dumps(wild, allow_nan=False)
 
 
-def test_a_program_never_has_more_members_than_it_is_told(
-    config: AdaptConfig, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """However many passages there are: what is known before is one model's."""
+@pytest.fixture
+def made(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The members of every decoder that is copied from a baseline."""
     made: list[int] = []
     build = inner.Decoder
 
@@ -232,9 +242,30 @@ def test_a_program_never_has_more_members_than_it_is_told(
         return build(*args, members=members, **rest)
 
     monkeypatch.setattr(inner, "Decoder", counted)
+    return made
+
+
+def test_a_program_never_has_more_members_than_it_is_told(
+    config: AdaptConfig, made: list[int]
+) -> None:
+    """However many passages there are: what is known before is one model's."""
     edit = Edit(kind="continuation", candidates=2, steps=1, max_tokens=2)
     rows([varied(config, edit=edit, inner_steps=1)], members=1)
     assert set(made) == {1}
+
+
+def test_members_are_as_many_as_suit_the_device_and_have_room(
+    config: AdaptConfig, baseline: Trained, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert members_of(config) == 8
+    assert baseline.facts.parameters is not None
+    for room, most in ((3.5, 3), (0.5, 1)):
+        monkeypatch.setattr("scaling.adapt.job.BYTES", int(room * 16 * baseline.facts.parameters))
+        assert members_of(config) == most
+
+
+PRACTICE = [Document("p", "the cat sat", "unused", trial="the dog ran")]
+ROUNDS = Edit(kind="continuation", candidates=2, rounds=1, pieces=1, steps=4, max_tokens=4)
 
 
 @pytest.mark.parametrize("seed", [1, 2**63 - 1])
@@ -242,12 +273,40 @@ def test_rounds_train_a_policy_of_each_seed(
     config: AdaptConfig, baseline: Trained, seed: int
 ) -> None:
     bench = _bench(config, baseline, 8, lambda _: None)
-    edit = Edit(kind="continuation", candidates=2, rounds=1, pieces=1, steps=4, max_tokens=4)
-    practice = [Document("p", "the cat sat", "unused", trial="the dog ran")]
-    policies, spent = train_policies(bench, edit, practice, [seed, 2])
+    policies, spent, lost = train_policies(bench, ROUNDS, PRACTICE, [seed, 2])
     assert spent == (4 + 2 * 4) * config.tokens_per_step
+    assert not lost
     weights = [list(policy.model.parameters()) for policy in policies]  # type: ignore[attr-defined]
     base = list(bench.model.parameters())
     for k in range(2):
         assert any(not a.equal(b) for a, b in zip(weights[k], base, strict=True))
     assert any(not a.equal(b) for a, b in zip(*weights, strict=True))
+
+
+def test_policies_are_trained_by_programs_of_the_same_bound(
+    config: AdaptConfig, baseline: Trained, made: list[int]
+) -> None:
+    bench = _bench(config, baseline, 2, lambda _: None)
+    policies, *_ = train_policies(bench, ROUNDS, PRACTICE, [1, 2, 3])
+    assert (len(policies), max(made)) == (3, 2)
+
+
+def test_a_policy_that_diverges_takes_its_own_seed_alone(
+    config: AdaptConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    merged = reward._merged
+
+    def broken(bench: Any, loop: Any, k: int) -> Any:
+        model = merged(bench, loop, k)
+        if k == 0:
+            with torch.no_grad():
+                model.embedding.weight.fill_(math.nan)
+        return model
+
+    monkeypatch.setattr(reward, "_merged", broken)
+    with Path("tasks.jsonl").open("a") as stream:
+        stream.write('{"passage": "the cat sat", "continuation": "a cat", "trial": "the dog ran",'
+                     ' "practice": true}\n')  # fmt: skip
+    ill, well = rows([varied(config, edit=ROUNDS, inner_steps=1, seed=seed) for seed in (1, 2)])
+    assert (ill["diverged"], well["diverged"]) == (True, False)
+    assert well["gain"] is not None
