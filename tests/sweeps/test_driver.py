@@ -1,5 +1,6 @@
 """The driver: what is wanted less what is there, and what it does when runs go wrong."""
 
+import resource
 from collections.abc import Callable
 from pathlib import Path
 
@@ -109,6 +110,20 @@ def test_runs_of_one_shape_train_together(sweep_of: SweepOf, drive: Drive) -> No
     jobs = driver.executor.jobs  # type: ignore[attr-defined]
     assert [len(job.members) for job in jobs] == [2, 2, 2, 2]
     assert all(len({m.config.cohort_key for m in job.members}) == 1 for job in jobs)
+
+
+def test_a_driver_can_hold_more_runs_than_files_may_be_open_unasked(tmp_path: Path) -> None:
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (256, before[1]))
+    try:
+        claims = Claims(tmp_path)
+        keys = [("a", seed) for seed in range(400)]
+        assert all(claims.take(key) for key in keys)
+        assert not Claims(tmp_path).take(keys[0])
+        for key in keys:
+            claims.free(key)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
 def test_a_run_that_another_driver_has_is_waited_for(
