@@ -39,6 +39,7 @@ def close_sweep(
     code, lines, status = ending(
         driver, "runs failed; see --status, and retry with --retry failed."
     )
+    why = " ".join(lines)
     if not owner:
         return Result({}, [*lines, f"helped: {len(driver.clock.jobs)} jobs"], code)
     whole = driver.options.limit is None and driver.stopped is None
@@ -61,7 +62,7 @@ def close_sweep(
     summary["time"] = _with_overhead(summary["time"], driver, planned)
     write_whole(record.path / NAME, json.dumps(summary, indent=1))
     lines = [*shown, *lines, f"{driver.counts().text}; leaderboard and summary in {record.path}"]
-    return Result(summary, lines, code)
+    return Result(summary, lines, code, why)
 
 
 def _with_overhead(

@@ -19,11 +19,15 @@ ENDS = ("done", "pruned", "failed")
 
 @dataclass(frozen=True)
 class Result:
-    """What came of it, for programs and for people."""
+    """What came of it, for programs and for people.
+
+    `why` is the one of the lines that tells why not all is made, where it is not.
+    """
 
     summary: dict[str, Any]
     lines: list[str]
     exit_code: int
+    why: str = ""
 
 
 def ending(driver: "Driver[Any]", failed: str) -> tuple[int, list[str], Status]:

@@ -18,7 +18,6 @@ from sweeps.adapting.reading import AdaptSweep
 from sweeps.conduct import Request, conduct, look
 from sweeps.ledger import Ledger, all_done
 from sweeps.progress import Board
-from sweeps.record import sweep_folder
 from sweeps.wanted import wanted_runs
 
 
@@ -31,20 +30,23 @@ class Ready:
 
 
 def ready_baselines(
-    sweep: AdaptSweep, material: Material, board: Board, measure: bool
+    sweep: AdaptSweep, material: Material, board: Board, request: Request
 ) -> list[Ready]:
     """The baselines, the smallest first; those of a sweep are trained where they are missing.
+
+    `request` is what is asked of that sweep.
 
     Raises:
         UserError: a run is not there, its data have changed, it cannot learn what is asked, or a
             training failed.
+        SystemExit: a signal has stopped the training.
     """
     runs = Path(sweep.spec.tracking.folder)
     if sweep.baselines is None:
         assert isinstance(sweep.spec.baselines, tuple)
         found = [find_trained(name, runs=runs) for name in sweep.spec.baselines]
     else:
-        found = _trained(sweep, material, board, measure)
+        found = _trained(sweep, material, board, request)
     known: dict[str, Trained] = {}
     for one in found:
         if (other := known.setdefault(one.fingerprint, one)) is one:
@@ -57,7 +59,9 @@ def ready_baselines(
     return sorted(ready, key=lambda one: one.parameters)
 
 
-def _trained(sweep: AdaptSweep, material: Material, board: Board, measure: bool) -> list[Trained]:
+def _trained(
+    sweep: AdaptSweep, material: Material, board: Board, request: Request
+) -> list[Trained]:
     """The runs of the baselines' own sweep, as that sweep's driver makes them."""
     own = sweep.baselines
     assert own is not None
@@ -69,11 +73,14 @@ def _trained(sweep: AdaptSweep, material: Material, board: Board, measure: bool)
             tokenizer = _prepared(run.config.data, board.say).tokenizer
             _check(run.config, tokenizer, run.config.name, sweep, material)
         board.say(f"baselines first: {len(wanted)} runs of {own.spec.name}")
-        result = conduct(own, Request(measure=measure), board)
+        result = conduct(own, request, board)
+        if result.exit_code > 128:  # by a signal: it ends as any sweep does that is stopped
+            board.say(result.why)
+            raise SystemExit(result.exit_code)
         if result.exit_code:
-            folder = sweep_folder(own, wanted[0].config)
-            told = result.lines[0] if result.lines else f"see {folder}"
-            raise UserError(f"the baselines are not all trained: {told}")
+            failed = [one for one in look(ledger, wanted).values() if one.state == "failed"]
+            why = f"{failed[0].error}; retry with --retry failed." if failed else result.why
+            raise UserError(f"the baselines are not all trained: {why}")
     known = look(ledger, wanted)
     found = []
     for run in wanted:

@@ -13,6 +13,7 @@ from sweeps.adapting.closing import as_it_was, close_adaptations
 from sweeps.adapting.material import find_material
 from sweeps.adapting.reading import AdaptSweep
 from sweeps.adapting.wanted import Adaptation, Together, wanted_adaptations
+from sweeps.conduct import Request as Training
 from sweeps.conduct import look
 from sweeps.driver import Driver, Options
 from sweeps.ledger import Ledger, all_done
@@ -38,6 +39,7 @@ def conduct_adaptations(sweep: AdaptSweep, request: Request, board: Board) -> Re
 
     Raises:
         UserError: a baseline, a policy or the tasks are not what they should be.
+        SystemExit: a signal has stopped the baselines' training, which is saved.
     """
     spec = sweep.spec
     lock = DriverLock(sweep_folder(sweep, spec))
@@ -48,7 +50,8 @@ def conduct_adaptations(sweep: AdaptSweep, request: Request, board: Board) -> Re
             # First, so that what MLflow's launcher has made is this sweep's, not its baselines'.
             record = SweepRecord(sweep, spec, board.say)
             material = find_material(spec)
-            baselines = ready_baselines(sweep, material, board, request.measure)
+            training = Training(retry_failed=request.retry_failed, measure=request.measure)
+            baselines = ready_baselines(sweep, material, board, training)
             runs = wanted_adaptations(sweep, material, baselines)
             ledger = Ledger(Path(spec.tracking.folder), record.uri, record.experiment)
             record.want(Members({run.key: run.labels for run in runs}))

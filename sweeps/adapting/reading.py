@@ -72,7 +72,9 @@ def read_adapt_sweep(name: str, flags: Sequence[str] = (), *, smoke: bool = Fals
         put(tree, field, value)
     tree.setdefault("name", path.stem)
     if given and not any(field == ("name",) for field, _ in given):
-        told = json.dumps([[".".join(f), v] for f, v in sorted(given)], default=str)
+        # By field alone: of a flag given twice the values may not compare.
+        ordered = sorted(given, key=lambda flag: flag[0])
+        told = json.dumps([[".".join(f), v] for f, v in ordered], default=str)
         tree["name"] = f"{tree['name']}-{hashlib.sha256(told.encode()).hexdigest()[:6]}"
     source = shown(path)
     spec = _validated(tree, source)
@@ -89,18 +91,29 @@ def _validated(tree: dict[str, Any], source: str) -> AdaptSpec:
 
 
 def _baselines(spec: AdaptSpec, path: Path, smoke: bool) -> Sweep | None:
-    """The sweep that trains the baselines, under a name of its own, in the same store."""
+    """The sweep that trains the baselines, under a name of its own, in the same store and by as
+    many workers of the same runtime, unless it has its own."""
     if not isinstance(spec.baselines, dict):
         return None
-    tracking = spec.tracking.model_dump(mode="json", exclude_unset=True)
-    fields = {f"tracking.{key}": value for key, value in tracking.items()}
+    own = spec.baselines
+    if own.get("search") is not None:
+        raise UserError(
+            f"{shown(path)}: baselines has a search, of which nobody knows the runs beforehand;"
+            " list them in a grid."
+        )
+    given = spec.model_dump(mode="json", include={"tracking", "runtime"}, exclude_unset=True)
+    fields = {f"{part}.{key}": v for part, inner in given.items() for key, v in inner.items()}
+    more = own.get("fields", {})
     tree = {
         "name": f"{spec.name.removesuffix('-smoke')}-baselines",
-        **spec.baselines,
-        "fields": {**fields, **spec.baselines.get("fields", {})},
+        "workers": spec.workers,
+        **own,
+        # What is no mapping is told of where the sweep is checked.
+        "fields": {**fields, **more} if isinstance(more, dict) else more,
     }
     if smoke:
-        tree["experiment"] = spec.tracking.experiment
+        # Both are shrunk, and each adds the ending.
+        tree["experiment"] = spec.tracking.experiment.removesuffix("-smoke")
     return assemble(tree, path, smoke=smoke)
 
 

@@ -32,12 +32,16 @@ class AdaptSpec(SpecPart):
     tokens_per_step: Count = 128
     price: float = Field(1.0, ge=0, description="of a nat of forgetting, in nats of gain")
     forgetting_tokens: Count = 2048
-    runtime: RuntimeConfig = RuntimeConfig()
+    runtime: RuntimeConfig = Field(
+        RuntimeConfig(), description="of adapting, which is never compiled, and of the baselines"
+    )
     tracking: TrackingConfig = TrackingConfig()
     max_consecutive_failures: Count = Field(
         8, description="stop when so many jobs (a baseline and an edit) in a row have failed"
     )
-    workers: Count | Literal["auto"] = Field("auto", description="processes that adapt")
+    workers: Count | Literal["auto"] = Field(
+        "auto", description="processes that adapt, or train the baselines"
+    )
 
     @field_validator("edits", mode="before")
     @classmethod
@@ -65,6 +69,8 @@ class AdaptSpec(SpecPart):
             )
         if not self.rank and self.full is None:
             raise mistake("rank is empty and full is not given, so that there is no method")
+        if "rank" in self.lora.model_fields_set:
+            raise mistake("lora.rank would change nothing: the ranks are those of `rank`")
         for field in ("inner_steps", "rank", "seeds", "edits"):
             values = getattr(self, field)
             if len(set(values)) < len(values):

@@ -30,6 +30,7 @@ from sweeps.adapting.conduct import Request, conduct_adaptations
 from sweeps.adapting.material import Material, find_material
 from sweeps.adapting.reading import AdaptSweep, read_adapt_sweep
 from sweeps.adapting.wanted import Adaptation, Together, wanted_adaptations
+from sweeps.conduct import Request as Training
 from sweeps.driver import Driver, Options
 from sweeps.job import Begun, Ended, Job, Member
 from sweeps.ledger import Ledger, read_known
@@ -37,7 +38,9 @@ from sweeps.machine import Machine
 from sweeps.progress import Board
 from sweeps.reading import read_sweep, sweep_names
 from sweeps.record import SweepRecord
+from sweeps.result import Result
 from sweeps.source import Grid
+from sweeps.wanted import wanted_runs
 from tests.scaling.trained_run import make_run
 from tests.sweeps.fakes import FakeExecutor, finished_run
 
@@ -89,7 +92,7 @@ def ready(tiny: Tiny) -> Callable[..., tuple[AdaptSweep, Material, list[Ready]]]
     def go(path: Path) -> tuple[AdaptSweep, Material, list[Ready]]:
         sweep = read_adapt_sweep(str(path))
         material = find_material(sweep.spec)
-        return sweep, material, ready_baselines(sweep, material, Board(), measure=False)
+        return sweep, material, ready_baselines(sweep, material, Board(), Training(measure=False))
 
     return go
 
@@ -231,6 +234,11 @@ def test_what_another_sweep_has_made_has_this_ones_labels(
         ({"baselines": ["nobody"]}, "There is no run nobody"),
         ({"baselines": ["there", "there"]}, "baselines has there-.* twice"),
         ({"baselines": {"base": "tiny", "gird": {}}}, "did you mean grid"),
+        ({"baselines": {"base": "tiny", "fields": None}}, "fields is None"),
+        ({"baselines": {"base": "tiny", "fields": [1]}}, r"fields is \[1\]"),
+        ({"baselines": {"base": "tiny", "search": {}}}, "baselines has a search"),
+        ({"lora": {"rank": 16}}, "lora.rank would change nothing"),
+        ({"lora": {"dropout": 1.0}}, "dropout is 1"),
     ],
 )
 def test_a_mistake_is_one_sentence_before_anything_is_made(
@@ -262,6 +270,62 @@ def test_what_baselines_cannot_learn_is_said_before_they_are_trained(
     with pytest.raises(UserError, match=said):
         conduct_adaptations(read_adapt_sweep(str(path)), Request(measure=False), Board())
     assert not list(Path("runs").glob("a-baselines*"))
+
+
+def test_the_baselines_sweep_has_the_same_runtime_workers_and_experiment_or_its_own(
+    write_spec: Callable[..., Path],
+) -> None:
+    given = {"runtime": {"precision": "bf16"}, "workers": 3, "tracking": {"experiment": "mine"}}
+    path = str(write_spec(**given, baselines={"base": "tiny", "budget": {"steps": 6}}))
+    for smoke, experiment in ((False, "mine"), (True, "mine-smoke")):
+        sweep = read_adapt_sweep(path, smoke=smoke)
+        assert sweep.spec.tracking.experiment == experiment
+        assert sweep.baselines is not None
+        assert sweep.baselines.spec.workers == 3
+        for run in wanted_runs(sweep.baselines):
+            assert run.config.runtime.precision == "bf16"
+            assert run.config.tracking.experiment == experiment
+    own = {"base": "tiny", "workers": 1, "fields": {"runtime.precision": "fp32"}}
+    sweep = read_adapt_sweep(str(write_spec(**given, baselines=own)))
+    assert sweep.baselines is not None
+    assert sweep.baselines.spec.workers == 1
+    assert wanted_runs(sweep.baselines)[0].config.runtime.precision == "fp32"
+
+
+@pytest.mark.parametrize("retry", [False, True])
+def test_baselines_that_have_failed_are_told_of_and_made_again_when_asked(
+    retry: bool, write_spec: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sweep = read_adapt_sweep(str(write_spec()))
+    assert sweep.baselines is not None
+    for run in wanted_runs(sweep.baselines):
+        finished_run(run, "FAILED")
+    asked = []
+
+    def conduct(own: object, request: Training, board: Board) -> Result:
+        asked.append(request.retry_failed)
+        return Result({}, ["name  loss  seeds"], 1, "2 runs failed.")
+
+    monkeypatch.setattr("sweeps.adapting.baselines.conduct", conduct)
+    said = "the baselines are not all trained: RuntimeError: boom; retry with --retry failed"
+    with pytest.raises(UserError, match=said):
+        conduct_adaptations(sweep, Request(retry_failed=retry, measure=False), Board())
+    assert asked == [retry]
+
+
+@pytest.mark.drill
+def test_a_stop_while_baselines_are_trained_is_a_stop(write_spec: Callable[..., Path]) -> None:
+    write_spec(baselines={**SPEC["baselines"], "budget": {"steps": 100_000}})
+    command = [sys.executable, "-m", "scaling.cli", "adapt", "a.yaml", "--no-timing"]
+    process = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    deadline = time.monotonic() + 60
+    while not list(Path("runs").glob("*/metrics.jsonl")):
+        assert process.poll() is None and time.monotonic() < deadline
+        time.sleep(0.05)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 128 + signal.SIGINT
+    assert "Stopped: stopped and saved. Go on with the same command." in said
 
 
 def test_data_that_have_changed_are_found_before_workers_do(
@@ -325,10 +389,19 @@ def test_the_shipped_sweep_is_what_its_header_says() -> None:
     assert f"{2 * points} adaptations of {spec.tasks.documents}" in text.replace("\n# ", " ")  # type: ignore[union-attr]
     small = read_adapt_sweep("adaptation", smoke=True)
     assert small.spec.name == "adaptation-smoke"
+    assert small.baselines is not None
+    assert small.baselines.base["tracking"]["experiment"] == small.spec.tracking.experiment
     changed = read_adapt_sweep("adaptation", ["--seeds", "[5]"])
     assert changed.spec.seeds == (5,)
     assert changed.spec.name.startswith("adaptation-")
     assert changed.baselines is not None
+
+
+def test_of_a_flag_given_twice_the_last_counts(write_spec: Callable[..., Path]) -> None:
+    path = str(write_spec())
+    sweep = read_adapt_sweep(path, ["--seeds", "5", "--seeds", "[7]"])
+    assert sweep.spec.seeds == (7,)
+    assert sweep.spec.name.startswith("a-")
 
 
 class Pipe:
