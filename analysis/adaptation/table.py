@@ -25,7 +25,10 @@ FIGURES = (
     *("tokens_tried", "wall_seconds", "writing_seconds"),
 )
 VERBATIM = "verbatim"
-ROUNDING = 1e-5  # nats per token: what one computation differs by in programs of other sizes
+# Nats per token that one computation may differ by in programs of other sizes: on a CPU up to 2e-6
+# within 30 steps, in bf16 as in fp32; on a card it was not measured, and an interval too few is
+# better than one of rounding.
+ROUNDING = 1e-2
 _NAMES = ("edit.label", "edit.policy", "tasks.file")  # of what has a hash beside
 _COMMON = ("tokens_per_step", "price", "forgetting_tokens", "runtime.precision")
 
@@ -140,12 +143,14 @@ def _methods(raw: pd.DataFrame) -> pd.Series:
 
 
 def seedless(runs: pd.DataFrame) -> bool:
-    """Whether all seeds gave the same at each number of tokens: then they say nothing of chance.
+    """Whether a seed decides nothing of these runs: then they say nothing of chance.
 
-    So it is with full fine-tuning on one piece of verbatim text, of which a seed decides nothing.
+    So it is with full fine-tuning on verbatim text, where that is one piece; of several the seed
+    draws the order, and losses at one number of tokens differ by more than rounding.
     """
+    undrawn = runs["rank"].isna() & runs["edit"].str.startswith(VERBATIM)
     each = runs.groupby("tokens")["loss"]
-    return bool((each.max() - each.min()).max() < ROUNDING)
+    return bool(undrawn.all() and (each.max() - each.min()).max() < ROUNDING)
 
 
 def summary(runs: pd.DataFrame) -> pd.DataFrame:
