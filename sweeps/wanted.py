@@ -5,7 +5,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
-from scaling.branches import branch_config
 from scaling.config import RunConfig
 from scaling.config.schedule import WarmupStableDecay
 from scaling.data.content import with_content
@@ -88,7 +87,9 @@ def members_of(runs: Iterable[Wanted], *, grows: bool) -> Members:
     for run in runs:
         found[run.key] = run.labels
         schedule = run.config.schedule
-        if isinstance(schedule, WarmupStableDecay):
+        if isinstance(schedule, WarmupStableDecay) and schedule.branches:
+            from scaling.branches import branch_config
+
             for share in schedule.branches:
                 key = (branch_config(run.config, share).identity, run.config.seed)
                 found[key] = run.labels
