@@ -1,14 +1,17 @@
 """Curves and points of groups: which is which, and the numbers beside them."""
 
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from analysis.equal import NO_COUNT
 from analysis.figures import curves
 from analysis.figures.curves import curves_figure, equal_figure, losses_figure
+from analysis.figures.style import Saved, save
 from analysis.units import choose
 
 RUNS = pd.DataFrame(
@@ -28,24 +31,33 @@ RUNS = pd.DataFrame(
 def figures(monkeypatch: pytest.MonkeyPatch) -> list[Figure]:
     """The figures that are saved."""
     found: list[Figure] = []
-    save = curves.save
-    monkeypatch.setattr(curves, "save", lambda f, *a, **k: [found.append(f), save(f, *a, **k)][1])
+
+    def keeping(figure: Figure, *rest: Any, **more: Any) -> Saved:
+        found.append(figure)
+        return save(figure, *rest, **more)
+
+    monkeypatch.setattr(curves, "save", keeping)
     return found
 
 
+def groups_of(runs: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
+    return [(str(name), own) for name, own in runs.groupby("label", sort=False)]
+
+
 def test_no_two_groups_of_eleven_look_alike(tmp_path: Path, figures: list[Figure]) -> None:
-    groups = list(RUNS.groupby("label", sort=False))
+    groups = groups_of(RUNS)
     equal_figure(groups, groups, groups, choose(RUNS), tmp_path)
     (figure,) = figures
     (legend,) = figure.legends  # below the panels: eleven names would lie on the points
     assert figure.axes[0].get_legend() is None
-    drawn = [(h.get_color(), h.get_linestyle(), h.get_marker()) for h in legend.legend_handles]
+    lines = [h for h in legend.legend_handles if isinstance(h, Line2D)]
+    drawn = [(h.get_color(), h.get_linestyle(), h.get_marker()) for h in lines]
     assert len(drawn) == len(set(drawn)) == 11
     assert [text.get_text() for text in legend.get_texts()] == [name for name, _ in groups]
 
 
 def test_the_numbers_of_dots_and_means_are_beside_the_picture(tmp_path: Path) -> None:
-    groups = list(RUNS.groupby("label", sort=False))[:2]
+    groups = groups_of(RUNS)[:2]
     one = [(name, runs[:1]) for name, runs in groups]  # the lines join a run each
     equal_figure(groups, one, groups, choose(RUNS), tmp_path)
     table = pd.read_csv(tmp_path / "equal-cost.csv")
@@ -81,7 +93,7 @@ def test_groups_that_are_not_drawn_are_counted(tmp_path: Path) -> None:
 def test_nothing_is_joined_at_equal_parameters_where_no_token_count_is_common(
     tmp_path: Path, figures: list[Figure]
 ) -> None:
-    groups = list(RUNS.groupby("label", sort=False))[:2]
+    groups = groups_of(RUNS)[:2]
     saved = equal_figure(groups, [(name, runs[:0]) for name, runs in groups], groups,
                          choose(RUNS), tmp_path)  # fmt: skip
     sizes, compute = figures[0].axes

@@ -117,7 +117,7 @@ def test_held_out_text_is_of_the_stories_amount_or_left_out(few_documents: Train
         said: list[str] = []
         stories = [Story("the", i, t, tuple(t.encode()), True, -1.0) for i, t in enumerate(texts)]
         table = quality_table([Written(few_documents, stories)], None, say=said.append)
-        return table.to_dict("records"), said
+        return [{str(k): v for k, v in row.items()} for row in table.to_dict("records")], said
 
     (model, held_out), _ = table_of(" cat")
     assert model["words"] == 1 and held_out["words"] == 1  # "the ", of four tokens as well

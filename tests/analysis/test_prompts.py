@@ -92,8 +92,7 @@ def test_figures_by_hand() -> None:
 
 
 def test_wilsons_interval_is_the_textbooks() -> None:
-    low, high = wilson(0.5, 10)
-    assert (low, high) == (pytest.approx(0.2366, abs=1e-4), pytest.approx(0.7634, abs=1e-4))
+    assert wilson(0.5, 10) == pytest.approx((0.2366, 0.7634), abs=1e-4)
     assert wilson(0.0, 10)[0] == 0 and wilson(1.0, 10)[1] == pytest.approx(1)
 
 

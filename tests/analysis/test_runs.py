@@ -76,9 +76,12 @@ def test_a_search_has_what_it_wants_and_what_it_has_begun(workplace: Path) -> No
     recorder = Recorder(workplace)
     shared = recorder.record(seed=1, tags={"tinyscale.sweep": "other"}).read_record()
     recorder.record(seed=2, tags={"tinyscale.sweep": "s"})
-    experiment = recorder.store.get_experiment_by_name("study").experiment_id
+    experiment = recorder.store.get_experiment_by_name("study")
+    assert experiment is not None
     tags = {"tinyscale.kind": "sweep", "tinyscale.sweep": "s"}
-    parent = recorder.store.create_run(experiment, tags=tags, run_name="s").info.run_id
+    parent = recorder.store.create_run(
+        experiment.experiment_id, tags=tags, run_name="s"
+    ).info.run_id
     for grows, seeds in ((False, [1]), (True, [1, 2])):
         Members({(shared.identity, shared.seed): {}}, grows).write(workplace)
         recorder.store.log_artifact(parent, str(workplace / "wanted.json"))

@@ -15,6 +15,7 @@ from analysis.cli import analyze, compare
 from analysis.design import design_of, frontier, series, slices, tuned
 from analysis.figures import law
 from analysis.figures.isoflop import basins_figure
+from analysis.figures.style import Saved, save
 from analysis.fits import FitOptions
 from analysis.report.document import Picture, Text, between, figure
 from analysis.report.study import _floor_section, _laws_table, _rates_section, _short
@@ -274,8 +275,12 @@ def test_the_caption_of_a_law_tells_of_the_band_that_is_drawn(
 ) -> None:
     question = next(one for one in quick.questions if one.key == "n")
     figures: list[Figure] = []
-    save = law.save
-    monkeypatch.setattr(law, "save", lambda f, *a: [figures.append(f), save(f, *a)][1])
+
+    def keeping(figure: Figure, *rest: Any) -> Saved:
+        figures.append(figure)
+        return save(figure, *rest)
+
+    monkeypatch.setattr(law, "save", keeping)
     options = replace(quick.options, bootstrap=resamples)
     saved = law.law_figure(question, quick.unit, quick.floor, options, tmp_path)
     assert band in saved.caption

@@ -44,9 +44,10 @@ def test_budgets_that_are_equal_but_for_whole_steps_have_one_tick() -> None:
 
 
 def test_an_axis_says_all_its_numbers_in_one_way() -> None:
-    axes = Figure().subplots()
+    figure = Figure()
+    axes = figure.subplots()
     axes.plot([0, 1.9e12], [1, 2])
     plain_x(axes)
-    axes.figure.draw_without_rendering()
+    figure.draw_without_rendering()
     labels = [label.get_text() for label in axes.get_xticklabels()]
     assert "5e11" in labels and "1e12" in labels

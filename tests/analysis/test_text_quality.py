@@ -79,7 +79,8 @@ def test_self_bleu_of_as_many_texts_as_a_probe_writes_takes_no_minutes() -> None
 
 
 def test_divergence_by_hand() -> None:
-    own, reference = [["a", "a", "b"]], Counter({("a",): 1, ("c",): 3})
+    own = [["a", "a", "b"]]
+    reference: Counter[tuple[str, ...]] = Counter({("a",): 1, ("c",): 3})
     p = np.array([2.5, 1.5, 0.5]) / 4.5  # of a, b, c
     q = np.array([1.5, 0.5, 3.5]) / 5.5
     assert divergence(own, reference, 1) == pytest.approx(float((p * np.log(p / q)).sum()))

@@ -14,7 +14,7 @@ from scaling.inspection import pictures, transfer
 from scaling.inspection.catalog import nominal_vocabulary, size_of
 from scaling.inspection.verify import CHECKS, verify
 from scaling.model import attend
-from scaling.model.attention import heads
+from scaling.model.attention.scoring import Scoring
 from scaling.recipes import load_config, recipe_names
 from scaling.runtime import Runtime
 from tests.variants import tiny_config
@@ -65,12 +65,12 @@ def test_a_right_model_passes_at_any_length_on_any_processor(
 
 
 def test_a_model_that_looks_ahead_fails(monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = heads.Scoring.forward
+    whole = Scoring.forward
 
     def looks_ahead(self, q, k, v):  # type: ignore[no-untyped-def]
         return whole(self, q, k.roll(-1, 1), v.roll(-1, 1))
 
-    monkeypatch.setattr(heads.Scoring, "forward", looks_ahead)
+    monkeypatch.setattr(Scoring, "forward", looks_ahead)
     failed = {check.name for check in verify(tiny_config("")) if not check.holds}
     assert {"causality", "cache"} <= failed
 

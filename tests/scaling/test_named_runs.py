@@ -22,7 +22,7 @@ def make(name: str, parent: Path = Path("runs"), **tags: str) -> RunFolder:
 
 def adaptation(name: str) -> RunFolder:
     """A run folder as `tinyscale adapt` leaves it, beside the trainings."""
-    folder = make(name, **{"tinyscale.kind": "adaptation"})
+    folder = make(name, Path("runs"), **{"tinyscale.kind": "adaptation"})
     (folder.path / "config.yaml").write_text(yaml.safe_dump({"name": name, "inner_steps": 3}))
     return folder
 

@@ -13,7 +13,7 @@ from scaling.optim.adafactor import Adafactor
 from scaling.optim.lion import Lion
 from tests.variants import OPTIMIZERS, tiny_config
 
-SHAPE = {"vocab_size": 11, "context_length": 12}
+SHAPE: dict[str, Any] = {"vocab_size": 11, "context_length": 12}
 
 
 def optimizer(flags: str) -> OptimizerConfig:

@@ -19,7 +19,7 @@ def card(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: True)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "A card")
     (tmp_path / "Python.h").touch()
-    monkeypatch.setattr(runtime.sysconfig, "get_path", lambda name: tmp_path)
+    monkeypatch.setattr("scaling.runtime.sysconfig.get_path", lambda name: tmp_path)
     runtime.has_fast_bf16.cache_clear()
     before = torch.get_float32_matmul_precision()
     yield
@@ -34,7 +34,7 @@ def test_a_card_compiles_where_it_can(
     triton: bool, compiler: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(runtime, "find_spec", lambda name: object() if triton else None)
-    monkeypatch.setattr(runtime.shutil, "which", lambda name: "/a/cc" if compiler else None)
+    monkeypatch.setattr("scaling.runtime.shutil.which", lambda name: "/a/cc" if compiler else None)
     found = resolve(RuntimeConfig())
     assert (found.device.type, found.precision) == ("cuda", "bf16")
     assert found.compile == (triton and compiler)

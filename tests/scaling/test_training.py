@@ -149,8 +149,8 @@ def test_no_step_is_logged_twice_after_a_crash_between_checkpoints(tiny: Tiny) -
 # Without instructions for it bf16 is emulated, at a tenth of the speed.
 @pytest.mark.parametrize("precision", ["fp32", pytest.param("bf16", marks=pytest.mark.slow)])
 def test_a_cohorts_runs_are_its_solo_runs_bit_for_bit(tiny: Tiny, precision: str) -> None:
-    shape = ("--runtime.precision", precision, "--budget.steps", "12")
-    shape += ("--model.d_model", "64", "--data.context_length", "64")
+    shape = ["--runtime.precision", precision, "--budget.steps", "12"]
+    shape += ["--model.d_model", "64", "--data.context_length", "64"]
     flags = [
         (*shape, "--seed", "1"),
         (*shape, "--seed", "2", "--optimizer.lr", "3e-3"),

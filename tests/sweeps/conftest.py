@@ -17,7 +17,7 @@ from sweeps.machine import Machine
 from sweeps.progress import Board
 from sweeps.reading import Sweep, read_sweep
 from sweeps.source import Grid, Source
-from sweeps.wanted import wanted_runs
+from sweeps.wanted import Wanted, wanted_runs
 from tests.sweeps.fakes import FakeExecutor
 
 Write = Callable[..., Path]
@@ -42,15 +42,15 @@ def sweep_of(write_sweep: Write) -> Callable[..., Sweep]:
 
 
 @pytest.fixture
-def drive() -> Callable[..., Driver]:
+def drive() -> Callable[..., Driver[Wanted]]:
     """Drive a sweep with a fake executor; returns the driver when it has ended."""
 
     def go(
         sweep: Sweep,
         fate: Callable[[Member], str] = lambda run: "finished",
-        source: Source | None = None,
+        source: Source[Wanted] | None = None,
         **options: Any,
-    ) -> Driver:
+    ) -> Driver[Wanted]:
         executor = FakeExecutor(fate)
         source = source or Grid(wanted_runs(sweep))
         folder = Path("runs/sweeps") / sweep.spec.name

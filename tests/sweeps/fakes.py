@@ -10,6 +10,7 @@ import yaml
 
 from scaling.tracking.folder import RunFolder, RunRecord
 from scaling.tracking.store import tracking_uri
+from sweeps.driver import Driver
 from sweeps.job import Answer, Died, Ended, Event, Job, Measurement, Member, Outcome
 from sweeps.wanted import Run
 
@@ -95,3 +96,14 @@ class FakeExecutor:
         self.stopped = True
 
     def close(self) -> None: ...
+
+
+def jobs_of(driver: Driver[Any]) -> list[Job]:
+    """What a driver has submitted to a fake executor."""
+    assert isinstance(driver.executor, FakeExecutor)
+    return driver.executor.jobs
+
+
+def trained(driver: Driver[Any]) -> int:
+    """How many runs it has submitted."""
+    return sum(len(job.members) for job in jobs_of(driver))

@@ -18,6 +18,7 @@ from typing import Any
 import pytest
 import yaml
 
+from scaling.adapt.config import Lora
 from scaling.adapt.job import Adapted, adapt
 from scaling.config import RunConfig
 from scaling.data.prepare import prepare
@@ -199,6 +200,7 @@ def test_what_another_sweep_has_made_has_this_ones_labels(
     known = {}
     for k, run in enumerate(runs):
         folder = finished_run(run)
+        assert isinstance(run.config.method, Lora)
         label = "old" if run.config.seed == 1 else run.config.baseline.label
         row = {"baseline": label, "edit": "verbatim", "method": "lora",
                "rank": run.config.method.rank, "inner_steps": run.config.inner_steps,
@@ -572,7 +574,7 @@ def drive_adaptations(
             sweep.spec,
             Grid(wanted_adaptations(sweep, *rest)),
             Ledger(Path("runs"), tracking_uri(), "tinyscale"),
-            executor,  # type: ignore[arg-type]
+            executor,
             Together(Machine(cores=2, gpus=0, free_bytes=2**33), workers=1),
             tags=lambda run: {},
             folder=folder,

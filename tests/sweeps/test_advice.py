@@ -13,7 +13,7 @@ from sweeps.calibration import Calibration
 from sweeps.cohorts import Cohort, group, split
 from sweeps.estimate import seconds_of, wall_seconds
 from sweeps.exploring import explore
-from sweeps.job import Costs, Event, Job, Measured, Measurement
+from sweeps.job import Answer, Costs, Event, Job, Measured, Measurement
 from sweeps.machine import Machine, Way
 from sweeps.measuring import measure
 from sweeps.reading import Sweep
@@ -58,7 +58,7 @@ class Bench:
     def has_room(self, threads: int) -> bool:
         return True
 
-    def answer(self, job: int, prune: bool) -> None: ...
+    def answer(self, answer: Answer) -> None: ...
     def stop(self) -> None: ...
     def close(self) -> None: ...
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from scaling.config import RunConfig
 from scaling.tracking.folder import run_folders
 from sweeps.claims import Claims
 from sweeps.conduct import Request, conduct
@@ -13,16 +14,12 @@ from sweeps.driver import Driver
 from sweeps.job import Member
 from sweeps.progress import Board
 from sweeps.reading import Sweep
-from sweeps.wanted import wanted_runs
-from tests.sweeps.fakes import finished_run
+from sweeps.wanted import Wanted, wanted_runs
+from tests.sweeps.fakes import finished_run, jobs_of, trained
 
 SweepOf = Callable[..., Sweep]
-Drive = Callable[..., Driver]
+Drive = Callable[..., Driver[Wanted]]
 GRID = {"optimizer.lr": [0.01, 0.02, 0.03]}
-
-
-def trained(driver: Driver) -> int:
-    return sum(len(job.members) for job in driver.executor.jobs)  # type: ignore[attr-defined]
 
 
 def test_what_is_there_is_not_made_again(sweep_of: SweepOf, drive: Drive) -> None:
@@ -60,6 +57,7 @@ def test_a_failed_run_stays_and_is_retried_when_asked(sweep_of: SweepOf, drive: 
     sweep = sweep_of(grid=GRID)
 
     def fate(run: Member) -> str:
+        assert isinstance(run.config, RunConfig)
         return "failed" if run.config.optimizer.lr == 0.02 else "finished"
 
     driver = drive(sweep, fate)
@@ -98,7 +96,7 @@ def test_runs_of_a_dead_worker_are_tried_again_each_alone(sweep_of: SweepOf, dri
 
     seen: set[tuple[str, int]] = set()
     driver = drive(sweep_of(seeds=[1, 2, 3, 4], grid={"model.d_model": [16]}, cohort=4), fate)
-    sizes = [len(job.members) for job in driver.executor.jobs]  # type: ignore[attr-defined]
+    sizes = [len(job.members) for job in jobs_of(driver)]
     assert sizes[0] > 1
     assert sizes[-4:] == [1, 1, 1, 1]
     assert driver.counts().done == 4
@@ -107,7 +105,7 @@ def test_runs_of_a_dead_worker_are_tried_again_each_alone(sweep_of: SweepOf, dri
 def test_runs_of_one_shape_train_together(sweep_of: SweepOf, drive: Drive) -> None:
     sweep = sweep_of(seeds=[1, 2, 3, 4], grid={"model.d_model": [16, 32]}, cohort=2)
     driver = drive(sweep)
-    jobs = driver.executor.jobs  # type: ignore[attr-defined]
+    jobs = jobs_of(driver)
     assert [len(job.members) for job in jobs] == [2, 2, 2, 2]
     assert all(len({m.config.cohort_key for m in job.members}) == 1 for job in jobs)
 
@@ -135,7 +133,7 @@ def test_a_run_that_another_driver_has_is_waited_for(
     assert other.take(runs[0].key)
     looks = []
 
-    def look(self: Driver) -> None:
+    def look(self: Driver[Wanted]) -> None:
         looks.append(1)
         if len(looks) == 5:  # the other driver ends its run
             finished_run(runs[0])
@@ -158,14 +156,14 @@ def test_what_another_driver_left_half_done_is_gone_on_with(
     left: list[Path] = []
     original = Driver._launch
 
-    def launch(self: Driver) -> None:  # between this driver's look and its turn
+    def launch(self: Driver[Wanted]) -> None:  # between this driver's look and its turn
         if not left:
             left.append(finished_run(last, "KILLED").path)
         original(self)
 
     monkeypatch.setattr(Driver, "_launch", launch)
     driver = drive(sweep)
-    members = [m for job in driver.executor.jobs for m in job.members]  # type: ignore[attr-defined]
+    members = [m for job in jobs_of(driver) for m in job.members]
     assert [m.folder for m in members if m.key == last.key] == left
     assert len(members) == 3
 
@@ -174,5 +172,5 @@ def test_half_done_runs_come_first(sweep_of: SweepOf, drive: Drive) -> None:
     sweep = sweep_of(grid=GRID, cohort=1)
     half = finished_run(wanted_runs(sweep)[2], "KILLED")
     driver = drive(sweep)
-    first = driver.executor.jobs[0].members[0]  # type: ignore[attr-defined]
+    first = jobs_of(driver)[0].members[0]
     assert first.folder == half.path

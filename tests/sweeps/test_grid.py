@@ -122,7 +122,7 @@ def test_fields_hold_for_every_optimizer(sweep_of: SweepOf) -> None:
     fields = {"optimizer.lr": 1e-3, "optimizer.weight_decay": 0.0}
     grid = {"optimizer.kind": ["adamw", "lion", "muon"]}
     runs = wanted_runs(sweep_of(base="baseline", fields=fields, grid=grid))
-    found = {(run.config.optimizer.lr, run.config.optimizer.weight_decay) for run in runs}  # type: ignore[union-attr]
+    found = {(run.config.optimizer.lr, run.config.optimizer.weight_decay) for run in runs}
     assert found == {(1e-3, 0.0)}
 
 

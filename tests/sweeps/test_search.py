@@ -20,8 +20,10 @@ from sweeps.search import SearchSource
 from sweeps.space import Space
 from sweeps.status import read_status, status_lines
 from sweeps.wanted import Wanted
+from tests.sweeps.fakes import jobs_of, trained
 
 SweepOf = Callable[..., Sweep]
+Drive = Callable[..., Driver[Wanted]]
 SPACE: dict[str, Any] = {
     "optimizer.lr": {"low": 1e-4, "high": 1e-1, "log": True},
     "model.attention.kind": {"choices": ["mha", "mqa"]},
@@ -90,7 +92,7 @@ def test_another_driver_goes_on_with_what_was_asked(sweep_of: SweepOf) -> None:
     assert [run.key for run in adopted] == [left[1].key]
     again.settled(adopted[0], ended(adopted[0]))
     rest = exhaust(again)
-    assert sorted({run.trial for run in [*left, *rest]}) == [0, 1, 2, 3, 4, 5]
+    assert {run.trial for run in [*left, *rest]} == {0, 1, 2, 3, 4, 5}
     # A sampler with the first one's seed would have asked for the first points again.
     assert not {run.key for run in left} & {run.key for run in rest}
 
@@ -121,17 +123,17 @@ def test_whole_numbers_follow_from_the_field() -> None:
     assert kinds == ["IntDistribution", "FloatDistribution"]
 
 
-def test_a_repeated_point_is_one_run(sweep_of: SweepOf, drive: Callable[..., Driver]) -> None:
+def test_a_repeated_point_is_one_run(sweep_of: SweepOf, drive: Drive) -> None:
     space = {"model.n_layers": {"low": 1, "high": 2}}
     sweep = sweep_of(search=search(space=space, trials=8))
     source = source_of(sweep, batch=3)
     driver = drive(sweep, source=source)
-    assert sum(len(job.members) for job in driver.executor.jobs) == 2  # type: ignore[attr-defined]
+    assert trained(driver) == 2
     assert [trial.state.name for trial in source.study.trials] == ["COMPLETE"] * 8
 
 
 def test_a_failed_trial_is_retried_as_a_new_one_of_the_same_point(
-    sweep_of: SweepOf, drive: Callable[..., Driver]
+    sweep_of: SweepOf, drive: Drive
 ) -> None:
     sweep = sweep_of(search=search(trials=5))
     bad: list[str] = []
@@ -148,7 +150,7 @@ def test_a_failed_trial_is_retried_as_a_new_one_of_the_same_point(
     again = retrying(sweep)
     assert not again.ended
     driver = drive(sweep, source=again, retry_failed=True)
-    (job,) = driver.executor.jobs  # type: ignore[attr-defined]
+    (job,) = jobs_of(driver)
     assert [member.key[0] for member in job.members] == bad
     assert again.states() == ["complete"] * 5
     assert len(again.study.trials) == 6
@@ -156,9 +158,7 @@ def test_a_failed_trial_is_retried_as_a_new_one_of_the_same_point(
     assert again.ended and retrying(sweep).ended
 
 
-def test_a_searchs_status_says_what_a_grids_does(
-    sweep_of: SweepOf, drive: Callable[..., Driver]
-) -> None:
+def test_a_searchs_status_says_what_a_grids_does(sweep_of: SweepOf, drive: Drive) -> None:
     sweep = sweep_of(search=search(trials=3))
     assert status_lines(read_status(sweep, Request()))[-1] == "it has not been begun"
     folder = Path("runs/sweeps/s")
@@ -191,9 +191,7 @@ def test_a_point_that_makes_no_config_is_a_failed_trial(sweep_of: SweepOf) -> No
     assert states[16] == "RUNNING"
 
 
-def test_a_search_goes_on_past_points_that_make_no_config(
-    sweep_of: SweepOf, drive: Callable[..., Driver]
-) -> None:
+def test_a_search_goes_on_past_points_that_make_no_config(sweep_of: SweepOf, drive: Drive) -> None:
     space = {"model.d_model": {"low": 16, "high": 24}}  # of these 16, 20 and 24 make one
     source = source_of(sweep_of(search=search(space=space, trials=20)), batch=1)
     driver = drive(source.sweep, source=source)
@@ -207,7 +205,7 @@ def test_a_search_goes_on_past_points_that_make_no_config(
 
 
 def test_the_owner_waits_for_trials_of_a_driver_that_helps_and_takes_over_a_dead_ones(
-    sweep_of: SweepOf, drive: Callable[..., Driver], monkeypatch: pytest.MonkeyPatch
+    sweep_of: SweepOf, drive: Drive, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sweep = sweep_of(search=search(trials=4))
     helper = source_of(sweep, batch=1)
@@ -217,7 +215,7 @@ def test_the_owner_waits_for_trials_of_a_driver_that_helps_and_takes_over_a_dead
     monkeypatch.setattr("sweeps.driver.POLL", 0.01)
     owner, looks = source_of(sweep), list[int]()
 
-    def look(self: Driver) -> None:
+    def look(self: Driver[Wanted]) -> None:
         looks.append(1)
         alive[0] = len(looks) < 30  # the helper dies in the midst of its run
 
@@ -225,12 +223,12 @@ def test_the_owner_waits_for_trials_of_a_driver_that_helps_and_takes_over_a_dead
     driver = drive(sweep, source=owner)
     assert len(looks) >= 30
     assert owner.states() == ["complete"] * 4
-    assert helped.key in {m.key for job in driver.executor.jobs for m in job.members}  # type: ignore[attr-defined]
+    assert helped.key in {m.key for job in jobs_of(driver) for m in job.members}
     assert driver.counts().done == 4
 
 
 def test_trials_of_a_host_that_is_gone_are_taken_over_when_asked(
-    sweep_of: SweepOf, drive: Callable[..., Driver]
+    sweep_of: SweepOf, drive: Drive
 ) -> None:
     sweep = sweep_of(search=search(trials=3))
     there = source_of(sweep, batch=1)
@@ -246,9 +244,7 @@ def test_trials_of_a_host_that_is_gone_are_taken_over_when_asked(
     assert again.runs()[0].key == left.key and again.ended
 
 
-def test_an_ended_search_tells_of_its_failures_again(
-    sweep_of: SweepOf, drive: Callable[..., Driver]
-) -> None:
+def test_an_ended_search_tells_of_its_failures_again(sweep_of: SweepOf, drive: Drive) -> None:
     sweep = sweep_of(search=search(trials=3))
     folder = Path("runs/sweeps/s")
     folder.mkdir(parents=True)

@@ -18,6 +18,7 @@ from scaling.adapt.reward import choose, rewards, train_policies
 from scaling.config import RunConfig
 from scaling.data.prepare import prepare
 from scaling.errors import UserError
+from scaling.model.decoder import Decoder
 from scaling.trained import Trained, of_run
 from tests.conftest import WORDS
 from tests.scaling.trained_run import make_run
@@ -235,11 +236,10 @@ def test_an_adaptation_that_diverges_says_so_and_has_no_figures(config: AdaptCon
 def made(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """The members of every decoder that is copied from a baseline."""
     made: list[int] = []
-    build = inner.Decoder
 
     def counted(*args: Any, members: int, **rest: Any) -> Any:
         made.append(members)
-        return build(*args, members=members, **rest)
+        return Decoder(*args, members=members, **rest)
 
     monkeypatch.setattr(inner, "Decoder", counted)
     return made

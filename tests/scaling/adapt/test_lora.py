@@ -14,6 +14,7 @@ from scaling.adapt.lora import Adapters
 from scaling.config import RunConfig
 from scaling.errors import UserError
 from scaling.model.decoder import Decoder
+from scaling.model.layers import Linear
 from tests.scaling.adapt.parts import VOCABULARY, random_model
 from tests.variants import MODEL, tiny_config
 
@@ -54,7 +55,8 @@ def test_merged_logits_are_the_adapted_models(name: str) -> None:
 def test_a_layer_is_the_papers_formula_for_each_matrix_of_its_stack() -> None:
     model = random_model(tiny_config(MODEL["gqa"]))
     made = adapted(model, [Lora(rank=3, alpha=6.0)], [5])
-    layer = made.model.blocks[0].attention.qkv  # type: ignore[union-attr]
+    layer = made.model.get_submodule("blocks.0.attention.qkv")
+    assert isinstance(layer, Linear)
     product = made.products["blocks.0.attention.qkv"]
     x = torch.randn(1, 2, 4, layer.weight.shape[-1])
     parts = []

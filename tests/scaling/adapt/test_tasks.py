@@ -14,7 +14,8 @@ from scaling.adapt.tasks import load_tasks
 from scaling.data.stories import world
 from scaling.errors import UserError
 
-OLD = {row.name for row in (*world.ANIMALS, *world.QUIET_ANIMALS, *world.CHILDREN, *world.TOYS)}
+KINDS = (world.ANIMALS, world.QUIET_ANIMALS, world.CHILDREN, world.TOYS)
+OLD = {row.name for rows in KINDS for row in rows}
 
 
 def test_new_facts_are_told_in_passage_and_checks_and_known_to_no_story() -> None:

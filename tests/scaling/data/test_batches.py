@@ -72,7 +72,7 @@ def test_the_order_is_pinned() -> None:
 
 
 @pytest.mark.parametrize("dtype", [np.uint16, np.uint32])
-def test_tokens_on_the_device_give_the_same_batches(dtype: type) -> None:
+def test_tokens_on_the_device_give_the_same_batches(dtype: type[np.uint16 | np.uint32]) -> None:
     top = 65_535 if dtype is np.uint16 else 2**31 - 1
     tokens = np.random.default_rng(0).integers(0, top, 300, endpoint=True).astype(dtype)
     tokens[:2] = 0, top

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,11 +12,12 @@ from click.testing import CliRunner, Result
 from scaling.commands.data import data
 from scaling.errors import UserError
 
+Run = Callable[..., Result]
 FLAGS = ["--data.tokenizer.vocab_size", "300", "--data.context_length", "16"]
 
 
 @pytest.fixture
-def run(corpus_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def run(corpus_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.setenv("TINYSCALE_CACHE", str(tmp_path / "cache"))
     corpus = ["--data.corpus.kind", "files", f"--data.corpus.files={corpus_file}"]
 
@@ -25,7 +27,7 @@ def run(corpus_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     return invoke
 
 
-def test_it_prints_what_there_is(run) -> None:
+def test_it_prints_what_there_is(run: Run) -> None:
     result = run()
     assert result.exit_code == 0, result.output
     titles, train, validation, test = result.stdout.splitlines()[1:5]
@@ -41,7 +43,7 @@ def test_it_prints_what_there_is(run) -> None:
     assert "reusing" not in run("--force").stderr
 
 
-def test_the_config_stands_anywhere_among_the_fields(run, corpus_file: Path) -> None:
+def test_the_config_stands_anywhere_among_the_fields(run: Run, corpus_file: Path) -> None:
     expected = json.loads(run("--json").stdout)["fingerprint"]
     corpus = ["--data.corpus.kind", "files", f"--data.corpus.files={corpus_file}"]
     for words in (
@@ -55,7 +57,7 @@ def test_the_config_stands_anywhere_among_the_fields(run, corpus_file: Path) -> 
     assert isinstance(wrong.exception, UserError) and "'mqa' is not a flag" in str(wrong.exception)
 
 
-def test_json(run) -> None:
+def test_json(run: Run) -> None:
     answer = json.loads(run("--json", "--data.fraction", "0.5").stdout)
     assert answer["vocab_size"] == 300
     train = answer["splits"][0]
@@ -63,7 +65,7 @@ def test_json(run) -> None:
     assert not answer["reused"]
 
 
-def test_verify(run) -> None:
+def test_verify(run: Run) -> None:
     folder = Path(json.loads(run("--json").stdout)["folder"])
     assert "every file has the hash" in run("--verify").stdout
     path = folder / "train.bin"
@@ -77,11 +79,11 @@ def test_verify(run) -> None:
     assert run("--verify").exit_code == 0
 
 
-def test_force_and_verify_exclude_each_other(run) -> None:
+def test_force_and_verify_exclude_each_other(run: Run) -> None:
     assert run("--force", "--verify").exit_code == 2
 
 
-def test_a_mistake_is_a_user_error(run) -> None:
+def test_a_mistake_is_a_user_error(run: Run) -> None:
     result = run("--data.corpus.text_field", "story")
     assert isinstance(result.exception, UserError)
     assert "has no field 'story', but 'text'" in str(result.exception)

@@ -210,10 +210,8 @@ def test_force_builds_the_same_again(config: DataConfig, tmp_path: Path) -> None
 def test_a_corpus_that_changes_while_it_is_read(
     config: DataConfig, corpus_file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    build = prepare_module.build
-
     def meddling(*args: object) -> object:
-        manifest = build(*args)  # type: ignore[arg-type]
+        manifest = build_module.build(*args)  # type: ignore[arg-type]
         write_jsonl(corpus_file, stories(3))
         return manifest
 

@@ -23,7 +23,8 @@ def split_files(
         role: str(write_jsonl(tmp_path / f"{role}.jsonl", texts)) for role, texts in files.items()
     }
     config = DataConfig(corpus=FilesCorpus(**names), tokenizer=ByteTokenizer(), context_length=4)
-    say = [].append if heard is None else heard.append
+    unheard: list[str] = []
+    say = (unheard if heard is None else heard).append
     return prepare(config, cache=tmp_path / "cache", say=say)
 
 

@@ -85,7 +85,7 @@ def test_the_blocked_kernel_is_exact_in_double(window: int | None) -> None:
     """The same code without rounding, where tolerance hides nothing."""
     inputs = [x.transpose(1, 2) for x in draw(3 * BLOCK, torch.float64)]
     out = BlockedAttention.apply(*inputs, 0.3, window, None)
-    kind = {"scale": 0.3} | ({"window": window} if window else {})
+    kind: dict[str, Any] = {"scale": 0.3} | ({"window": window} if window else {})
     expected = plain(*[x.transpose(1, 2) for x in inputs], **kind).transpose(1, 2)
     torch.testing.assert_close(out, expected)
     weight = torch.randn_like(out)

@@ -1,5 +1,7 @@
 """Each part of the model against the plain reference, and what must hold of any decoder."""
 
+from typing import Any
+
 import pytest
 import torch
 from torch import Tensor
@@ -137,7 +139,7 @@ def test_flops_are_those_that_torch_counts(name: str) -> None:
 @pytest.mark.parametrize("name", MODEL)
 def test_a_cohort_starts_as_its_solo_runs(name: str) -> None:
     config = tiny_model(name)
-    shape = {"vocab_size": VOCAB, "context_length": LENGTH}
+    shape: dict[str, Any] = {"vocab_size": VOCAB, "context_length": LENGTH}
     cohort = Decoder(config, members=3, **shape)
     cohort.init_weights([5, 6, 7])
     solo = Decoder(config, members=1, **shape)

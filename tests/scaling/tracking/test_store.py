@@ -65,7 +65,7 @@ def test_what_a_run_leaves_in_the_store(tiny: Tiny, workplace: Path) -> None:
     } <= set(params)
     assert tags["tinyscale.identity"] == result.summary["identity"]
     assert {"tinyscale.group", "tinyscale.seed", "tinyscale.version.torch"} <= set(tags)
-    assert run.inputs.dataset_inputs[0].dataset.digest
+    assert run.inputs is not None and run.inputs.dataset_inputs[0].dataset.digest
     logged = {
         row.step: row.metrics["val/loss"]
         for row in result.folder.rows()
