@@ -134,7 +134,7 @@ def widen(held: Tensor) -> Tensor:
 
 def to_device(tensor: Tensor, device: torch.device) -> Tensor:
     """The tensor there; to a card it moves beside the computation, and nobody waits."""
-    if device.type != "cuda":
+    if device.type != "cuda" or tensor.device.type != "cpu":  # torch pins what is on the CPU alone
         return tensor.to(device)
     # From pinned memory the copy runs beside the computation.
     return tensor.pin_memory().to(device, non_blocking=True)

@@ -1,6 +1,7 @@
 """Batches: every window once an epoch, by (seed, step) alone, the same on every road."""
 
 from itertools import pairwise
+from typing import Any
 
 import numpy as np
 import pytest
@@ -8,7 +9,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scaling.data.batches import Batches, evaluation_batches, resident
+from scaling.data.batches import Batches, evaluation_batches, resident, to_device
 from scaling.errors import UserError
 
 T = 8
@@ -88,6 +89,16 @@ def test_tokens_on_the_device_give_the_same_batches(dtype: type[np.uint16 | np.u
     for one, other in evaluations:
         assert torch.equal(one[0], other[0])
         assert torch.equal(one[1], other[1])
+
+
+def test_what_is_on_a_card_is_not_pinned(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Torch refuses to pin what is not on the CPU; a device without memory stands for the card."""
+    tokens = torch.zeros(3, device="meta")
+    with pytest.raises(RuntimeError, match="cannot pin"):
+        tokens.pin_memory()
+    monkeypatch.setattr(torch.Tensor, "to", lambda tensor, device: (tensor, device))
+    moved: Any = to_device(tokens, torch.device("cuda"))
+    assert moved[0] is tokens
 
 
 def test_a_mapped_file_is_read(tmp_path: object) -> None:
