@@ -140,5 +140,6 @@ def _budget(params: Mapping[str, Any], metrics: Mapping[str, float]) -> dict[str
         made["steps"] = round(tokens / planned * steps)
         warmup = params.get("schedule.warmup")
         if warmup is not None:
-            made["warmup_steps"] = warmup * steps if warmup < 1 else warmup
+            share = isinstance(warmup, float) and warmup <= 1
+            made["warmup_steps"] = warmup * steps if share else warmup
     return made

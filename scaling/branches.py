@@ -56,12 +56,13 @@ def branch_steps(schedule: WarmupStableDecay, share: float, total: int) -> int:
 
     Raises UserError where that run would be nothing but decay.
     """
-    if schedule.decay >= total:
+    decay = decay_steps(schedule.decay, total)
+    if decay == total and schedule.decay >= 1:
         raise UserError(
             f"A branch at {share:g} of the budget has {total} steps, too few for"
             f" schedule.decay {schedule.decay:g}."
         )
-    return decay_steps(schedule.decay, total)
+    return decay
 
 
 def is_recorded(stem: RunFolder, share: float) -> bool:

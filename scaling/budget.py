@@ -100,7 +100,7 @@ class ResolvedBudget:
 
 
 def in_steps(interval: float | None, total: int) -> int | None:
-    """An interval of a config (a share of the run below 1, else steps) in whole steps."""
+    """An interval of a config (a float is a share of the run, an int steps) in whole steps."""
     if interval is None:
         return None
-    return max(1, round(interval * total)) if interval < 1 else int(interval)
+    return max(1, round(interval * total)) if isinstance(interval, float) else interval

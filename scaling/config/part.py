@@ -2,7 +2,15 @@
 
 from typing import Annotated, Any, ClassVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    PlainSerializer,
+    ValidatorFunctionWrapHandler,
+    WrapValidator,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 
@@ -11,15 +19,25 @@ def mistake(message: str) -> PydanticCustomError:
     return PydanticCustomError("mistake", "{message}", {"message": message})
 
 
-def _share_or_steps(length: float) -> float:
-    if length > 1 and length != int(length):
-        raise mistake(f"{length:g} is neither a share of the run below 1 nor whole steps")
-    return length
+def _share_or_steps(given: Any, number: ValidatorFunctionWrapHandler) -> float:
+    """1 is one step, and 1.0 the whole run, as in a grid of 0.2, 0.6 and 1.0."""
+    length: float = number(given)
+    if 0 < length < 1 or (length == 1 and isinstance(given, float)):
+        return length
+    if length != int(length):
+        raise mistake(f"{length:g} is neither a share of the run, to 1.0, nor whole steps")
+    return int(length)
+
+
+def _as_it_is(length: float) -> Any:
+    return length  # that of a float makes 1 into 1.0
 
 
 Share = Annotated[float, Field(ge=0, le=1)]
 Memory = Annotated[float, Field(ge=0, lt=1)]
-Length = Annotated[float, Field(ge=0), AfterValidator(_share_or_steps)]
+Length = Annotated[
+    float, Field(ge=0), WrapValidator(_share_or_steps), PlainSerializer(_as_it_is)
+]  # a share of the run (float, to 1.0) or steps (int)
 Interval = Annotated[Length, Field(gt=0)]
 
 

@@ -11,7 +11,7 @@ class Schedule(Part):
     """What all schedules have: a linear rise from nothing to the peak."""
 
     warmup: Length = Field(
-        0.05, description="length of the rise: a share of the run below 1, else steps"
+        0.05, description="length of the rise: a share of the run, to 1.0, or steps"
     )
 
 
@@ -34,7 +34,7 @@ class WarmupStableDecay(Schedule):
 
     kind: Literal["wsd"] = "wsd"
     decay: Interval = Field(
-        0.2, description="length of the decay: a share of the run below 1, else steps"
+        0.2, description="length of the decay: a share of the run, to 1.0, or steps"
     )
     shape: Literal["linear", "sqrt", "cosine"] = Field(
         "linear", description="of the decay; sqrt is 1 - sqrt(progress) (arXiv:2405.18392)"
@@ -48,7 +48,7 @@ class WarmupStableDecay(Schedule):
 
     @model_validator(mode="after")
     def _branches_equal_runs(self) -> Self:
-        if self.branches and 0 < self.warmup < 1:
+        if self.branches and isinstance(self.warmup, float):
             raise mistake(
                 f"schedule.branches needs schedule.warmup in steps, since {self.warmup:g} of the"
                 " run is another length in a shorter one"

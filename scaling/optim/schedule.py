@@ -75,10 +75,10 @@ def _fall(schedule: WarmupStableDecay, done: int, decay: int) -> float:
 
 
 def warmup_steps(warmup: float, total: int) -> int:
-    """A warmup of a config (a share of the run below 1, else steps) in whole steps."""
-    return round(warmup * total) if warmup < 1 else int(warmup)
+    """A warmup of a config (a float is a share of the run, an int steps) in whole steps."""
+    return round(warmup * total) if isinstance(warmup, float) else warmup
 
 
 def decay_steps(decay: float, total: int) -> int:
-    """A decay of a config (a share of the run below 1, else steps) in whole steps, one or more."""
-    return max(1, round(decay * total)) if decay < 1 else min(int(decay), total)
+    """A decay of a config (a float is a share of the run, an int steps), one step or more."""
+    return max(1, round(decay * total)) if isinstance(decay, float) else min(decay, total)

@@ -67,8 +67,8 @@ MISTAKES = [
     (["--name", "a/b"], "names a folder"),
     (["--schedule.warmup", "inf"], "schedule.warmup is 'inf', but it should be a finite number"),
     (["--optimizer.weight_decay", "inf"], "but it should be a finite number"),
-    (["--schedule.warmup", "1.5"], "1.5 is neither a share of the run below 1 nor whole steps"),
-    (["--evaluation.every", "2.5"], "2.5 is neither a share of the run below 1 nor whole steps"),
+    (["--schedule.warmup", "1.5"], "1.5 is neither a share of the run, to 1.0, nor whole steps"),
+    (["--evaluation.every", "2.5"], "2.5 is neither a share of the run, to 1.0, nor whole steps"),
     (["--optimizer.kind", "muon", "--optimizer.momentum", "1"], "it should be less than 1"),
     (["--seed"], "flag --seed needs a value"),
     (["seed", "3"], "'seed' is not a flag"),
@@ -217,4 +217,19 @@ def test_a_budget_means_the_same_in_every_unit(budget: dict[str, float]) -> None
 
 
 def test_intervals_are_shares_or_steps() -> None:
-    assert [in_steps(x, 200) for x in (None, 0.1, 0.001, 1, 50)] == [None, 20, 1, 1, 50]
+    lengths = (None, 0.1, 0.001, 1, 1.0, 50)
+    assert [in_steps(x, 200) for x in lengths] == [None, 20, 1, 1, 200, 50]
+
+
+def test_one_step_is_not_the_whole_run_in_a_file_nor_by_a_flag() -> None:
+    runs = {}
+    for word in ("1", "1.0", "5", "5.0", "0.5"):
+        config = load_config("baseline", ["--evaluation.every", word])
+        again = RunConfig.model_validate(
+            yaml.safe_load(yaml.safe_dump(config.model_dump(mode="json")))
+        )
+        assert again == config and again.identity == config.identity
+        runs[word] = in_steps(again.evaluation.every, 100), config.identity
+    assert [steps for steps, _ in runs.values()] == [1, 100, 5, 5, 50]
+    assert runs["5"] == runs["5.0"]
+    assert len({identity for _, identity in runs.values()}) == 4

@@ -28,6 +28,8 @@ LISTS: list[tuple[dict[str, Any], list[float]]] = [
         {"kind": "wsd", "warmup": 1, "decay": 4, "shape": "sqrt"},
         [1, 1, 0.5, 1 - ROOT, 1 - 3**0.5 / 2, 0],
     ),
+    ({"kind": "wsd", "warmup": 0, "decay": 1.0}, [0.75, 0.5, 0.25, 0]),
+    ({"kind": "wsd", "warmup": 0, "decay": 1}, [1, 1, 1, 0]),
     ({"kind": "wsd", "warmup": 0, "decay": 2, "shape": "cosine"}, [1, 1, 0.5, 0]),
     ({"kind": "inverse_sqrt", "warmup": 4}, [0.25, 0.5, 0.75, 1, (4 / 5) ** 0.5, (4 / 6) ** 0.5]),
     ({"kind": "inverse_sqrt", "warmup": 0}, [1, 0.5**0.5, (1 / 3) ** 0.5, 0.5]),
@@ -44,8 +46,8 @@ def test_a_schedule_is_this_list(fields: dict[str, Any], expected: list[float]) 
 
 
 def test_lengths_are_shares_or_steps() -> None:
-    assert [warmup_steps(x, 200) for x in (0, 0.05, 1, 50)] == [0, 10, 1, 50]
-    assert [decay_steps(x, 200) for x in (0.001, 0.2, 1, 50, 500)] == [1, 40, 1, 50, 200]
+    assert [warmup_steps(x, 200) for x in (0, 0.05, 1, 1.0, 50)] == [0, 10, 1, 200, 50]
+    assert [decay_steps(x, 200) for x in (0.001, 0.2, 1, 1.0, 50, 500)] == [1, 40, 1, 200, 50, 200]
 
 
 TOO_LONG: list[tuple[dict[str, Any], int, str | None]] = [
