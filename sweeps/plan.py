@@ -189,10 +189,34 @@ def warnings(spec: SweepSpec, rows: Sequence[Row]) -> list[str]:
             f"one learning rate ({rows[0].run.config.optimizer.lr:g}) for all sizes: what is best"
             " for one is not for another (see lr_per_size)"
         )
+    found += [
+        f"{field} is {width} at widths from {narrow} to {wide}: muP's rates hold across widths"
+        " only where inner widths grow with them"
+        for field, width, narrow, wide in _fixed_in_mup(rows)
+    ]
     if spec.search and spec.search.pruner.kind != "none":
         found.append("pruned runs bias a law's fit; leave them out of one")
         if any(field.startswith("model.") for field in varied):
             found.append("runs of different shapes are compared in mid-run by the pruner")
+    return found
+
+
+def _fixed_in_mup(rows: Sequence[Row]) -> list[tuple[str, int, int, int]]:
+    """Inner widths that stay as they are while d_model varies, with its ends, of runs in muP."""
+    models = [row.run.config.model for row in rows]
+    models = [model for model in models if model.parametrization.kind == "mup"]
+    found = []
+    for field in ("feedforward.d_ff", "attention.kv_rank"):
+        at: dict[int, set[int]] = {}
+        for model in models:
+            part, name = field.split(".")
+            if width := getattr(getattr(model, part), name, None):
+                at.setdefault(width, set()).add(model.d_model)
+        found += [
+            (f"model.{field}", width, min(widths), max(widths))
+            for width, widths in at.items()
+            if len(widths) > 1
+        ]
     return found
 
 

@@ -90,7 +90,11 @@ class MaximalUpdate(Part):
     """muP: what is tuned at one width holds at others (Yang et al., arXiv:2203.03466)."""
 
     kind: Literal["mup"] = "mup"
-    base_width: Count = Field(128, description="the d_model at which nothing is scaled")
+    base_width: Count = Field(
+        128,
+        description="the d_model at which nothing is scaled; d_ff and kv_rank grow with d_model,"
+        " or their rates do not hold",
+    )
     base_head_dim: Count = Field(
         32, description="the head_dim at which scores are scaled by its root; muP scales by it"
     )

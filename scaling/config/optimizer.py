@@ -26,7 +26,7 @@ class Optimizer(Part):
     own_fields: ClassVar[frozenset[str]] = frozenset({"lr", "weight_decay", "beta1", "beta2"})
 
     lr: Positive | None = Field(None, description="peak learning rate")
-    weight_decay: float = Field(0.0, ge=0, description="decay of matrices, times the rate")
+    weight_decay: float = Field(0.0, ge=0, description="decay, times the rate; of all but vectors")
     decay_embeddings: bool = Field(True, description="embeddings and the head decay too")
     grad_clip: Positive | None = Field(1.0, description="largest gradient norm; null: no clipping")
 
@@ -42,18 +42,20 @@ class Adam(Optimizer):
 
     kind: Literal["adam"] = "adam"
     lr: Positive | None = Field(None, description=RATE_BY_SIZE)
-    weight_decay: float = Field(0.0, ge=0, description="penalty on matrices, in the gradient")
+    weight_decay: float = Field(
+        0.0, ge=0, description="penalty in the gradient; on all but vectors"
+    )
     beta1: Memory = Field(0.9, description="memory of the gradient's mean")
     beta2: Memory = Field(0.95, description="memory of the gradient's square")
     eps: Positive = Field(1e-8, description="floor of the denominator")
 
 
 class AdamW(Optimizer):
-    """Adam with decoupled weight decay on matrices only (arXiv:1711.05101)."""
+    """Adam with decoupled weight decay (Loshchilov and Hutter, arXiv:1711.05101)."""
 
     kind: Literal["adamw"] = "adamw"
     lr: Positive | None = Field(None, description=RATE_BY_SIZE)
-    weight_decay: float = Field(0.1, ge=0, description="decay of matrices, times the rate")
+    weight_decay: float = Field(0.1, ge=0, description="decay, times the rate; of all but vectors")
     beta1: Memory = Field(0.9, description="memory of the gradient's mean")
     beta2: Memory = Field(0.95, description="memory of the gradient's square")
     eps: Positive = Field(1e-8, description="floor of the denominator")
@@ -64,7 +66,9 @@ class SGD(Optimizer):
 
     kind: Literal["sgd"] = "sgd"
     lr: Positive | None = Field(0.3, description="peak learning rate")
-    weight_decay: float = Field(0.0, ge=0, description="penalty on matrices, in the gradient")
+    weight_decay: float = Field(
+        0.0, ge=0, description="penalty in the gradient; on all but vectors"
+    )
     momentum: Memory = Field(0.9, description="memory of the update")
     nesterov: bool = Field(False, description="look ahead along the momentum")
 
@@ -83,7 +87,7 @@ class Adafactor(Optimizer):
 
     kind: Literal["adafactor"] = "adafactor"
     lr: Positive | None = Field(0.05, description="largest step, relative to the weights' rms")
-    weight_decay: float = Field(0.0, ge=0, description="decay of matrices, times the rate")
+    weight_decay: float = Field(0.0, ge=0, description="decay, times the rate; of all but vectors")
     beta2_decay: float = Field(-0.8, lt=0, description="memory is 1 - step^this")
     clip_threshold: Positive = Field(1.0, description="largest rms of an update")
 
@@ -93,7 +97,7 @@ class Lion(Optimizer):
 
     kind: Literal["lion"] = "lion"
     lr: Positive | None = Field(5e-4, description="peak learning rate; a tenth of Adam's")
-    weight_decay: float = Field(0.5, ge=0, description="decay of matrices, times the rate")
+    weight_decay: float = Field(0.5, ge=0, description="decay, times the rate; of all but vectors")
     beta1: Memory = Field(0.9, description="memory in the update")
     beta2: Memory = Field(0.99, description="memory of the momentum")
 
@@ -103,7 +107,7 @@ class Muon(Optimizer):
 
     kind: Literal["muon"] = "muon"
     lr: Positive | None = Field(0.02, description="peak learning rate of the blocks' matrices")
-    weight_decay: float = Field(0.0, ge=0, description="decay of matrices, times the rate")
+    weight_decay: float = Field(0.0, ge=0, description="decay, times the rate; of all but vectors")
     momentum: Memory = Field(0.95, description="memory of the update")
     nesterov: bool = Field(True, description="look ahead along the momentum")
     ns_steps: Count = Field(5, description="Newton-Schulz iterations")

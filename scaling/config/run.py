@@ -10,7 +10,14 @@ from pydantic import Field, model_validator
 from scaling.budget import Budget, Count
 from scaling.config.data import DataConfig
 from scaling.config.model import LearnedPosition, MaximalUpdate, ModelConfig
-from scaling.config.optimizer import SGD, Adafactor, AdamW, OptimizerConfig, rate_by_size
+from scaling.config.optimizer import (
+    SGD,
+    Adafactor,
+    Adam,
+    AdamW,
+    OptimizerConfig,
+    rate_by_size,
+)
 from scaling.config.part import Interval, Part, Share, mistake, nearest_divisor
 from scaling.config.schedule import Cosine, ScheduleConfig, WarmupStableDecay
 
@@ -155,8 +162,16 @@ class RunConfig(Part):
                 f"model.parametrization.kind mup has no rule for optimizer.kind {optimizer.kind};"
                 " use adamw, adam, lion or muon",
             )
-        if optimizer.lr is None:
-            rate = rate_by_size(self.model.d_model, self.model.n_layers)
+        if isinstance(self.model.parametrization, MaximalUpdate) and (
+            isinstance(optimizer, Adam) and optimizer.weight_decay
+        ):
+            raise mistake(
+                "model.parametrization.kind mup has no rule for adam's optimizer.weight_decay, a"
+                " penalty in the gradient, which Adam rescales; use adamw, or a weight_decay of 0"
+            )
+        if optimizer.lr is None:  # in muP it is tuned at the base width and holds at others
+            width = round(self.model.d_model / self.model.width_ratio)
+            rate = rate_by_size(width, self.model.n_layers)
             self._derive(optimizer=optimizer.model_copy(update={"lr": rate}))
         return self
 

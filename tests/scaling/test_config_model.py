@@ -39,6 +39,10 @@ MISTAKES = [
         "model.parametrization.kind mup has no rule for optimizer.kind adafactor; use adamw",
     ),
     (
+        "--model.parametrization.kind mup --optimizer.kind adam --optimizer.weight_decay 0.1",
+        "mup has no rule for adam's optimizer.weight_decay, a penalty in the gradient",
+    ),
+    (
         "--schedule.kind wsd --schedule.branches [0.5]",
         "schedule.branches needs schedule.warmup",
     ),

@@ -273,3 +273,10 @@ def test_mup_and_an_optimizer_without_a_rule_for_it() -> None:
     config = tiny_config("--model.parametrization.kind mup")
     with pytest.raises(ValueError, match=r"mup has no rule for optimizer\.kind sgd; use adamw"):
         RunConfig.model_validate(config.model_dump() | {"optimizer": {"kind": "sgd"}})
+
+
+def test_in_mup_the_rate_that_follows_is_that_of_the_base_at_every_width() -> None:
+    mup = "--model.parametrization.kind mup --model.parametrization.base_width 16"
+    rates = {tiny_config(f"{mup} --model.d_model {d} --optimizer.lr null").optimizer.lr
+             for d in (16, 32, 64)}  # fmt: skip
+    assert rates == {tiny_config("--model.d_model 16 --optimizer.lr null").optimizer.lr}

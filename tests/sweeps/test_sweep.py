@@ -80,6 +80,16 @@ def test_the_plan_trains_nothing(sweep_of: Callable[..., Sweep]) -> None:
     assert not Path("mlflow.db").exists()
 
 
+@pytest.mark.parametrize("d_ff", [24, None])
+def test_the_plan_tells_of_inner_widths_that_mup_does_not_scale(
+    sweep_of: Callable[..., Sweep], d_ff: int | None
+) -> None:
+    fields = {"model.parametrization.kind": "mup", "model.feedforward.d_ff": d_ff}
+    sweep = sweep_of(budget={"steps": 12}, fields=fields, grid={"model.d_model": [16, 32]})
+    told = " ".join(plan_only(sweep, Request(measure=False), Board()).plan.warnings)
+    assert ("feedforward.d_ff is 24 at widths from 16 to 32" in told) == (d_ff is not None)
+
+
 @pytest.mark.parametrize(("every", "told"), [(1, True), (None, False)])
 def test_the_plan_tells_of_more_validation_than_training(
     sweep_of: Callable[..., Sweep], every: int | None, told: bool
