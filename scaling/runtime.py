@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sysconfig
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -19,6 +20,7 @@ from loky import cpu_count
 
 from scaling.config import RuntimeConfig
 from scaling.errors import UserError
+from scaling.tracking.folder import write_whole
 
 SHAPES = 4096  # compiled ones of a process at most
 
@@ -56,7 +58,8 @@ def resolve(config: RuntimeConfig) -> Runtime:
     device = torch.device("cuda" if cuda and config.device != "cpu" else "cpu")
     if device.type == "cpu":
         _keep_freed_memory()
-    # Torch counts the machine's cores, in a container too that may use but a few of them.
+    # Torch counts the machine's cores, in a container too that may use but a few of them; and a
+    # sweep's worker has told it of fewer, which hold where the config asks for none.
     torch.set_num_threads(config.threads or min(torch.get_num_threads(), cpu_count()))
     # `use_deterministic_algorithms` says the same to torch, and loads its compiler to tell that
     # too, a second or more of every start.
@@ -138,17 +141,18 @@ def device_name(device: torch.device) -> str:
 def peak_flops(runtime: Runtime, cache: Path) -> float:
     """This machine's measured rate of large matrix products in FLOP/s, once a machine and dtype.
 
-    It is what `mfu` is relative to: measured, since no table knows every processor.
+    It is what `mfu` is relative to: measured, since no table knows every processor. A cache that
+    cannot be read or written costs a run no more than the measurement.
     """
     key = f"{device_name(runtime.device)}, {runtime.precision}, torch {torch.__version__}"
     file = cache / "peak_flops.json"
-    known: dict[str, float] = json.loads(file.read_text()) if file.exists() else {}
+    known: dict[str, float] = {}
+    with suppress(OSError, ValueError):
+        known = json.loads(file.read_text())
     if key not in known:
         known[key] = _measure_peak(runtime)
-        file.parent.mkdir(parents=True, exist_ok=True)
-        beside = file.with_suffix(f".{os.getpid()}")
-        beside.write_text(json.dumps(known, indent=1))
-        beside.replace(file)
+        with suppress(OSError):
+            write_whole(file, json.dumps(known, indent=1))
     return known[key]
 
 

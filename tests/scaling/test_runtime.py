@@ -1,5 +1,6 @@
 """What `auto` makes of a machine, and what is said of it."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -96,3 +97,15 @@ def test_the_peak_is_measured_once_and_with_products_that_take_a_moment(
     assert set(sizes) == {512, 1024}  # .03 s and .27 s a product
     assert peak_flops(here, tmp_path) == pytest.approx(8e9)
     assert len(sizes) == 3
+    (tmp_path / "peak_flops.json").write_text('{"torn')  # a power cut, or another's
+    assert peak_flops(here, tmp_path) == pytest.approx(8e9)
+    assert json.loads((tmp_path / "peak_flops.json").read_text())
+
+
+def test_a_cache_that_cannot_be_written_costs_a_measurement_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(runtime, "_product_seconds", lambda n, of: 2 * n**3 / 8e9)
+    (tmp_path / "cache").write_text("a file where the folder would be")
+    here = Runtime(torch.device("cpu"), torch.float32, compile=False)
+    assert peak_flops(here, tmp_path / "cache") == pytest.approx(8e9)
