@@ -205,6 +205,14 @@ class ModelConfig(Part):
         if self.residual_init is None:
             by_depth = isinstance(self.residual, DepthResidual)
             self._derive(residual_init="same" if by_depth else "scaled")
+        if isinstance(self.residual, LearnedResidual) and (
+            self.residual.start == 0 and self.residual_init == "zero"
+        ):
+            raise mistake(
+                "model.residual.start 0 with model.residual_init zero: no block would ever learn,"
+                " since the gains and what they multiply wait for each other; start one of them"
+                " above zero"
+            )
         self._check_attention(heads, dim)
         return self
 

@@ -39,6 +39,10 @@ MISTAKES = [
         "model.parametrization.kind mup has no rule for optimizer.kind adafactor; use adamw",
     ),
     (
+        "--model.residual.kind learned --model.residual.start 0 --model.residual_init zero",
+        "model.residual.start 0 with model.residual_init zero: no block would ever learn",
+    ),
+    (
         "--model.parametrization.kind mup --optimizer.kind adam --optimizer.weight_decay 0.1",
         "mup has no rule for adam's optimizer.weight_decay, a penalty in the gradient",
     ),
