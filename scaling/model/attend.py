@@ -71,10 +71,12 @@ def repeat(x: Tensor, groups: int) -> Tensor:
 
 
 def square_flops(context: int, window: int | None) -> int:
-    """Keys that a query's products are made with, of a sequence of `context`, seen or not."""
-    if window is not None and window < context and _chunks_pay(context, window):
-        return 2 * window
-    return context
+    """Keys that a query's products are made with, of a sequence of `context`, seen or not.
+
+    With a window those of two windows, so that FLOPs grow evenly with it: what fills up a last
+    chunk, or all keys where chunks would not pay, is a way of computing and not counted.
+    """
+    return context if window is None else min(context, 2 * window)
 
 
 def _visible(length: int, keys: int, window: int | None, device: torch.device) -> Tensor:
@@ -110,7 +112,12 @@ def _capped(
 
 
 def _chunks_pay(length: int, window: int) -> bool:
-    return length % window == 0 and length > 2 * window
+    return _chunks(length, window) * window * 2 * window < length**2
+
+
+def _chunks(length: int, window: int) -> int:
+    """Chunks of the window's length that hold a sequence, the last one filled up."""
+    return -(-length // window)
 
 
 def _local(q: Tensor, k: Tensor, v: Tensor, scale: float, window: int) -> Tensor:
@@ -119,7 +126,9 @@ def _local(q: Tensor, k: Tensor, v: Tensor, scale: float, window: int) -> Tensor
     A long sequence costs 2 `window` keys a token in place of all. Chunks run as heads do.
     """
     n, heads, length, _ = q.shape
-    chunks = length // window
+    chunks = _chunks(length, window)
+    if rest := chunks * window - length:  # keys behind all queries: none sees them
+        q, k, v = (F.pad(x, (0, 0, 0, rest)) for x in (q, k, v))
 
     def pairs(x: Tensor) -> Tensor:
         parts = x.reshape(n, heads, chunks, window, -1)
@@ -135,7 +144,7 @@ def _local(q: Tensor, k: Tensor, v: Tensor, scale: float, window: int) -> Tensor
         attn_mask=seen.repeat(heads, 1, 1)[None],
         scale=scale,
     )
-    return out.reshape(n, heads, length, -1)
+    return out.reshape(n, heads, chunks * window, -1)[:, :, :length]
 
 
 def _blocks_pay(q: Tensor) -> bool:

@@ -5,6 +5,8 @@ from typing import Any
 import pytest
 import torch
 from torch import Tensor
+from torch.nn.attention import SDPBackend, sdpa_kernel
+from torch.utils.flop_counter import FlopCounterMode
 
 from scaling.model.attend import BLOCK, BlockedAttention, attend, square_flops
 from scaling.model.position import alibi_slopes
@@ -104,11 +106,23 @@ def test_a_group_shares_keys() -> None:
     torch.testing.assert_close(attend(q, k, v), expected)
 
 
-def test_a_window_spares_work_only_where_chunks_fit() -> None:
-    assert square_flops(96, None) == 96
-    assert square_flops(96, 24) == 48
-    assert square_flops(96, 25) == 96
-    assert square_flops(96, 48) == 96
+def test_flops_grow_evenly_with_the_window() -> None:
+    windows = [None, 24, 25, 32, 47, 48, 90, 96, 200]
+    assert [square_flops(96, w) for w in windows] == [96, 48, 50, 64, 94, 96, 96, 96, 96]
+
+
+@pytest.mark.parametrize("window", [1, 7, 24, 25, 31, 32])
+def test_a_window_is_computed_in_chunks_where_they_pay(
+    window: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("scaling.model.attend.NARROW", False)  # the way of other processors
+    q, k, v = (x.detach() for x in draw(96, torch.float32))
+    with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):
+        found = attend(q, k, v, window=window)
+    torch.testing.assert_close(found, plain(q, k, v, window=window))
+    full = 2 * q.numel() * 2 * 96
+    counted = full * square_flops(96, window) / 96
+    assert counted <= counter.get_total_flops() <= counted * (1 + window / 96)
 
 
 def test_alibi_slopes_are_the_papers() -> None:
