@@ -40,6 +40,7 @@ def _options(command: Callable[..., None]) -> Callable[..., None]:
             click.option("--only", multiple=True, help="Only the points with axis=value."),
             click.option("--limit", type=click.IntRange(1), help="At most so many runs now."),
             click.option("--retry", type=click.Choice(["failed"]), help="Try failed runs again."),
+            click.option("--storage", help="URL of a search's database; else a journal file."),
             click.option("--price", type=float, help="Of an hour of this machine, for the cost."),
             click.option("--no-timing", is_flag=True, help="Measure nothing for the estimate."),
             click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON."),
@@ -59,14 +60,12 @@ _SETTINGS: dict[str, Any] = {"ignore_unknown_options": True}
 @click.option("--dry-run", is_flag=True, help="Show the plan and end, as `tinyscale plan`.")
 @click.option("--status", is_flag=True, help="Show how the sweep stands and end.")
 @click.option("--join", is_flag=True, help="Help a driver that works on it already.")
-@click.option("--storage", help="URL of a database for Optuna's study; else a journal file.")
 def sweep(
     spec: str,
     fields: tuple[str, ...],
     dry_run: bool,
     status: bool,
     join: bool,
-    storage: str | None,
     **given: Any,
 ) -> None:
     """Make every run that SPEC (a file, or a shipped sweep) wants and that is not there yet.
@@ -81,7 +80,7 @@ def sweep(
     base config.
     """
     read = _read(spec, fields, given)
-    request = _request(given, join=join, storage=storage)
+    request = _request(given, join=join)
     if status:
         found = read_status(read, request)
         if given["as_json"]:
@@ -139,13 +138,13 @@ def _read(spec: str, fields: tuple[str, ...], given: dict[str, Any]) -> Sweep:
     return read_sweep(spec, fields, seeds=seeds, corpus=given["corpus"], smoke=given["smoke"])
 
 
-def _request(given: dict[str, Any], *, join: bool = False, storage: str | None = None) -> Request:
+def _request(given: dict[str, Any], *, join: bool = False) -> Request:
     return Request(
         only=given["only"],
         limit=given["limit"],
         retry_failed=given["retry"] == "failed",
         join=join,
-        storage=storage,
+        storage=given["storage"],
         price=given["price"],
         measure=not given["no_timing"],
     )

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from sweeps.local import LocalExecutor
     from sweeps.machine import Machine
     from sweeps.planning import Planned
-    from sweeps.search import SearchSource
     from sweeps.source import Source
+    from sweeps.trials import Trials
 
 PLAN = "plan.csv"
 
@@ -57,8 +57,8 @@ def conduct(sweep: Sweep, request: Request, board: Board) -> Result:
         with full_disk_is_said("the same command goes on"):
             ledger = Ledger(Path(config.tracking.folder), record.uri, record.experiment)
             if sweep.spec.search:
-                search = _search(sweep, request, record)
-                if search.ended:
+                search = _trials(sweep, runs, request, record)
+                if search is not None and search.ended:
                     return _as_it_was(record, search.runs(), ledger, board, search)
             elif all_done(runs, ledger.scan(run.key for run in runs)):
                 return _as_it_was(record, _all(sweep, runs, request), ledger, board)
@@ -90,7 +90,7 @@ def plan_only(sweep: Sweep, request: Request, board: Board) -> "Planned":
             board.say,
             retry_failed=request.retry_failed,
             limit=request.limit,
-            told=_told(sweep, request, record),
+            told=_told(sweep, runs, request, record),
         )
     finally:
         if executor is not None:
@@ -100,11 +100,13 @@ def plan_only(sweep: Sweep, request: Request, board: Board) -> "Planned":
 def first_runs(sweep: Sweep, request: Request) -> list[Wanted]:
     """The grid's runs; of a search, those at the ends of its space."""
     if not sweep.spec.search:
+        if request.storage:
+            raise UserError("--storage is for a search, whose study it keeps; this is a grid.")
         return select(wanted_runs(sweep), request.only)
     if request.only:
         raise UserError("--only picks points of a grid; a search has none before it asks.")
+    from sweeps.objectives import check_search
     from sweeps.samplers import make_pruner, make_sampler
-    from sweeps.search import check_search
     from sweeps.space import Space
 
     search = sweep.spec.search
@@ -184,7 +186,7 @@ def _drive(
         board.say,
         retry_failed=request.retry_failed,
         limit=request.limit,
-        told=_told(sweep, request, record),
+        told=_told(sweep, runs, request, record),
     )
     for line in plan_lines(planned.plan, request.price):
         board.say(line)
@@ -235,7 +237,9 @@ def _source(
     record: SweepRecord[Sweep],
     advisor: "Advisor",
 ) -> "Source[Wanted]":
+    from sweeps.search import SearchSource
     from sweeps.source import Grid
+    from sweeps.study import begin_study
 
     if not sweep.spec.search:
         return Grid(runs)
@@ -244,16 +248,17 @@ def _source(
     config = runs[0].config
     batch = min(advisor.fill(config), sweep.spec.search.trials // 5)
     batch = max(advisor.at_once(advisor.rule(config)), batch)
-    return _search(sweep, request, record, batch)
+    study = begin_study(sweep, runs[0], request.storage, record.path)
+    return SearchSource(sweep, study, batch, retry_failed=request.retry_failed)
 
 
-def _search(
-    sweep: Sweep, request: Request, record: SweepRecord[Sweep], batch: int = 1
-) -> "SearchSource":
-    from sweeps.search import SearchSource
+def _trials(
+    sweep: Sweep, runs: list[Wanted], request: Request, record: SweepRecord[Sweep]
+) -> "Trials | None":
+    from sweeps.trials import find_trials
 
     retry = request.retry_failed
-    return SearchSource(sweep, request.storage, record.path, batch, retry_failed=retry)
+    return find_trials(sweep, runs[0], request.storage, record.path, retry_failed=retry)
 
 
 def _all(sweep: Sweep, runs: list[Wanted], request: Request) -> list[Wanted]:
@@ -261,12 +266,10 @@ def _all(sweep: Sweep, runs: list[Wanted], request: Request) -> list[Wanted]:
     return wanted_runs(sweep) if request.only else runs
 
 
-def _told(sweep: Sweep, request: Request, record: SweepRecord[Sweep]) -> int:
-    if not sweep.spec.search:
-        return 0
-    from sweeps.search import ended_trials
-
-    return ended_trials(sweep, request.storage, record.path)
+def _told(sweep: Sweep, runs: list[Wanted], request: Request, record: SweepRecord[Sweep]) -> int:
+    """How many trials of a search have ended; none of a grid, or where it has not begun."""
+    search = _trials(sweep, runs, request, record) if sweep.spec.search else None
+    return search.told if search is not None else 0
 
 
 def _as_it_was(
@@ -274,7 +277,7 @@ def _as_it_was(
     runs: Sequence[Wanted],
     ledger: Ledger,
     board: Board,
-    search: "SearchSource | None" = None,
+    search: "Trials | None" = None,
 ) -> Result:
     """Nothing is to be done: what came of it is told, and recorded if it is not yet."""
     from sweeps.leaderboard import groups

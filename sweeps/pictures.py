@@ -13,14 +13,14 @@ if TYPE_CHECKING:
     from optuna import Study
     from optuna.trial import FrozenTrial
 
-    from sweeps.search import SearchSource
+    from sweeps.trials import Trials
 
 
-def write_search(source: "SearchSource", folder: Path) -> None:
+def write_search(trials: "Trials", folder: Path) -> None:
     """The study as `trials.csv`, `importances.json` and PNGs, as far as its trials allow."""
     from optuna.trial import TrialState
 
-    study = source.study
+    study = trials.study
     folder.mkdir(parents=True, exist_ok=True)
     frame = study.trials_dataframe()
     write_whole(folder / "trials.csv", frame.to_csv(index=False))
@@ -32,13 +32,13 @@ def write_search(source: "SearchSource", folder: Path) -> None:
     if len(whole) < 2:
         return
     finite = _finite(study, whole)  # diverged trials would stretch every axis to infinity
-    for i, objective in enumerate(source.search.objectives):
-        several = len(source.search.objectives) > 1
+    for i, objective in enumerate(trials.search.objectives):
+        several = len(trials.search.objectives) > 1
         name = objective.metric.replace("/", "_")
         target = _value(i) if several else None
         _draw(finite, folder, f"-{name}" if several else "", target, objective.metric)
-    if len(source.search.objectives) in (2, 3):
-        names = [objective.metric for objective in source.search.objectives]
+    if len(trials.search.objectives) in (2, 3):
+        names = [objective.metric for objective in trials.search.objectives]
         _save("plot_pareto_front", folder / "pareto.png", finite, target_names=names)
 
 

@@ -58,9 +58,9 @@ def read_status(sweep: Sweep, request: Request) -> Status:
     begun = folder.is_dir()
     of_trials, trials = None, dict[str, int]()
     if sweep.spec.search:
-        of_trials, runs = sweep.spec.search.trials, []
+        of_trials, first, runs = sweep.spec.search.trials, runs[0], []
         if begun:
-            trials, runs = _of_search(sweep, request, folder)
+            trials, runs = _of_search(sweep, first, request, folder)
     ledger = Ledger(
         Path(config.tracking.folder),
         tracking_uri(config.tracking.uri),
@@ -111,10 +111,12 @@ def _driver(folder: Path) -> dict[str, Any] | None:
 
 
 def _of_search(
-    sweep: Sweep, request: Request, folder: Path
+    sweep: Sweep, first: Wanted, request: Request, folder: Path
 ) -> tuple[dict[str, int], list[Wanted]]:
     """How many trials are in which state, and the runs that they have asked for."""
-    from sweeps.search import SearchSource
+    from sweeps.trials import find_trials
 
-    source = SearchSource(sweep, request.storage, folder, batch=1)
-    return dict(Counter(source.states())), list({run.key: run for run in source.runs()}.values())
+    trials = find_trials(sweep, first, request.storage, folder)
+    if trials is None:
+        return {}, []
+    return dict(Counter(trials.states())), list({run.key: run for run in trials.runs()}.values())

@@ -16,46 +16,14 @@ from sweeps.ledger import Known
 from sweeps.progress import Board
 from sweeps.reading import Sweep
 from sweeps.result import ending
-from sweeps.search import SearchSource
 from sweeps.space import Space
 from sweeps.status import read_status, status_lines
 from sweeps.wanted import Wanted
 from tests.sweeps.fakes import jobs_of, trained
+from tests.sweeps.searches import SPACE, ended, exhaust, retrying, search, source_of
 
 SweepOf = Callable[..., Sweep]
 Drive = Callable[..., Driver[Wanted]]
-SPACE: dict[str, Any] = {
-    "optimizer.lr": {"low": 1e-4, "high": 1e-1, "log": True},
-    "model.attention.kind": {"choices": ["mha", "mqa"]},
-}
-
-
-def search(**fields: Any) -> dict[str, Any]:
-    return {"trials": 6, "space": SPACE, "sampler": "random", **fields}
-
-
-def source_of(sweep: Sweep, batch: int = 2) -> SearchSource:
-    folder = Path("study")
-    folder.mkdir(exist_ok=True)
-    return SearchSource(sweep, None, folder, batch)
-
-
-def retrying(sweep: Sweep) -> SearchSource:
-    return SearchSource(sweep, None, Path("study"), 2, retry_failed=True)
-
-
-def ended(run: Wanted, **summary: Any) -> Known:
-    loss = abs(math.log(run.config.optimizer.peak_lr / 1e-2))
-    return Known(run.key, "done", None, "id", {"final_val_loss": loss} | summary)
-
-
-def exhaust(source: SearchSource) -> list[Wanted]:
-    runs = []
-    while batch := source.refill():
-        runs += batch
-        for run in batch:
-            source.settled(run, ended(run))
-    return runs
 
 
 def test_batches_until_all_trials_are_told(sweep_of: SweepOf) -> None:
@@ -98,7 +66,7 @@ def test_another_driver_goes_on_with_what_was_asked(sweep_of: SweepOf) -> None:
 
 
 def test_a_changed_space_is_refused(sweep_of: SweepOf) -> None:
-    source_of(sweep_of(search=search()))
+    source_of(sweep_of(search=search())).refill()
     other = SPACE | {"optimizer.lr": {"low": 1e-3, "high": 1e-1, "log": True}}
     with pytest.raises(UserError, match="was begun with another space"):
         source_of(sweep_of(search=search(space=other)))
@@ -162,9 +130,8 @@ def test_a_searchs_status_says_what_a_grids_does(sweep_of: SweepOf, drive: Drive
     sweep = sweep_of(search=search(trials=3))
     assert status_lines(read_status(sweep, Request()))[-1] == "it has not been begun"
     folder = Path("runs/sweeps/s")
-    folder.mkdir(parents=True)
     fates = iter(["finished", "failed", "finished"])
-    drive(sweep, lambda run: next(fates), source=SearchSource(sweep, None, folder, 1))
+    drive(sweep, lambda run: next(fates), source=source_of(sweep, 1, folder=str(folder)))
     trials, counts, failed, driver = status_lines(read_status(sweep, Request()))
     assert trials == "s: 2 complete, 1 fail of 3 trials"
     assert counts == "s: 3 runs, 2 done, 1 failed"
@@ -211,7 +178,7 @@ def test_the_owner_waits_for_trials_of_a_driver_that_helps_and_takes_over_a_dead
     helper = source_of(sweep, batch=1)
     (helped,) = helper.refill()
     alive = [True]
-    monkeypatch.setattr("sweeps.search._is_alive", lambda process: alive[0])
+    monkeypatch.setattr("sweeps.trials._is_alive", lambda process: alive[0])
     monkeypatch.setattr("sweeps.driver.POLL", 0.01)
     owner, looks = source_of(sweep), list[int]()
 
@@ -247,9 +214,8 @@ def test_trials_of_a_host_that_is_gone_are_taken_over_when_asked(
 def test_an_ended_search_tells_of_its_failures_again(sweep_of: SweepOf, drive: Drive) -> None:
     sweep = sweep_of(search=search(trials=3))
     folder = Path("runs/sweeps/s")
-    folder.mkdir(parents=True)
     fates = iter(["finished", "failed", "finished"])
-    drive(sweep, lambda run: next(fates), source=SearchSource(sweep, None, folder, 1))
+    drive(sweep, lambda run: next(fates), source=source_of(sweep, 1, folder=str(folder)))
     result = conduct(sweep, Request(), Board())
     assert result.exit_code == 1
     assert "1 runs failed" in result.lines[-1]
@@ -257,7 +223,7 @@ def test_an_ended_search_tells_of_its_failures_again(sweep_of: SweepOf, drive: D
 
 
 def test_other_seeds_are_another_search(sweep_of: SweepOf) -> None:
-    source_of(sweep_of(seeds=[1], search=search()))
+    source_of(sweep_of(seeds=[1], search=search())).refill()
     with pytest.raises(UserError, match="was begun with another seeds"):
         source_of(sweep_of(seeds=[1, 2], search=search()))
 
