@@ -44,17 +44,19 @@ def close_sweep(
         return Result({}, [*lines, f"helped: {len(driver.clock.jobs)} jobs"], code)
     whole = driver.options.limit is None and driver.stopped is None
     estimate = planned.plan.wall if whole else None
-    summary = conclude(record, runs, known, driver, estimate)
+    search = source if isinstance(source, SearchSource) else None
+    summary = conclude(record, runs, known, driver, estimate, search)
     _remember(driver, planned)
     send_late(known, driver.board)
-    if isinstance(source, SearchSource):
-        write_search(source, record.path / "search")
-        if hosts := source.elsewhere():
+    if search is not None:
+        write_search(search, record.path / "search")
+        if hosts := search.elsewhere():
             who = f"{len(hosts)} trials are with a driver on {', '.join(sorted(set(hosts)))}"
             lines.append(f"{who}; if it is gone, --retry failed takes them over.")
-        if wrong := source.no_configs():
-            what = f"{len(wrong)} of the search's {source.search.trials} points made no config"
-            lines.insert(0, f"{what}, the first: {wrong[0]}")
+        if lacking := search.lacking():
+            lines.insert(0, lacking)
+        if search.ended and not runs:
+            code, status = 1, "FAILED"
     if all_done(runs, known) and driver.stopped is None:
         record.tag(runs=digest_of(run.key for run in runs))
     record.close(status)

@@ -111,7 +111,7 @@ def first_runs(sweep: Sweep, request: Request) -> list[Wanted]:
 
     search = sweep.spec.search
     runs = check_space(sweep, Space(search.space))
-    check_search(search, sweep)
+    check_search(search, sweep, runs)
     make_sampler(search.sampler, search.seed, len(search.objectives))
     make_pruner(search.pruner)
     return runs
@@ -287,6 +287,9 @@ def _as_it_was(
     known = ledger.scan(keys)
     whole = all_done(runs, known)
     lines = []
+    lacking = search.lacking() if search is not None else None
+    if lacking and not runs:
+        lines.append(lacking)
     if not whole and search is not None:
         bad = sum(key not in known or known[key].state not in ("done", "pruned") for key in keys)
         lines.append(f"{bad} runs failed; see --status, and retry with --retry failed.")
@@ -295,7 +298,7 @@ def _as_it_was(
     else:  # other sweeps have made all of it, or the driver died at the very end
         record.want(members_of(runs, grows=search is not None))
         record.open()
-        summary = conclude(record, runs, known, None, None)
+        summary = conclude(record, runs, known, None, None, search)
         if search is not None:
             from sweeps.pictures import write_search
 
@@ -310,6 +313,8 @@ def _as_it_was(
 
         if lacking := without_branches(runs, known):
             shown.append(f"warning: {lacking}.")
+    if lacking and runs:
+        shown.append(lacking)
     done = f"all {len(runs)} runs are done" if whole else "all that is asked for is done"
     ended = f"{done}; leaderboard and summary in {record.path}"
     return Result(summary, [*shown, *(lines or [ended])], 1 if lines else 0)

@@ -10,6 +10,7 @@ from scaling.tracking.members import Key
 from sweeps.machine import Way
 
 Config = RunConfig | AdaptConfig
+Figure = Literal["loss", "bpb"]  # of an evaluation: nats per token, bits per byte
 End = Literal["finished", "stopped", "pruned", "failed", "full"]
 
 
@@ -31,7 +32,7 @@ class Job:
     number: int
     members: tuple[Member, ...]
     threads: int
-    judged: bool = False  # whether each evaluation waits for the driver's word (pruning)
+    judged: Figure | None = None  # what of each evaluation the driver hears, to say: prune, or not
 
     @property
     def name(self) -> str:
@@ -136,7 +137,7 @@ class Judged:
 
     job: int
     percent: int  # of the budget
-    loss: float
+    loss: float  # or whatever the job is judged by
 
 
 @dataclass(frozen=True)

@@ -12,14 +12,11 @@ from typing import Any
 from scaling.tracking.folder import write_whole
 from scaling.tracking.members import Key
 from sweeps.ledger import Known
-from sweeps.spec import RatePerSize, SweepSpec
+from sweeps.objectives import METRICS
+from sweeps.spec import Objective, RatePerSize, SweepSpec
 from sweeps.wanted import Wanted
 
-FIGURES = (
-    *("final_val_loss", "final_val_bpb", "best_val_loss", "final_test_loss", "final_test_bpb"),
-    *("parameters_total", "parameters_non_embedding", "tokens", "flops"),
-    *("final_tokens_per_second", "final_wall_seconds"),
-)
+FIGURES = tuple(metric.replace("/", "_") for metric in METRICS)
 MEANS = ("final_val_loss", "final_val_bpb", "best_val_loss", "final_test_loss", "final_test_bpb")
 
 
@@ -35,16 +32,10 @@ class Group:
     diverged: int
 
 
-def judged_by(runs: Sequence[Wanted]) -> str:
-    """The figure that says which run is best: losses per token compare with one tokenizer only."""
-    tokenizers = [run.config.data.tokenizer for run in runs]
-    one = all(tokenizer == tokenizers[0] for tokenizer in tokenizers)
-    return "final_val_loss" if one else "final_val_bpb"
-
-
-def entries(runs: Sequence[Wanted], known: Mapping[Key, Known]) -> list[dict[str, Any]]:
-    """One entry for each config and seed, best first, those without a loss last."""
-    by = judged_by(runs)
+def entries(
+    runs: Sequence[Wanted], known: Mapping[Key, Known], by: Objective
+) -> list[dict[str, Any]]:
+    """One entry for each config and seed, best first, those without a figure last."""
     found = []
     for run in runs:
         there = known.get(run.key)
@@ -62,7 +53,7 @@ def entries(runs: Sequence[Wanted], known: Mapping[Key, Known]) -> list[dict[str
             "error": there.error if there else None,
         }
         found.append(entry)
-    return sorted(found, key=lambda e: _or_worst(e[by]))
+    return sorted(found, key=lambda entry: by.rank(entry[by.figure]))
 
 
 def groups(runs: Sequence[Wanted], known: Mapping[Key, Known]) -> list[Group]:
@@ -77,7 +68,7 @@ def groups(runs: Sequence[Wanted], known: Mapping[Key, Known]) -> list[Group]:
         ended = [(run, k) for run, k in there if k.state == "done"]
         whole = [k.summary for _, k in ended if not k.summary.get("diverged")]
         mean, deviation = {}, {}
-        for figure in MEANS:
+        for figure in FIGURES:
             values = [s[figure] for s in whole if s.get(figure) is not None]
             if values:
                 mean[figure] = statistics.fmean(values)
@@ -130,26 +121,28 @@ def best_rates(rule: RatePerSize, found: Sequence[Group]) -> list[dict[str, Any]
 
 
 def write_leaderboard(
-    folder: Path, rows: Sequence[Mapping[str, Any]], found: Sequence[Group]
+    folder: Path, rows: Sequence[Mapping[str, Any]], of_groups: Sequence[Mapping[str, Any]]
 ) -> None:
     """`leaderboard.csv`, a row a run, and `groups.csv`, a row a point."""
     write_table(folder / "leaderboard.csv", rows)
-    write_table(folder / "groups.csv", [group_row(group) for group in found])
+    write_table(folder / "groups.csv", of_groups)
 
 
-def group_row(group: Group) -> dict[str, Any]:
+def group_row(group: Group, by: Objective) -> dict[str, Any]:
     """A group as a row of a table."""
     row: dict[str, Any] = {**group.labels, "seeds": len(group.seeds), "diverged": group.diverged}
-    for figure in MEANS:
+    for figure in dict.fromkeys((*MEANS, by.figure)):
         row[f"{figure}_mean"] = group.mean.get(figure)
         row[f"{figure}_sd"] = group.deviation.get(figure)
     return {**row, "identity": group.identity}
 
 
-def group_table(spec: SweepSpec, found: Sequence[Group], by: str) -> list[str]:
+def group_table(spec: SweepSpec, found: Sequence[Group], by: Objective) -> list[str]:
     """The groups as lines for people, best first, those with a diverged seed after the others."""
-    rows = []
-    for group in sorted(found, key=lambda g: (g.diverged > 0, _or_worst(g.mean.get(by)))):
+    header, rows = ["point", "loss (nats per token)", "bits per byte", ""], []
+    if another := by.figure not in ("final_val_loss", "final_val_bpb"):
+        header.insert(1, by.metric)
+    for group in sorted(found, key=lambda g: (g.diverged > 0, by.rank(g.mean.get(by.figure)))):
         mean, deviation = group.mean.get("final_val_loss"), group.deviation.get("final_val_loss")
         loss = "diverged" if group.diverged and mean is None else "-"
         if mean is not None:
@@ -159,8 +152,12 @@ def group_table(spec: SweepSpec, found: Sequence[Group], by: str) -> list[str]:
         seeds = f"{len(group.seeds)} seed{'s' * (len(group.seeds) != 1)}"
         if group.diverged:
             seeds = f"{group.diverged} of {seeds} diverged"
-        rows.append((point, loss, f"{bpb:.4f}" if bpb is not None else "-", seeds))
-    return table(["point", "loss (nats per token)", "bits per byte", ""], rows)
+        row = [point, loss, f"{bpb:.4f}" if bpb is not None else "-", seeds]
+        if another:
+            value = group.mean.get(by.figure)
+            row.insert(1, "-" if value is None else f"{value:.6g}")
+        rows.append(row)
+    return table(header, rows)
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
@@ -181,10 +178,6 @@ def _status(known: Known | None) -> str:
     if known is None:
         return "missing"
     return "diverged" if known.summary.get("diverged") else known.state
-
-
-def _or_worst(loss: float | None) -> float:
-    return math.inf if loss is None else loss
 
 
 def write_table(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:

@@ -1,15 +1,17 @@
-"""What a search makes small or large: which figures there are, and what is the best of them."""
+"""What runs are judged by: a search's objectives, else their validation loss."""
 
-import math
 import statistics
 from collections.abc import Sequence
 
+from scaling.config import RunConfig
 from scaling.errors import UserError
 from scaling.schema import nearest
+from sweeps.job import Figure
 from sweeps.ledger import Known
 from sweeps.reading import Sweep
 from sweeps.space import Space
-from sweeps.spec import Objective, Search
+from sweeps.spec import Objective, Search, SweepSpec
+from sweeps.wanted import Wanted
 
 METRICS = (
     *("final/val_loss", "final/val_bpb", "final/val_perplexity", "final/train_loss"),
@@ -17,44 +19,97 @@ METRICS = (
     *("final/wall_seconds", "final/tokens_per_second"),
     *("parameters/total", "parameters/non_embedding", "flops", "tokens"),
 )
-PRUNABLE = ("final/val_loss", "final/val_bpb", "best/val_loss", "best/val_bpb")
+PER_TOKEN = (
+    *("final/val_loss", "final/val_perplexity", "final/train_loss"),
+    *("final/test_loss", "best/val_loss"),
+)
+# What of an evaluation in mid-run a pruner hears, so that it judges by the objective's unit.
+PRUNABLE: dict[str, Figure] = {
+    "final/val_loss": "loss",
+    "best/val_loss": "loss",
+    "final/val_bpb": "bpb",
+    "best/val_bpb": "bpb",
+}
 
 
-def check_search(search: Search, sweep: Sweep) -> None:
-    """Raise one sentence for what cannot be searched."""
+def check_search(search: Search, sweep: Sweep, ends: Sequence[Wanted]) -> None:
+    """Raise one sentence for what cannot be searched; `ends` are the runs at the space's ends."""
+    configs = [run.config for run in ends]
+    one_unit = _one_tokenizer(configs)
     for objective in search.objectives:
-        if objective.metric not in METRICS:
-            close = nearest(objective.metric, METRICS)
+        metric = objective.metric
+        if metric not in METRICS:
+            close = nearest(metric, METRICS)
             hint = f"did you mean {close}?" if close else f"there are {', '.join(METRICS)}."
-            raise UserError(f"search.objectives has no metric {objective.metric}; {hint}")
-    if search.pruner.kind == "none":
-        return
-    if len(search.objectives) > 1:
-        raise UserError("search.pruner needs one objective; leave it out with several.")
-    if search.objectives[0].metric not in PRUNABLE:
-        raise UserError(
-            f"search.pruner judges by validation loss, not {search.objectives[0].metric}."
-        )
-    budget = sweep.base.get("budget", {})
-    varied = Space(search.space).fields
-    sized = any(f.split(".")[0] in ("model", "batch", "data", "budget") for f in varied)
-    if sized and "tokens" not in budget:
-        raise UserError(
-            "search.pruner compares runs at equal shares of equal budgets: give budget.tokens, so"
-            " that every point of this space has the same."
-        )
+            raise UserError(f"search.objectives has no metric {metric}; {hint}")
+        if metric in PER_TOKEN and not one_unit:
+            raise UserError(
+                f"search.objectives: {metric} is per token, and the space has several tokenizers,"
+                " whose tokens differ: bits per byte compare, such as final/val_bpb."
+            )
+        if metric.startswith("final/test") and not all(map(_has_test, configs)):
+            raise UserError(
+                f"search.objectives: there is no {metric} without a test split (data.test_share)."
+            )
+    if search.pruner.kind != "none":
+        _check_pruner(search, sweep, configs)
 
 
 def values(objectives: Sequence[Objective], runs: Sequence[Known]) -> list[float]:
     """The objectives, means over seeds; a diverged run is infinitely bad."""
     found = []
     for objective in objectives:
-        worst = math.inf if objective.direction == "minimize" else -math.inf
-        each = [
-            known.summary.get(objective.metric.replace("/", "_"), worst)
-            if not known.summary.get("diverged")
-            else worst
-            for known in runs
-        ]
+        each = []
+        for known in runs:
+            value = known.summary.get(objective.figure)
+            if known.summary.get("diverged"):
+                value = objective.worst
+            if value is None:
+                name = known.folder.path.name if known.folder else known.run_id
+                raise UserError(f"the search goes by {objective.metric}, which {name} has not.")
+            each.append(value)
         found.append(statistics.fmean(each))
     return found
+
+
+def judged_by(spec: SweepSpec, runs: Sequence[Wanted]) -> Objective:
+    """What says which run is best: a search's (first) objective, else the validation loss.
+
+    Losses per token compare with one tokenizer only.
+    """
+    if spec.search:
+        return spec.search.objectives[0]
+    one = _one_tokenizer([run.config for run in runs])
+    return Objective(metric="final/val_loss" if one else "final/val_bpb")
+
+
+def _check_pruner(search: Search, sweep: Sweep, configs: Sequence[RunConfig]) -> None:
+    if len(search.objectives) > 1:
+        raise UserError("search.pruner needs one objective; leave it out with several.")
+    if search.objectives[0].metric not in PRUNABLE:
+        raise UserError(
+            f"search.pruner judges by validation loss, not {search.objectives[0].metric}."
+        )
+    if any(config.evaluation.every is None for config in configs):
+        raise UserError(
+            "search.pruner judges runs at their evaluations: evaluation.every cannot be null."
+        )
+    varied = Space(search.space).fields
+    sized = any(f.split(".")[0] in ("model", "batch", "data", "budget") for f in varied)
+    if sized and "tokens" not in sweep.base.get("budget", {}):
+        raise UserError(
+            "search.pruner compares runs at equal shares of equal budgets: give budget.tokens, so"
+            " that every point of this space has the same."
+        )
+
+
+def _one_tokenizer(configs: Sequence[RunConfig]) -> bool:
+    """Whether a token is the same in all of them: some tokenizers learn from their corpus."""
+    found = [(config.data.tokenizer, config.data.corpus) for config in configs]
+    return all(one == found[0] for one in found)
+
+
+def _has_test(config: RunConfig) -> bool:
+    data = config.data
+    named = getattr(data.corpus, "test", None) is not None
+    return named or data.val_is_test or data.test_share > 0

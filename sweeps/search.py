@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from scaling.errors import UserError
 from scaling.tracking.members import Key
 from sweeps.ledger import Known
-from sweeps.objectives import values
+from sweeps.objectives import PRUNABLE, values
 from sweeps.reading import Sweep
 from sweeps.trials import (
     DRIVER,
@@ -36,7 +36,8 @@ class SearchSource(Trials):
         self, sweep: Sweep, study: "Study", batch: int, *, retry_failed: bool = False
     ) -> None:
         super().__init__(sweep, study, retry_failed=retry_failed)
-        self.judged = self.search.pruner.kind != "none"
+        metric = self.search.objectives[0].metric
+        self.judged = None if self.search.pruner.kind == "none" else PRUNABLE[metric]
         self.batch = self.search.batch or batch
         self._trials: dict[int, Trial] = {}  # of this process, for pruning
         self._known: dict[int, dict[Key, Known]] = {}

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import Generic, Protocol, TypeVar
 
+from sweeps.job import Figure
 from sweeps.ledger import Known
 from sweeps.wanted import Run
 
@@ -12,7 +13,7 @@ R = TypeVar("R", bound=Run)
 class Source(Protocol[R]):
     """Says which runs are wanted, and hears what became of them."""
 
-    judged: bool  # whether runs may be pruned at their evaluations
+    judged: Figure | None  # by what runs may be pruned at their evaluations; None: by nothing
 
     @property
     def total(self) -> int:
@@ -44,7 +45,7 @@ class Source(Protocol[R]):
 class Grid(Generic[R]):
     """A list of runs, given out once."""
 
-    judged = False
+    judged: Figure | None = None
     waits = False
 
     def __init__(self, runs: Sequence[R]) -> None:

@@ -1,5 +1,6 @@
 """What a sweep is, as data: `SweepSpec` and its parts."""
 
+import math
 import re
 from typing import Annotated, Any, Literal, Self
 
@@ -65,6 +66,22 @@ class Objective(SpecPart):
 
     metric: str = Field("final/val_loss", description="a final figure of a run")
     direction: Literal["minimize", "maximize"] = "minimize"
+
+    @property
+    def figure(self) -> str:
+        """What a run's summary calls it."""
+        return self.metric.replace("/", "_")
+
+    @property
+    def worst(self) -> float:
+        """What a diverged run has."""
+        return math.inf if self.direction == "minimize" else -math.inf
+
+    def rank(self, value: float | None) -> float:
+        """A number that is the smaller the better; infinite where there is no value."""
+        if value is None:
+            return math.inf
+        return value if self.direction == "minimize" else -value
 
 
 class Sampler(SpecPart):

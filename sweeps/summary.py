@@ -1,6 +1,7 @@
 """`sweep_summary.json`: a sweep's outcome whole, for programs and for the next look."""
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,13 +16,15 @@ from sweeps.leaderboard import (
     group_row,
     group_table,
     groups,
-    judged_by,
     write_leaderboard,
 )
 from sweeps.ledger import Known
+from sweeps.objectives import judged_by
 from sweeps.progress import duration
 from sweeps.reading import Sweep
 from sweeps.record import SweepRecord
+from sweeps.spec import Objective
+from sweeps.trials import Trials
 from sweeps.wanted import Wanted
 
 NAME = "sweep_summary.json"
@@ -33,27 +36,31 @@ def conclude(
     known: Mapping[Key, Known],
     driver: Driver[Wanted] | None,
     estimate: float | None,
+    search: Trials | None,
 ) -> dict[str, Any]:
     """Write leaderboard, groups and summary into the sweep's folder, and its metrics."""
     sweep = record.sweep
     unique = list({run.key: run for run in runs}.values())
-    by = judged_by(unique)
-    rows, found = entries(unique, known), groups(runs, known)
-    write_leaderboard(record.path, rows, found)
+    by = judged_by(sweep.spec, unique)
+    rows, found = entries(unique, known, by), groups(runs, known)
+    of_groups = [group_row(group, by) for group in found]
+    write_leaderboard(record.path, rows, of_groups)
     states = [row["status"] for row in rows]
     summary: dict[str, Any] = {
         "sweep": sweep.spec.name,
         "question": sweep.spec.question,
-        "judged_by": by,
+        "judged_by": by.model_dump(),
         "source": sweep.source,
         "counts": {state: states.count(state) for state in sorted(set(states))},
         "stopped": driver.stopped if driver else None,
         "time": _time(driver, estimate),
-        "groups": [group_row(group) for group in found],
+        "groups": of_groups,
         "runs": rows,
     }
     if sweep.spec.lr_per_size:
         summary["lr_per_size"] = best_rates(sweep.spec.lr_per_size, found)
+    if search is not None:
+        summary["search"] = {"states": dict(Counter(search.states())), "best": search.best()}
     write_whole(record.path / NAME, json.dumps(summary, indent=1))
     _log(record, found, states, by)
     return summary
@@ -61,7 +68,9 @@ def conclude(
 
 def outcome_lines(sweep: Sweep, summary: Mapping[str, Any], found: Sequence[Group]) -> list[str]:
     """What came of it, for people."""
-    lines = group_table(sweep.spec, found, summary["judged_by"])
+    lines = group_table(sweep.spec, found, Objective.model_validate(summary["judged_by"]))
+    if "search" in summary:
+        lines += _best_lines(summary["search"]["best"])
     for answer in summary.get("lr_per_size", []):
         told = ", ".join(f"{k} {v}" for k, v in answer.items() if k not in _RATE_ENDS)
         where = "inside the range" if answer["inside"] else "AT THE END of the range: widen it"
@@ -74,6 +83,18 @@ def outcome_lines(sweep: Sweep, summary: Mapping[str, Any], found: Sequence[Grou
             f" took {duration(time['wall_seconds'])} ({share:+.0%})"
         )
     return lines
+
+
+def _best_lines(best: Sequence[Mapping[str, Any]]) -> list[str]:
+    """The trials that a search has found, each with its point and its objectives."""
+    said = [
+        f"trial {trial['trial']}, {', '.join(f'{k} {v}' for k, v in trial['point'].items())}: "
+        + ", ".join(f"{metric} {value:.6g}" for metric, value in trial["objectives"].items())
+        for trial in best
+    ]
+    if len(said) > 1:
+        return [f"best are {len(said)} trials, none behind another in all:", *said]
+    return [f"best: {one}" for one in said] or ["no trial has come to a result"]
 
 
 _RATE_ENDS = ("inside", "final_val_loss")
@@ -96,7 +117,7 @@ def _time(driver: Driver[Wanted] | None, estimate: float | None) -> dict[str, An
 
 
 def _log(
-    record: SweepRecord[Sweep], found: Sequence[Group], states: Sequence[str], by: str
+    record: SweepRecord[Sweep], found: Sequence[Group], states: Sequence[str], by: Objective
 ) -> None:
     """Group means and deviations as metrics: step i is row i of groups.csv."""
     before = {
@@ -114,9 +135,10 @@ def _log(
         new = {key: value for key, value in metrics.items() if before.get((i, key)) != value}
         if new:
             record.log(i, new)
-    losses = [group.mean[by] for group in competing(found) if by in group.mean]
+    compared = [g.mean[by.figure] for g in competing(found) if by.figure in g.mean]
     figures = {"runs/done": float(states.count("done") + states.count("diverged"))}
     figures["runs/failed"] = float(states.count("failed"))
-    if losses:
-        figures[f"{by.replace('final_', 'best/')}_mean"] = min(losses)
+    if compared:
+        name = by.metric.removeprefix("final/").removeprefix("best/").replace("/", "_")
+        figures[f"best/{name}_mean"] = min(compared, key=by.rank)
     record.log(0, figures)

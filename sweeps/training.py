@@ -126,12 +126,13 @@ class _Attempt:
         self._spent = trainer.wall_seconds - trainer.seconds
         self.channel.progress(self.job, trainer)
         judged = trainer.evaluated_at
-        if self.job.judged and judged == trainer.step and judged != self._judged_at:
+        by = self.job.judged
+        if by is not None and judged == trainer.step and judged != self._judged_at:
             self._judged_at = judged
             last = trainer.last[0]
             if 0 < trainer.step < trainer.total and last is not None:
                 percent = round(100 * trainer.step / trainer.total)
-                if self.channel.hopeless(self.job, percent, last.loss):
+                if self.channel.hopeless(self.job, percent, getattr(last, by)):
                     self.pruned = True
                     trainer.trackers[0].tag(pruned="true", pruned_step=str(trainer.step))
                     os.kill(os.getpid(), signal.SIGTERM)  # saves and ends, as any stop does

@@ -1,5 +1,6 @@
 """What a search's trials say: how each stands, which runs it wants, whose they are."""
 
+import math
 import os
 from datetime import datetime
 from pathlib import Path
@@ -70,6 +71,32 @@ class Trials:
             for trial in self.standing()
             if trial.state.name == "FAIL" and RUNS not in trial.user_attrs
         ]
+
+    def best(self) -> list[dict[str, Any]]:
+        """The best trial; of several objectives all those that no other beats in every one."""
+        found: dict[str, dict[str, Any]] = {}
+        for trial in self.study.best_trials:
+            if not all(map(math.isfinite, trial.values)):  # all have diverged
+                continue
+            point = self.space.point(trial.params)
+            told = zip(self.search.objectives, trial.values, strict=True)
+            one = {
+                "trial": trial.number,
+                "point": point.labels,
+                "objectives": {objective.metric: value for objective, value in told},
+                RUNS: trial.user_attrs.get(RUNS),
+            }
+            found.setdefault(point.text(), one)  # a point may be proposed twice
+        every = list(found.values())
+        return every[:1] if len(self.search.objectives) == 1 else every
+
+    def lacking(self) -> str | None:
+        """What to tell of points that made no config; None where all made one."""
+        wrong = self.no_configs()
+        if not wrong:
+            return None
+        what = f"{len(wrong)} of the search's {self.search.trials} points made no config"
+        return f"{what}, the first: {wrong[0]}"
 
     def elsewhere(self) -> list[str]:
         """The hosts whose drivers have trials that are not told, one for each trial."""

@@ -61,7 +61,9 @@ def drive() -> Callable[..., Driver[Wanted]]:
             source,
             Ledger(Path("runs"), tracking_uri(), "tinyscale"),
             executor,
-            Advisor(sweep.spec, machine, Calibration(folder, "here"), alone=source.judged),
+            Advisor(
+                sweep.spec, machine, Calibration(folder, "here"), alone=source.judged is not None
+            ),
             tags=lambda run: {},
             folder=folder,
             board=Board(),

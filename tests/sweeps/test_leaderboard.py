@@ -10,16 +10,19 @@ import pytest
 from sweeps.leaderboard import (
     best_rates,
     entries,
+    group_row,
     group_table,
     groups,
-    judged_by,
     write_leaderboard,
 )
 from sweeps.ledger import Known
+from sweeps.objectives import judged_by
 from sweeps.reading import Sweep
+from sweeps.spec import Objective
 from sweeps.wanted import Wanted, wanted_runs
 
 SweepOf = Callable[..., Sweep]
+LOSS = Objective()
 
 
 def done(run: Wanted, loss: float | None) -> Known:
@@ -37,21 +40,23 @@ def test_a_rate_at_which_a_seed_diverged_is_not_the_best(sweep_of: SweepOf) -> N
     assert sweep.spec.lr_per_size is not None
     (answer,) = best_rates(sweep.spec.lr_per_size, found)
     assert (answer["lr"], answer["inside"]) == (0.01, True)
-    lines = group_table(sweep.spec, found, "final_val_loss")
+    lines = group_table(sweep.spec, found, LOSS)
     assert "1 of 2 seeds diverged" in lines[-1]
 
 
 def test_across_tokenizers_bits_per_byte_decide(sweep_of: SweepOf) -> None:
-    runs = wanted_runs(sweep_of(grid={"data.tokenizer.kind": ["byte", "char"]}))
+    sweep = sweep_of(grid={"data.tokenizer.kind": ["byte", "char"]})
+    runs = wanted_runs(sweep)
     figures = [{"final_val_loss": 0.8, "final_val_bpb": 1.2}, {"final_val_loss": 1.8}]
     figures[1]["final_val_bpb"] = 0.6
     known = {
         run.key: Known(run.key, "done", None, "id", summary)
         for run, summary in zip(runs, figures, strict=True)
     }
-    assert judged_by(runs) == "final_val_bpb"
-    assert [row["final_val_bpb"] for row in entries(runs, known)] == [0.6, 1.2]
-    assert judged_by(runs[:1]) == "final_val_loss"
+    by = judged_by(sweep.spec, runs)
+    assert by.figure == "final_val_bpb"
+    assert [row["final_val_bpb"] for row in entries(runs, known, by)] == [0.6, 1.2]
+    assert judged_by(sweep.spec, runs[:1]) == LOSS
 
 
 def test_means_and_deviations_are_over_the_seeds_of_a_point(sweep_of: SweepOf) -> None:
@@ -68,14 +73,15 @@ def test_entries_are_one_for_each_run_best_first(sweep_of: SweepOf, workplace: P
     sweep = sweep_of(seeds=[1, 2], grid={"model.d_model": [16, 32]})
     runs = wanted_runs(sweep)
     known = {run.key: done(run, loss) for run, loss in zip(runs, [3.0, None, 1.0], strict=False)}
-    rows = entries(runs, known)
+    rows = entries(runs, known, LOSS)
     assert [row["status"] for row in rows] == ["done", "done", "diverged", "missing"]
     assert rows[0]["d_model"] == "32"
-    write_leaderboard(workplace, rows, groups(runs, known))
+    of_groups = [group_row(group, LOSS) for group in groups(runs, known)]
+    write_leaderboard(workplace, rows, of_groups)
     with Path("leaderboard.csv").open() as stream:
         table = list(csv.DictReader(stream))
     assert [row["final_val_loss"] for row in table] == ["1.0", "3.0", "", ""]
-    lines = group_table(sweep.spec, groups(runs, known), "final_val_loss")
+    lines = group_table(sweep.spec, groups(runs, known), LOSS)
     assert lines[1].startswith("d_model 32")
 
 
