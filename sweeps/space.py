@@ -173,7 +173,10 @@ def _dimension(name: str, tree: dict[str, Any]) -> Dimension:
     if name.split(".")[0] == "seed":
         raise UserError(f"{place}: seeds are listed under seeds, not searched.")
     part, field = field_at(name.split("."))
-    whole = _is_whole(part.model_fields[field].annotation)
+    kinds = set(_plain_types(part.model_fields[field].annotation))
+    if parameter.choices is None and not kinds & {int, float}:
+        raise UserError(f"{place} has low and high, and {name} holds no numbers: give choices.")
+    whole = int in kinds and float not in kinds
     for key in ("low", "high", "step"):
         bound = getattr(parameter, key)
         if whole and bound is not None and bound != int(bound):
@@ -181,12 +184,7 @@ def _dimension(name: str, tree: dict[str, Any]) -> Dimension:
     return Dimension(name, parameter, whole)
 
 
-def _is_whole(annotation: Any) -> bool:
-    """Whether a field's type admits whole numbers but no others."""
-    kinds = set(_plain_types(annotation))
-    return int in kinds and float not in kinds
-
-
 def _plain_types(annotation: Any) -> list[Any]:
+    """The types that a field admits, such as int and str."""
     arms = get_args(annotation)
     return [annotation] if not arms else [kind for arm in arms for kind in _plain_types(arm)]
