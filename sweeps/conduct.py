@@ -106,14 +106,14 @@ def first_runs(sweep: Sweep, request: Request) -> list[Wanted]:
     if request.only:
         raise UserError("--only picks points of a grid; a search has none before it asks.")
     from sweeps.objectives import check_search
-    from sweeps.samplers import make_pruner, make_sampler
+    from sweeps.samplers import rehearse
     from sweeps.space import Space
 
     search = sweep.spec.search
-    runs = check_space(sweep, Space(search.space))
+    space = Space(search.space)
+    runs = check_space(sweep, space)
     check_search(search, sweep, runs)
-    make_sampler(search.sampler, search.seed, len(search.objectives))
-    make_pruner(search.pruner)
+    rehearse(search, space)
     return runs
 
 

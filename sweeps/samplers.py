@@ -1,15 +1,18 @@
 """Optuna's samplers and pruners by name, with their options checked."""
 
 import inspect
+import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
 from scaling.errors import UserError
 from scaling.schema import explain, nearest
-from sweeps.spec import Pruner, Sampler
+from sweeps.space import Space
+from sweeps.spec import Pruner, Sampler, Search
 
 if TYPE_CHECKING:
     from optuna.pruners import BasePruner
@@ -41,6 +44,54 @@ PRUNER_DEFAULTS: dict[str, dict[str, Any]] = {
 }
 MANY_OBJECTIVES = ("tpe", "gp", "qmc", "nsgaii", "nsgaiii", "random")
 PACKAGES = {"cmaes": "cmaes"}  # what a sampler needs besides Optuna
+OBJECTS = re.compile(r"Callable|Trial|Base[A-Z]")  # in types of options that a file cannot give
+REHEARSED = 300  # trials at most: samplers start by chance, and fail once they begin to learn
+
+
+def rehearse(search: Search, space: Space) -> None:
+    """Raise one sentence for a sampler or a pruner that does not work, with the options it has.
+
+    Optuna looks at most options not before it needs them, after the first trials: those given are
+    tried on trials that nobody trains.
+    """
+    import optuna
+
+    sampler = make_sampler(search.sampler, search.seed, len(search.objectives))
+    pruner = make_pruner(search.pruner)
+    options = [*search.sampler.options.values(), *search.pruner.options.values()]
+    if not options:
+        return
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    study = optuna.create_study(
+        directions=[objective.direction for objective in search.objectives],
+        sampler=sampler if search.sampler.options else optuna.samplers.RandomSampler(seed=0),
+        pruner=pruner,
+    )
+    starts = [value for value in options if isinstance(value, int)]
+    for number in range(min(max([10, *starts]), REHEARSED) + 1):
+        figure = float(number % 7)
+        with _working("sampler", search.sampler):
+            trial = study.ask(space.distributions())
+        with _working("pruner", search.pruner):
+            for percent in (10, 30, 50, 70, 90):
+                if len(search.objectives) == 1:
+                    trial.report(figure, percent)
+                    trial.should_prune()
+        with _working("sampler", search.sampler):
+            study.tell(trial, [figure] * len(search.objectives))
+
+
+@contextmanager
+def _working(part: str, of: Sampler | Pruner) -> Iterator[None]:
+    """One sentence for whatever Optuna's code raises about options."""
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of trials that nobody trains
+            yield
+    except Exception as error:
+        line = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
+        told = ", ".join(f"{name} {value}" for name, value in of.options.items())
+        raise UserError(f"search.{part} {of.kind} cannot work with {told}: {line}.") from None
 
 
 def make_sampler(sampler: Sampler, seed: int, objectives: int) -> "BaseSampler":
@@ -73,14 +124,16 @@ def make_pruner(pruner: Pruner) -> "BasePruner":
         return pruners.NopPruner()
     made = getattr(pruners, PRUNERS[pruner.kind])
     given = dict(pruner.options)
-    inner = given.pop("wrapped", None)
+    if "wrapped" in given and pruner.kind != "patient":
+        raise UserError(f"search.pruner {pruner.kind} wraps no other; patient does.")
     options = PRUNER_DEFAULTS[pruner.kind] | _checked("search.pruner", pruner.kind, made, given)
     if pruner.kind == "patient":
+        inner = options.pop("wrapped", None)
         options["wrapped_pruner"] = make_pruner(_wrapped(inner)) if inner else None
-    elif inner is not None:
-        raise UserError(f"search.pruner {pruner.kind} wraps no other; patient does.")
     try:
-        return made(**options)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # some are marked as experimental
+            return made(**options)
     except (TypeError, ValueError) as error:
         raise UserError(f"search.pruner {pruner.kind}: {error}.") from None
 
@@ -97,8 +150,12 @@ def _checked(place: str, kind: str, made: Any, options: Mapping[str, Any]) -> di
     known = [
         name
         for name, parameter in inspect.signature(made.__init__).parameters.items()
-        if name not in ("self", "seed") and parameter.kind is not parameter.VAR_KEYWORD
+        if name not in ("self", "seed")
+        and parameter.kind is not parameter.VAR_KEYWORD
+        and not OBJECTS.search(str(parameter.annotation))
     ]
+    if kind == "patient":
+        known.append("wrapped")
     for name in options:
         if name not in known:
             close = nearest(name, known)

@@ -229,8 +229,8 @@ def test_other_seeds_are_another_search(sweep_of: SweepOf) -> None:
 
 
 def test_the_first_seed_decides_for_a_trial(sweep_of: SweepOf) -> None:
-    pruner = {"kind": "median", "options": {"n_startup_trials": 1}}
-    sweep = sweep_of(seeds=[1, 2], budget={"tokens": 4000}, search=search(pruner=pruner))
+    median = {"kind": "median", "options": {"n_startup_trials": 1}}
+    sweep = sweep_of(seeds=[1, 2], budget={"tokens": 4000}, search=search(pruner=median))
     source = source_of(sweep, batch=1)
     for run in source.refill():
         assert not source.hopeless(run, 50, 1.0)
@@ -249,8 +249,8 @@ def test_the_last_whole_step_is_the_end_of_a_range(sweep_of: SweepOf) -> None:
 
 
 def test_a_hopeless_run_is_pruned(sweep_of: SweepOf) -> None:
-    pruner = {"kind": "median", "options": {"n_startup_trials": 1}}
-    sweep = sweep_of(budget={"tokens": 4000}, search=search(pruner=pruner))
+    median = {"kind": "median", "options": {"n_startup_trials": 1}}
+    sweep = sweep_of(budget={"tokens": 4000}, search=search(pruner=median))
     source = source_of(sweep, batch=1)
     (good,) = source.refill()
     assert not source.hopeless(good, 50, 1.0)
@@ -261,6 +261,16 @@ def test_a_hopeless_run_is_pruned(sweep_of: SweepOf) -> None:
     assert source.study.trials[1].state.name == "PRUNED"
 
 
+def test_options_that_work_pass_the_rehearsal(sweep_of: SweepOf) -> None:
+    for fields in (
+        tpe(n_startup_trials=3, multivariate=True, constant_liar=False),
+        {"sampler": {"kind": "nsgaii", "options": {"population_size": 8}}},
+        pruner("hyperband", min_resource=20, reduction_factor=2),
+        pruner("patient", wrapped={"kind": "median", "options": {"n_startup_trials": 2}}),
+    ):
+        assert first_runs(sweep_of(search=search(**fields)), Request())
+
+
 @pytest.mark.parametrize("kind", ["tpe", "gp", "qmc", "nsgaii", "nsgaiii", "random"])
 def test_every_sampler_proposes(sweep_of: SweepOf, kind: str) -> None:
     options = {"n_startup_trials": 2} if kind in ("tpe", "gp") else {}
@@ -269,12 +279,31 @@ def test_every_sampler_proposes(sweep_of: SweepOf, kind: str) -> None:
     assert len(exhaust(source)) == 4
 
 
+def tpe(**options: Any) -> dict[str, Any]:
+    return {"sampler": {"kind": "tpe", "options": options}}
+
+
+def pruner(kind: str, **options: Any) -> dict[str, Any]:
+    space = {"optimizer.lr": {"low": 1e-3, "high": 1e-1}}
+    return {"pruner": {"kind": kind, "options": options}, "space": space}
+
+
 @pytest.mark.parametrize(
     ("fields", "sentence"),
     [
         ({"sampler": "cmaes"}, "needs the package cmaes"),
         ({"sampler": "grid"}, "sampler.kind"),
         ({"sampler": {"kind": "tpe", "options": {"n_startup": 3}}}, "did you mean n_startup_t"),
+        (tpe(n_startup_trials="ten"), "tpe cannot work with n_startup_trials ten: '<' not"),
+        (tpe(n_ei_candidates="many"), "tpe cannot work with n_ei_candidates many"),
+        (tpe(gamma=0.1), "tpe has no option gamma"),
+        (
+            {"sampler": {"kind": "gp", "options": {"independent_sampler": "tpe"}}},
+            "gp has no option independent_sampler",
+        ),
+        (pruner("hyperband", reduction_factor="a"), "hyperband cannot work with reduction_factor"),
+        (pruner("median", interval_steps=2.5, n_min_trials="a"), "search.pruner median"),
+        (pruner("patient", wrapped_pruner="median"), "did you mean wrapped"),
         ({"objectives": [{"metric": "val_loss"}]}, "did you mean"),
         ({"pruner": "median", "space": {"model.n_layers": {"low": 1, "high": 2}}}, "equal shares"),
         (
@@ -284,13 +313,7 @@ def test_every_sampler_proposes(sweep_of: SweepOf, kind: str) -> None:
             },
             "equal shares",
         ),
-        (
-            {
-                "pruner": {"kind": "patient", "options": {"wrapped": "meidan"}},
-                "space": {"optimizer.lr": {"low": 1e-3, "high": 1e-1}},
-            },
-            "did you mean median",
-        ),
+        (pruner("patient", wrapped="meidan"), "did you mean median"),
         ({"space": {"model.n_layers": {"low": 1, "high": 4, "step": 0.5}}}, "whole numbers"),
         ({"space": {"model.n_layers": {"low": 1.5, "high": 4}}}, "low is 1.5"),
         ({"space": {"model.attention.kind": {"choices": ["mha", "mha"]}}}, "has mha twice"),
