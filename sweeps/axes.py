@@ -1,6 +1,6 @@
 """From a grid to its points: axes, fields that change together, combinations left out."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import Any
@@ -80,16 +80,22 @@ def axes_of(spec: SweepSpec) -> list[Axis]:
         axes.append(_axis(spec.lr_per_size.field, spec.lr_per_size.rates))
     if spec.budget and spec.budget.isoflop:
         axes.append(_axis("budget.flops", list(spec.budget.isoflop)))
-    owner: dict[str, str] = {}
-    for axis in axes:
-        for field in axis.fields:
-            if field.split(".")[0] == "budget" and spec.budget and field in of_grid:
-                raise UserError(f"the sweep has a budget, and the grid's {field} another.")
-            if field == "seed":
-                raise UserError("seed is no axis: list the seeds under seeds.")
-            if owner.setdefault(field, axis.name) != axis.name:
-                raise UserError(f"{field} is set by two axes, {owner[field]} and {axis.name}.")
+    for field in of_grid:
+        if field.split(".")[0] == "budget" and spec.budget:
+            raise UserError(f"the sweep has a budget, and the grid's {field} another.")
+    check_owners({axis.name: axis.fields for axis in axes}, "axes")
     return axes
+
+
+def check_owners(fields: Mapping[str, Iterable[str]], things: str) -> None:
+    """Raise one sentence where two of these `things` set one field, or one the seed."""
+    owner: dict[str, str] = {}
+    for name, own in fields.items():
+        for field in own:
+            if field == "seed":
+                raise UserError("seed is not to be varied here: list the seeds under seeds.")
+            if owner.setdefault(field, name) != name:
+                raise UserError(f"{field} is set by two {things}, {owner[field]} and {name}.")
 
 
 def _axis(name: str, values: Any) -> Axis:

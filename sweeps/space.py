@@ -14,6 +14,7 @@ from sweeps.axes import (
     Settings,
     are_settings,
     check_field,
+    check_owners,
     label_of,
     labels_of,
     settings_of,
@@ -80,12 +81,24 @@ class Dimension:
             return distributions.IntDistribution(int(p.low), int(p.high), log=p.log, step=step)
         return distributions.FloatDistribution(p.low, p.high, log=p.log, step=p.step)
 
+    @property
+    def fields(self) -> set[str]:
+        """All fields that some value sets."""
+        choices = self.parameter.choices
+        return {self.name} if choices is None else set().union(*settings_of(self.name, choices))
+
     def settings(self, value: Any) -> Settings:
         """The fields that a suggested value sets."""
-        if self.parameter.choices is None:
-            # Three digits say all that a learning rate can, and repeated points then meet.
-            return {self.name: int(value) if self.whole else float(f"{value:.4g}")}
-        return settings_of(self.name, self.parameter.choices)[self._place(value)]
+        p = self.parameter
+        if p.choices is not None:
+            return settings_of(self.name, p.choices)[self._place(value)]
+        if self.whole:
+            return {self.name: int(value)}
+        assert p.low is not None and p.high is not None
+        # Four digits say all that a learning rate can, and repeated points then meet; elsewhere
+        # only what floats make of sums of steps is cut off.
+        digits = 4 if p.log else 12
+        return {self.name: min(max(float(f"{value:.{digits}g}"), p.low), p.high)}
 
     def label(self, value: Any) -> str:
         """The suggested value as tables show it."""
@@ -107,6 +120,7 @@ class Space:
 
     def __init__(self, tree: dict[str, dict[str, Any]]) -> None:
         self.dimensions = [_dimension(name, item) for name, item in tree.items()]
+        check_owners({one.name: one.fields for one in self.dimensions}, "dimensions of the space")
         self._short = short_names([dimension.name for dimension in self.dimensions])
 
     def distributions(self) -> dict[str, "BaseDistribution"]:
@@ -133,7 +147,7 @@ class Space:
     @property
     def fields(self) -> set[str]:
         """All fields that some point sets."""
-        return {field for point in self.corners() for field in point.settings}
+        return {field for one in self.dimensions for field in one.fields}
 
     @property
     def always(self) -> set[str]:
@@ -166,12 +180,12 @@ def _dimension(name: str, tree: dict[str, Any]) -> Dimension:
                 raise UserError(f"{place}.choices has {label} twice.")
         if are_settings(parameter.choices):
             for settings in settings_of(name, parameter.choices):
+                if not settings:
+                    raise UserError(f"{place}.choices has one that sets no field.")
                 for field in settings:
                     check_field(field)
             return Dimension(name, parameter, whole=False)
     check_field(name)
-    if name.split(".")[0] == "seed":
-        raise UserError(f"{place}: seeds are listed under seeds, not searched.")
     part, field = field_at(name.split("."))
     kinds = set(_plain_types(part.model_fields[field].annotation))
     if parameter.choices is None and not kinds & {int, float}:

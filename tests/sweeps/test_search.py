@@ -91,6 +91,24 @@ def test_whole_numbers_follow_from_the_field() -> None:
     assert kinds == ["IntDistribution", "FloatDistribution"]
 
 
+def test_values_stay_within_their_range_and_on_their_steps(sweep_of: SweepOf) -> None:
+    space = Space(
+        {
+            "optimizer.beta2": {"low": 0.9, "high": 0.99999},
+            "optimizer.lr": {"low": 1.23444e-4, "high": 9.87654e-2, "log": True},
+            "optimizer.weight_decay": {"low": 0.03125, "high": 1.0, "step": 0.03125},
+        }
+    )
+    first, *ends = space.corners()
+    assert [max(p.settings[name] for p in ends) for name in first.settings] == [
+        *(0.99999, 9.87654e-2, 1.0)
+    ]
+    assert min(p.settings["optimizer.lr"] for p in ends) == 1.23444e-4
+    middle = {"optimizer.beta2": 0.95, "optimizer.lr": 0.0123456}
+    settings = space.point({**middle, "optimizer.weight_decay": 0.65625}).settings
+    assert list(settings.values()) == [0.95, 0.01235, 0.65625]
+
+
 def test_a_repeated_point_is_one_run(sweep_of: SweepOf, drive: Drive) -> None:
     space = {"model.n_layers": {"low": 1, "high": 2}}
     sweep = sweep_of(search=search(space=space, trials=8))
@@ -279,6 +297,9 @@ def test_every_sampler_proposes(sweep_of: SweepOf, kind: str) -> None:
     assert len(exhaust(source)) == 4
 
 
+PAIR = {"pair": {"choices": [{"optimizer.lr": 0.1}, {"optimizer.lr": 0.2, "label": "two"}]}}
+
+
 def tpe(**options: Any) -> dict[str, Any]:
     return {"sampler": {"kind": "tpe", "options": options}}
 
@@ -314,6 +335,13 @@ def pruner(kind: str, **options: Any) -> dict[str, Any]:
             "equal shares",
         ),
         (pruner("patient", wrapped="meidan"), "did you mean median"),
+        (
+            {"space": {**PAIR, "optimizer.lr": {"low": 1e-3, "high": 1e-1}}},
+            "optimizer.lr is set by two dimensions of the space, pair and optimizer.lr",
+        ),
+        ({"space": {"a": {"choices": [{"seed": 1, "label": "x"}]}}}, "list the seeds under seeds"),
+        ({"space": {"seed": {"low": 1, "high": 2}}}, "list the seeds under seeds"),
+        ({"space": {"a": {"choices": [{"label": "x"}]}}}, "choices has one that sets no field"),
         ({"space": {"model.n_layers": {"low": 1, "high": 4, "step": 0.5}}}, "whole numbers"),
         ({"space": {"model.n_layers": {"low": 1.5, "high": 4}}}, "low is 1.5"),
         ({"space": {"model.attention.kind": {"choices": ["mha", "mha"]}}}, "has mha twice"),
