@@ -243,13 +243,13 @@ def _source(
 
     if not sweep.spec.search:
         return Grid(runs)
-    # So many points at a time as fill every worker's program, yet few enough for the sampler to
-    # learn from five batches.
-    config = runs[0].config
-    batch = min(advisor.fill(config), sweep.spec.search.trials // 5)
-    batch = max(advisor.at_once(advisor.rule(config)), batch)
+    # So many points at a time as fill every worker's program with their seeds, yet few enough for
+    # the sampler to learn from five batches.
+    config, seeds = runs[0].config, max(1, len(sweep.spec.seeds))
+    batch = min(-(-advisor.fill(config) // seeds), sweep.spec.search.trials // 5)
+    batch = max(-(-advisor.at_once(advisor.rule(config)) // seeds), batch)
     study = begin_study(sweep, runs[0], request.storage, record.path)
-    return SearchSource(sweep, study, batch, retry_failed=request.retry_failed)
+    return SearchSource(sweep, study, record.path, batch, retry_failed=request.retry_failed)
 
 
 def _trials(

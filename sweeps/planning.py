@@ -52,14 +52,19 @@ def plan_sweep(
     prepare_data(runs, say)
     calibration = Calibration(default_cache(), machine_name())
     sizes = {run.key: size_of(run.config) for run in runs}
-    asked = _asked(sweep, told)
-    todo = [(run, known.get(run.key)) for run in runs if _is_open(known, run, retry_failed)]
-    todo = todo[:limit]
+    asked = _asked(sweep, told, limit)
+    todo: list[tuple[Wanted, Known | None]]
+    if asked is not None:  # its ends stand for what it asks for, whether they are there or not
+        todo = [(run, None) for run in runs]
+    else:
+        todo = [(run, known.get(run.key)) for run in runs if _is_open(known, run, retry_failed)]
+        todo = todo[:limit]
+    work = len(todo) if asked is None else asked
     pruned = sweep.spec.search is not None and sweep.spec.search.pruner.kind != "none"
     advisor = Advisor(sweep.spec, machine, calibration, alone=pruned)
     found = Found()
-    if executor is not None and todo:
-        found = explore(group(todo), advisor, executor, say, (asked or len(todo)) / len(todo))
+    if executor is not None and work:
+        found = explore(group(todo), advisor, executor, say, work / len(todo))
     plan = make_plan(runs, known, sizes, advisor.form(todo), advisor)
     notes = []
     if repeats := _repeats(sweep):
@@ -85,11 +90,12 @@ def plan_sweep(
     return Planned(plan, advisor, found.starting, found.seconds)
 
 
-def _asked(sweep: Sweep, told: int) -> int | None:
-    """How many runs a search is to ask for yet; none of a grid."""
+def _asked(sweep: Sweep, told: int, limit: int | None) -> int | None:
+    """How many runs a search is to ask for yet, and at most now; None of a grid."""
     if sweep.spec.search is None:
         return None
-    return max(0, sweep.spec.search.trials - told) * max(1, len(sweep.spec.seeds))
+    asked = max(0, sweep.spec.search.trials - told) * max(1, len(sweep.spec.seeds))
+    return asked if limit is None else min(asked, limit)
 
 
 def without_branches(runs: Sequence[Wanted], known: dict[Key, Known]) -> str | None:

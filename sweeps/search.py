@@ -1,7 +1,10 @@
 """A search: Optuna proposes points, the driver trains them, Optuna hears what came of it."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from filelock import FileLock
 
 from scaling.errors import UserError
 from scaling.tracking.members import Key
@@ -27,13 +30,19 @@ if TYPE_CHECKING:
 class SearchSource(Trials):
     """The trials of one study, and more of them. Several drivers may work on it.
 
-    `batch`: points asked for at a time, where the file does not say. `retry_failed`: a trial whose
-    run failed is asked for again, as a new trial of the same point, which stands for it from then
-    on: Optuna's trials end but once.
+    `folder`: the sweep's. `batch`: points asked for at a time, where the file does not say.
+    `retry_failed`: a trial whose run failed is asked for again, as a new trial of the same point,
+    which stands for it from then on: Optuna's trials end but once.
     """
 
     def __init__(
-        self, sweep: Sweep, study: "Study", batch: int, *, retry_failed: bool = False
+        self,
+        sweep: Sweep,
+        study: "Study",
+        folder: Path,
+        batch: int,
+        *,
+        retry_failed: bool = False,
     ) -> None:
         super().__init__(sweep, study, retry_failed=retry_failed)
         metric = self.search.objectives[0].metric
@@ -41,12 +50,14 @@ class SearchSource(Trials):
         self.batch = self.search.batch or batch
         self._trials: dict[int, Trial] = {}  # of this process, for pruning
         self._known: dict[int, dict[Key, Known]] = {}
+        self._asking = FileLock(folder / "asking.lock")
         self._queued = False  # those to be retried
 
     @property
     def total(self) -> int:
         """Runs in the end, as far as is known: a trial whose point makes no config has none."""
-        return (self.search.trials - len(self.no_configs())) * max(1, len(self.sweep.spec.seeds))
+        trials = max(self.search.trials, len(self.standing())) - len(self.no_configs())
+        return trials * max(1, len(self.sweep.spec.seeds))
 
     @property
     def waits(self) -> bool:
@@ -70,8 +81,11 @@ class SearchSource(Trials):
             return left
         runs: list[Wanted] = []
         asked = 0
-        while (asked < self.batch or not runs) and self._asks_on():
-            trial = self.study.ask(self.space.distributions())
+        while asked < self.batch or not runs:
+            with self._asking:  # or two drivers would both ask for the last
+                if not self._asks_on():
+                    break
+                trial = self.study.ask(self.space.distributions())
             trial.set_user_attr(DRIVER, this_process())
             runs += self._begin(trial.number, trial.params)
             self._trials[trial.number] = trial

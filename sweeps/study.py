@@ -54,12 +54,14 @@ def begin_study(sweep: Sweep, first: Wanted, storage: str | None, folder: Path) 
         _mend(folder / JOURNAL)
     begun = find_study(sweep, first, storage, folder)
     kept, name = _storage(storage, folder), sweep.spec.name
-    if begun is None and _load(name, kept) is not None:
-        optuna.delete_study(study_name=name, storage=kept)  # nothing was asked: it may change
+    directions = [objective.direction for objective in search.objectives]
+    empty = _load(name, kept) if begun is None else None  # nothing was asked: it may change
+    if empty is not None and [one.name.lower() for one in empty.directions] != directions:
+        optuna.delete_study(study_name=name, storage=kept)
     study = optuna.create_study(
         storage=kept,
         study_name=name,
-        directions=[objective.direction for objective in search.objectives],
+        directions=directions,
         pruner=make_pruner(search.pruner),
         load_if_exists=True,
     )

@@ -27,7 +27,7 @@ def source_of(
     path = Path(folder)
     path.mkdir(parents=True, exist_ok=True)
     study = begin_study(sweep, first_runs(sweep, Request())[0], storage, path)
-    return SearchSource(sweep, study, batch, **how)
+    return SearchSource(sweep, study, path, batch, **how)
 
 
 def retrying(sweep: Sweep) -> SearchSource:

@@ -6,13 +6,16 @@ from typing import Any
 import pytest
 
 from scaling.errors import UserError
-from sweeps.conduct import Request, conduct, plan_only
+from sweeps.conduct import Request, conduct, first_runs, plan_only
+from sweeps.job import Costs
+from sweeps.machine import Way
 from sweeps.plan import Plan
 from sweeps.progress import Board
 from sweeps.reading import Sweep
 from sweeps.showing import plan_json, plan_lines
 from sweeps.wanted import wanted_runs
 from tests.sweeps.fakes import finished_run
+from tests.sweeps.searches import exhaust, search, source_of
 
 SweepOf = Callable[..., Sweep]
 WSD = {"schedule.kind": "wsd", "schedule.warmup": 2, "schedule.decay": 5}
@@ -24,12 +27,37 @@ def plan_of(sweep: Sweep) -> Plan:
 
 def test_a_searchs_totals_are_of_all_its_runs(sweep_of: SweepOf) -> None:
     space = {"optimizer.lr": {"low": 1e-3, "high": 1e-1, "log": True}}
-    search = {"trials": 20, "space": space, "sampler": "random"}
-    plan = plan_of(sweep_of(seeds=[1, 2], budget={"steps": 10}, search=search))
+    of_twenty = search(trials=20, space=space)
+    plan = plan_of(sweep_of(seeds=[1, 2], budget={"steps": 10}, search=of_twenty))
     assert plan.todo == plan_json(plan, None)["to_make"] == 40
     assert plan.tokens == 40 * 10 * 4 * 32
     assert "40 runs to ask for: 51,200 tokens" in "\n".join(plan_lines(plan, None))
     assert not any("one seed only" in warning for warning in plan.warnings)
+
+
+def test_a_search_whose_ends_are_done_is_estimated_and_an_ended_one_is_not_timed(
+    sweep_of: SweepOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fields = {"model.d_model": 24}  # a shape that no other test has timed
+    sweep = sweep_of(fields=fields, search=search(trials=3, sampler="random"))
+    for run in first_runs(sweep, Request()):
+        finished_run(run)
+    planned = plan_only(sweep, Request(measure=False), Board())
+    config, advisor = planned.plan.rows[0].run.config, planned.advisor
+    assert planned.plan.wall is None
+    for threads in range(1, advisor.machine.cores + 1):
+        costs = Costs(setup=0.0, step=1.0, eval_token=0.0, save=0.0, measuring=0.1)
+        advisor.calibration.note(config, Way(1, threads), [costs], 0.0)
+    plan = plan_of(sweep)
+    assert plan.todo == 3
+    assert plan.wall is not None and plan.wall > 0
+    few = plan_only(sweep, Request(measure=False, limit=2), Board()).plan
+    assert few.todo == 2 and few.tokens * 3 == plan.tokens * 2
+
+    exhaust(source_of(sweep, folder="runs/sweeps/s"))
+    monkeypatch.setattr("sweeps.planning.explore", lambda *_: pytest.fail("times a shape"))
+    ended = plan_only(sweep, Request(), Board()).plan
+    assert "0 runs to ask for" in plan_lines(ended, None)
 
 
 def test_branches_are_trained_too(sweep_of: SweepOf) -> None:

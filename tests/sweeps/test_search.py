@@ -2,7 +2,9 @@
 
 import math
 import os
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,7 @@ from sweeps.ledger import Known
 from sweeps.progress import Board
 from sweeps.reading import Sweep
 from sweeps.result import ending
+from sweeps.search import SearchSource
 from sweeps.space import Space
 from sweeps.status import read_status, status_lines
 from sweeps.wanted import Wanted
@@ -210,6 +213,24 @@ def test_the_owner_waits_for_trials_of_a_driver_that_helps_and_takes_over_a_dead
     assert owner.states() == ["complete"] * 4
     assert helped.key in {m.key for job in jobs_of(driver) for m in job.members}
     assert driver.counts().done == 4
+
+
+def test_two_drivers_ask_for_no_more_trials_than_there_are_to_be(
+    sweep_of: SweepOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sweep, plain = sweep_of(search=search(trials=3)), SearchSource._asks_on
+
+    def slowly(self: SearchSource) -> bool:
+        answer = plain(self)
+        time.sleep(0.05)
+        return answer
+
+    monkeypatch.setattr(SearchSource, "_asks_on", slowly)
+    drivers = [source_of(sweep, 3) for _ in range(2)]
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(SearchSource.refill, drivers))
+    assert len(source_of(sweep).states()) == 3
+    assert source_of(sweep_of(search=search(trials=2))).total == 3  # all that were asked for
 
 
 def test_trials_of_a_host_that_is_gone_are_taken_over_when_asked(
