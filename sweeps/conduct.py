@@ -287,9 +287,9 @@ def _as_it_was(
     known = ledger.scan(keys)
     whole = all_done(runs, known)
     lines = []
-    lacking = search.lacking() if search is not None else None
-    if lacking and not runs:
-        lines.append(lacking)
+    wrong = search.lacking() if search is not None else None
+    if wrong and not runs:
+        lines.append(wrong)
     if not whole and search is not None:
         bad = sum(key not in known or known[key].state not in ("done", "pruned") for key in keys)
         lines.append(f"{bad} runs failed; see --status, and retry with --retry failed.")
@@ -313,8 +313,8 @@ def _as_it_was(
 
         if lacking := without_branches(runs, known):
             shown.append(f"warning: {lacking}.")
-    if lacking and runs:
-        shown.append(lacking)
+    if wrong and runs:
+        shown.append(wrong)
     done = f"all {len(runs)} runs are done" if whole else "all that is asked for is done"
     ended = f"{done}; leaderboard and summary in {record.path}"
     return Result(summary, [*shown, *(lines or [ended])], 1 if lines else 0)

@@ -124,6 +124,14 @@ def test_a_search_of_no_configs_fails_and_says_why(sweep_of: SweepOf) -> None:
         assert "1 of the search's 1 points made no config, the first: " in result.lines[-1]
 
 
+def test_points_of_no_config_are_told_of_the_second_time_too(sweep_of: SweepOf) -> None:
+    space = {"model.d_model": {"low": 16, "high": 20}}
+    result = outcome(sweep_of(search=search(space=space, trials=12)), lambda run: {})
+    assert result.exit_code == 0
+    (told,) = [line for line in result.lines if "points made no config" in line]
+    assert told.split(" of the")[0] == str(12 - result.summary["search"]["states"]["complete"])
+
+
 def test_a_range_of_what_is_no_number_is_refused(sweep_of: SweepOf) -> None:
     space = {"model.tie_embeddings": {"low": 0, "high": 1}}
     with pytest.raises(UserError, match="holds no numbers: give choices"):
