@@ -24,6 +24,12 @@ TOKENIZERS: dict[str, Any] = {"data.tokenizer.kind": {"choices": ["byte", "char"
 PRUNED = {"pruner": "median", "objectives": [{"metric": "final/val_bpb"}]}
 
 
+@pytest.fixture(autouse=True)
+def _without_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They take seconds to draw."""
+    monkeypatch.setattr("sweeps.pictures.write_search", lambda *_: None)
+
+
 def outcome(sweep: Sweep, figures: Callable[[Wanted], dict[str, Any]]) -> Result:
     """What the command says of a search whose runs ended with these figures."""
     source = source_of(sweep, folder="runs/sweeps/s")
