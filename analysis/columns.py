@@ -82,7 +82,7 @@ def row_of(run: Run, given: Mapping[str, str]) -> dict[str, Any]:
         "artifacts": run.info.artifact_uri,
         "diverged": tags.get("tinyscale.diverged") == "true" or metrics.get("diverged") == 1,
         "diverged_step": number(tags.get("tinyscale.diverged_step", "")),
-        "pruned": tags.get("tinyscale.pruned") == "true",
+        "pruned": tags.get("tinyscale.pruned") == "true" and run.info.status == "KILLED",
     }
     row["group"] = tags.get("tinyscale.group") or row["identity"] or run.info.run_name
     row["seed"] = number(tags.get("tinyscale.seed", params.get("seed", "")))

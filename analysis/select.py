@@ -63,8 +63,8 @@ def _here(kind: str, wanted: str, runs: Path, say: Say) -> list[RunFolder]:
         if record.tags.get("tinyscale.kind") or not _belongs(record, kind, wanted, members):
             continue
         belonging += 1
-        ill = [record.tags.get(f"tinyscale.{how}") == "true" for how in ("diverged", "pruned")]
-        if record.status == "FINISHED" and not any(ill):
+        diverged = record.tags.get("tinyscale.diverged") == "true"
+        if record.status == "FINISHED" and not diverged:  # a pruned one is KILLED
             found[record.identity, record.seed] = folder
     if found and (rest := belonging - len(found)):
         say(

@@ -15,6 +15,9 @@ import psutil
 
 Status = Literal["RUNNING", "FINISHED", "FAILED", "KILLED"]
 
+# Tags that tell how a run has ended, or with which runs a sweep: gone when it goes on.
+OF_ENDINGS = ("tinyscale.pruned", "tinyscale.pruned_step", "tinyscale.runs")
+
 
 @dataclass(frozen=True)
 class RunRecord:
@@ -109,16 +112,17 @@ class RunFolder:
         self.write_record(record)
         return record
 
-    def reopen(self, **changes: Any) -> RunRecord:
-        """The run goes on, in this process, whatever it failed by; fields may change besides."""
+    def reopen(self, tags: Mapping[str, str] | None = None) -> RunRecord:
+        """The run goes on, in this process, however it ended before; with further tags."""
         (self.path / "traceback.txt").unlink(missing_ok=True)
+        kept = {k: v for k, v in self.read_record().tags.items() if k not in OF_ENDINGS}
         return self.update(
             status="RUNNING",
             ended=None,
             host=socket.gethostname(),
             pid=os.getpid(),
             process_started=psutil.Process().create_time(),
-            **changes,
+            tags=kept | dict(tags or {}),
         )
 
     # ------------------------------------------------------------ metrics

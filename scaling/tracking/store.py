@@ -159,6 +159,10 @@ def _sync(folder: RunFolder, store: "MlflowClient") -> None:
         _send_tags(run_id, tags, store)
         sent.tags |= tags
         sent.write(folder)
+    for key in sent.tags.keys() - current.keys():  # such as how it ended, before it went on
+        store.delete_tag(run_id, key)
+        del sent.tags[key]
+        sent.write(folder)
     if sent.ended != record.ended:  # it has gone on since: the files of that ending are old
         sent.ended, sent.status, sent.files, sent.model = record.ended, "", False, False
         sent.write(folder)

@@ -105,7 +105,7 @@ def _begin(member: Member) -> RunFolder:
     """A new run's folder, or that of one which a stop or a death has left half done."""
     if member.folder is not None:
         folder = RunFolder(member.folder)
-        folder.reopen(tags=folder.read_record().tags | member.tags)
+        folder.reopen(member.tags)
         return folder
     config = _config(member)
     trained = baseline_of(config)

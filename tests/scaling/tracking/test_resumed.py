@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import torch
 
+from analysis.columns import row_of
 from scaling.checkpoint import Checkpoints
 from scaling.errors import UserError
 from scaling.tracking.folder import RunFolder, Status
@@ -90,3 +91,20 @@ def test_a_resumed_runs_best_model_is_registered(stopped: RunFolder) -> None:
     Tracker(stopped).finish("FINISHED", {"part": 3})
     sync(stopped, store)
     assert Sent.read(stopped).model_id == second
+
+
+def test_a_pruned_run_that_is_made_whole_after_all_counts(stopped: RunFolder) -> None:
+    store = client(stopped.read_record().uri)
+
+    def pruned() -> bool:
+        sync(stopped, store)
+        return bool(row_of(store.get_run(str(Sent.read(stopped).run_id)), {})["pruned"])
+
+    Tracker(stopped).tag(pruned="true", pruned_step="10")
+    assert pruned()
+    go_on(stopped, 20, "FINISHED", part=2)
+    assert not pruned()
+    for tags in (stopped.read_record().tags, Sent.read(stopped).tags):
+        assert not [tag for tag in tags if "pruned" in tag]
+    Tracker(stopped).tag(pruned="true")  # as a driver leaves it that dies before the run ends
+    assert not pruned()
