@@ -29,7 +29,7 @@ from sweeps.job import (
     Ready,
     Said,
 )
-from sweeps.ledger import Known, Ledger, can_go_on, read_known
+from sweeps.ledger import Known, Ledger, can_go_on, prospect, read_known
 from sweeps.progress import Board, Counts, job_line
 from sweeps.source import R, Source
 
@@ -105,8 +105,8 @@ class Driver(Generic[R]):
         self._moved: dict[int, Moved] = {}
         self._elsewhere: set[Key] = set()
         self._deaths: dict[Key, int] = {}
-        self._failures = 0  # in a row
-        self._launched = 0  # runs
+        self._failing: set[Key | str | int] = set()  # in a row
+        self._launched: set[Key] = set()
         self._numbers = 0
         self._looked = self._noted = 0.0
 
@@ -114,8 +114,7 @@ class Driver(Generic[R]):
         """Go on until every wanted run is settled, or something stops the sweep."""
         self.clock = Clock()
         there = self.ledger.scan(run.key for run in self.source.runs())
-        ends = ENDED if self.source.judged else ("done",)  # a grid makes pruned runs whole
-        self.known |= {key: known for key, known in there.items() if known.state in ends}
+        self.known |= {k: known for k, known in there.items() if self._is_settled(known, True)}
         with Stop() as stop:
             while True:
                 if stop.requested and self.stopped is None:
@@ -142,9 +141,11 @@ class Driver(Generic[R]):
     def _hear_others(self) -> None:
         """Know what came of the runs that other drivers made."""
         keys = [run.key for run in self.source.runs() if run.key not in self.known]
-        ends = (*ENDED, "failed") if self.source.judged else ("done", "failed")
         there = self.ledger.scan(keys) if keys else {}
-        self.known |= {key: known for key, known in there.items() if known.state in ends}
+        self.known |= {k: known for k, known in there.items() if self._is_settled(known, False)}
+
+    def _is_settled(self, known: Known, retry: bool) -> bool:
+        return prospect(known, judged=self.source.judged, retry=retry) == "settled"
 
     def counts(self) -> Counts:
         """How the runs stand."""
@@ -175,33 +176,28 @@ class Driver(Generic[R]):
         queued = {run.key for cohort in self._queue for run in cohort.runs}
         there = self.ledger.scan(keys)
         todo: list[tuple[R, Known | None]] = []
+        retry = again or self.options.retry_failed
         for key in keys:
-            first = known = there.get(key)
-            runs = self._asked.get(key)
+            known, runs = there.get(key), self._asked.get(key)
             if not runs or key in busy or key in queued:
                 continue
-            if known is not None and not can_go_on(known):
-                known = None  # it never really began: a new run takes its place
-            retry = again or self.options.retry_failed
-            if known is None and first is not None and first.state == "failed" and not retry:
-                self._settle(key, first)
-            elif known is None or known.state == "half" or (known.state == "failed" and retry):
-                todo.append((runs[0], known))
-            elif known.state == "pruned" and not self.source.judged:
-                todo.append((runs[0], known))  # a search gave it up, a grid wants it whole
-            elif known.state == "training":
+            state = prospect(known, judged=self.source.judged, retry=retry)
+            if state == "elsewhere":
                 self._elsewhere.add(key)
-            else:
+            elif known is not None and state == "settled":
                 self._settle(key, known)
+            else:  # where it never really began, a new run takes its place
+                todo.append((runs[0], known if known is not None and can_go_on(known) else None))
         self._queue.extend(self.advisor.form(todo))
 
     def _may_launch(self) -> bool:
+        """Whether runs may be started that this driver has not started before."""
         limit = self.options.limit
-        return limit is None or self._launched < limit
+        return limit is None or len(self._launched) < limit
 
     def _launch(self) -> None:
         """Start what there is room for."""
-        while self._queue and self._may_launch():
+        while self._queue:
             if not self.executor.has_room(self._queue[0].threads):
                 return
             cohort = self._claimed(self._queue.popleft())
@@ -223,22 +219,21 @@ class Driver(Generic[R]):
                 self.source.judged,
             )
             self._numbers += 1
-            self._launched += len(job.members)
+            self._launched |= {member.key for member in job.members}
             self._jobs[job.number] = job, cohort
             self.executor.submit(job)
-        if not self._may_launch():
-            self._queue.clear()
 
     def _claimed(self, cohort: Program[R]) -> Program[R] | None:
-        """The part of a cohort that no other driver has, and that is still as it was."""
-        limit = self.options.limit
-        room = len(cohort.runs) if limit is None else limit - self._launched
+        """The part of a cohort that the limit leaves room for, that no other driver has, and that
+        is still as it was."""
+        limit, fresh = self.options.limit, 0
         there = self.ledger.scan(run.key for run in cohort.runs)
         pairs: list[tuple[R, Known | None]] = []
         changed: list[Key] = []
         for run, known in zip(cohort.runs, cohort.known, strict=True):
-            if len(pairs) == room:
-                break
+            begun = run.key in self._launched  # another chance after a worker's death
+            if not begun and limit is not None and len(self._launched) + fresh >= limit:
+                continue
             now = there.get(run.key)
             if now is not None and not can_go_on(now):
                 now = None
@@ -251,6 +246,7 @@ class Driver(Generic[R]):
                 changed.append(run.key)
                 continue
             pairs.append((run, known))
+            fresh += not begun
         if changed:
             self._enqueue(changed)
         if not pairs:
@@ -312,20 +308,30 @@ class Driver(Generic[R]):
                 self._halt(f"the disk is full ({outcome.error}); make room")
                 continue
             if not self.advisor.as_one or outcome is event.outcomes[0]:
-                self._count_failure(outcome)
+                self._count_failure(event.job, outcome)
             self._settle(outcome.key, _known_of(outcome))
 
-    def _count_failure(self, outcome: Outcome) -> None:
+    def _count_failure(self, job: int, outcome: Outcome) -> None:
+        """What fails by what it is fails with every seed: a point counts once, but where the sweep
+        has no other. What is made as one counts by jobs."""
         if outcome.end != "failed":
-            self._failures = 0
+            self._failing.clear()
             return
-        self._failures += 1
         name = outcome.folder.name if outcome.folder else outcome.key[0]
         self.board.say(f"failed: {name}: {outcome.error}")
-        if self._failures >= self.spec.max_consecutive_failures:
-            what = "jobs" if self.advisor.as_one else "runs"
+        seeds = sum(run.key[0] == outcome.key[0] for run in self.source.runs())
+        if self.advisor.as_one:
+            what = "jobs"
+            self._failing.add(job)
+        elif seeds < self.source.total:
+            what = "points"
+            self._failing.add(outcome.key[0])
+        else:
+            what = "runs"
+            self._failing.add(outcome.key)
+        if len(self._failing) >= self.spec.max_consecutive_failures:
             self._halt(
-                f"{self._failures} {what} in a row have failed, the last by {outcome.error};"
+                f"{len(self._failing)} {what} in a row have failed, the last by {outcome.error};"
                 " mend that and retry with --retry failed"
             )
 
@@ -352,7 +358,7 @@ class Driver(Generic[R]):
             left = there.folder if there is not None else None
             folder = failed_run(member, f"{event.log}\n{event.why}\n", left)
             outcome = Outcome(member.key, "failed", folder.path.resolve(), None, {}, event.why)
-            self._count_failure(outcome)
+            self._count_failure(event.job, outcome)
             self._settle(member.key, _known_of(outcome))
         if not again:
             return

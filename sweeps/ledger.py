@@ -15,6 +15,7 @@ from scaling.tracking.sent import Sent
 from sweeps.wanted import Run
 
 State = Literal["done", "pruned", "training", "half", "failed"]
+Prospect = Literal["settled", "open", "elsewhere"]
 # Where a key has several runs, the first of these states is the key's.
 ORDER: tuple[State, ...] = ("done", "training", "half", "pruned", "failed")
 SILENT = 900.0  # seconds that a run may train without a word in its folder
@@ -91,10 +92,31 @@ class Ledger:
                 return
 
 
+def prospect(known: Known | None, *, judged: bool, retry: bool) -> Prospect:
+    """What is to be done for a wanted run, by what is there of it: nothing (`settled`), work
+    (`open`), or to wait for another process (`elsewhere`).
+
+    `judged`: its search gives up runs for good; a grid makes a pruned run whole. `retry`: a failed
+    run is to be tried again.
+    """
+    match known.state if known is not None else "half":
+        case "done":
+            return "settled"
+        case "training":
+            return "elsewhere"
+        case "pruned":
+            return "settled" if judged else "open"
+        case "failed":
+            return "open" if retry else "settled"
+        case _:
+            return "open"
+
+
 def all_done(runs: Sequence[Run], known: Mapping[Key, Known]) -> bool:
     """Whether every run is there and whole, or was given up by its search."""
-    ends = ("done", "pruned") if any(run.trial is not None for run in runs) else ("done",)
-    return all(run.key in known and known[run.key].state in ends for run in runs)
+    judged = any(run.trial is not None for run in runs)
+    there = (known.get(run.key) for run in runs)
+    return all(prospect(one, judged=judged, retry=True) == "settled" for one in there)
 
 
 def read_known(folder: RunFolder, record: RunRecord | None = None) -> Known:

@@ -15,7 +15,7 @@ from sweeps.calibration import Calibration, machine_name
 from sweeps.cohorts import group
 from sweeps.executors import Executor
 from sweeps.exploring import Found, explore
-from sweeps.ledger import Known
+from sweeps.ledger import Known, prospect
 from sweeps.machine import Machine
 from sweeps.plan import Plan, make_plan
 from sweeps.reading import Sweep
@@ -53,14 +53,18 @@ def plan_sweep(
     calibration = Calibration(default_cache(), machine_name())
     sizes = {run.key: size_of(run.config) for run in runs}
     asked = _asked(sweep, told, limit)
+    pruned = sweep.spec.search is not None and sweep.spec.search.pruner.kind != "none"
     todo: list[tuple[Wanted, Known | None]]
     if asked is not None:  # its ends stand for what it asks for, whether they are there or not
         todo = [(run, None) for run in runs]
     else:
-        todo = [(run, known.get(run.key)) for run in runs if _is_open(known, run, retry_failed)]
+        todo = [
+            (run, known.get(run.key))
+            for run in runs
+            if prospect(known.get(run.key), judged=False, retry=retry_failed) == "open"
+        ]
         todo = todo[:limit]
     work = len(todo) if asked is None else asked
-    pruned = sweep.spec.search is not None and sweep.spec.search.pruner.kind != "none"
     advisor = Advisor(sweep.spec, machine, calibration, alone=pruned)
     found = Found()
     if executor is not None and work:
@@ -131,13 +135,6 @@ def _repeats(sweep: Sweep) -> int:
         return 0
     asked = len(points_of(sweep.spec)) * max(1, len(sweep.spec.seeds))
     return asked - len(wanted_runs(sweep))
-
-
-def _is_open(known: dict[Key, Known], run: Wanted, retry_failed: bool) -> bool:
-    there = known.get(run.key)
-    if there is None or there.state in ("half", "pruned"):
-        return True
-    return there.state == "failed" and retry_failed
 
 
 def _of_search(plan: Plan, asked: int, advisor: Advisor) -> Plan:

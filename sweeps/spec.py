@@ -148,7 +148,7 @@ class SweepSpec(SpecPart):
     search: Search | None = Field(None, description="a search, in place of a grid")
     experiment: str | None = Field(None, description="MLflow experiment; else the base's")
     max_consecutive_failures: Count = Field(
-        3, description="stop when so many runs in a row have failed"
+        3, description="stop when so many points in a row have failed, whatever their seeds"
     )
     cohort: Count | Literal["auto"] = Field("auto", description="most runs in one program")
     workers: Count | Literal["auto"] = Field("auto", description="processes that train")

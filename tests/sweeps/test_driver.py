@@ -22,6 +22,16 @@ Drive = Callable[..., Driver[Wanted]]
 GRID = {"optimizer.lr": [0.01, 0.02, 0.03]}
 
 
+def fails_at(rate: float) -> Callable[[Member], str]:
+    """The fate of runs that fail at one rate."""
+
+    def fate(run: Member) -> str:
+        assert isinstance(run.config, RunConfig)
+        return "failed" if run.config.optimizer.lr == rate else "finished"
+
+    return fate
+
+
 def test_what_is_there_is_not_made_again(sweep_of: SweepOf, drive: Drive) -> None:
     sweep = sweep_of(seeds=[1, 2], grid=GRID)
     finished_run(wanted_runs(sweep)[3])
@@ -53,14 +63,15 @@ def test_limit_counts_runs(sweep_of: SweepOf, drive: Drive) -> None:
     assert trained(drive(sweep, limit=4)) == 2
 
 
+def test_a_second_chance_is_within_the_limit(sweep_of: SweepOf, drive: Drive) -> None:
+    fates = iter(["died", "finished", "finished"])
+    driver = drive(sweep_of(grid=GRID, cohort=1), lambda run: next(fates), limit=2)
+    assert (driver.counts().done, trained(driver)) == (2, 3)
+
+
 def test_a_failed_run_stays_and_is_retried_when_asked(sweep_of: SweepOf, drive: Drive) -> None:
     sweep = sweep_of(grid=GRID)
-
-    def fate(run: Member) -> str:
-        assert isinstance(run.config, RunConfig)
-        return "failed" if run.config.optimizer.lr == 0.02 else "finished"
-
-    driver = drive(sweep, fate)
+    driver = drive(sweep, fails_at(0.02))
     assert (driver.counts().done, driver.counts().failed) == (2, 1)
     again = drive(sweep)
     assert trained(again) == 0
@@ -75,8 +86,21 @@ def test_failures_in_a_row_stop_the_sweep(sweep_of: SweepOf, drive: Drive) -> No
     sweep = sweep_of(grid={"optimizer.lr": rates}, max_consecutive_failures=2, cohort=1)
     driver = drive(sweep, lambda run: "failed")
     assert driver.stopped is not None
-    assert "2 runs in a row have failed, the last by RuntimeError: boom" in driver.stopped
+    assert "2 points in a row have failed, the last by RuntimeError: boom" in driver.stopped
     assert trained(driver) < 6
+    seeds = list(range(6))
+    one = sweep_of(name="one", seeds=seeds, max_consecutive_failures=2, cohort=1)
+    driver = drive(one, lambda run: "failed")
+    assert driver.stopped is not None and "2 runs in a row" in driver.stopped
+
+
+@pytest.mark.parametrize("cohort", [1, 3])
+def test_a_point_that_fails_with_every_seed_stops_no_sweep(
+    sweep_of: SweepOf, drive: Drive, cohort: int
+) -> None:
+    driver = drive(sweep_of(seeds=[1, 2, 3], grid=GRID, cohort=cohort), fails_at(0.01))
+    assert driver.stopped is None
+    assert (driver.counts().done, driver.counts().failed) == (6, 3)
 
 
 def test_a_dead_worker_costs_its_runs_one_retry(sweep_of: SweepOf, drive: Drive) -> None:
