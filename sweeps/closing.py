@@ -2,25 +2,30 @@
 
 import json
 import time
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import psutil
 
-from scaling.tracking.folder import write_whole
+from scaling.tracking.folder import Status, write_whole
+from scaling.tracking.members import Key
 from sweeps.cohorts import Cohort
 from sweeps.driver import Driver
 from sweeps.leaderboard import groups
-from sweeps.ledger import all_done
+from sweeps.ledger import Known, Ledger, all_done
 from sweeps.pictures import write_search
-from sweeps.planning import Planned
+from sweeps.progress import Board
 from sweeps.reading import Sweep
 from sweeps.record import SweepRecord, digest_of
-from sweeps.result import Result, ending, send_late
+from sweeps.result import Result, ending, is_kept, send_late
 from sweeps.search import SearchSource
 from sweeps.source import Source
 from sweeps.summary import NAME, conclude, outcome_lines
-from sweeps.wanted import Wanted
+from sweeps.trials import Trials
+from sweeps.wanted import Wanted, members_of
+
+if TYPE_CHECKING:  # which knows of torch, and so takes seconds
+    from sweeps.planning import Planned
 
 
 def close_sweep(
@@ -28,7 +33,7 @@ def close_sweep(
     source: Source[Wanted],
     runs: Sequence[Wanted],
     driver: Driver[Wanted],
-    planned: Planned,
+    planned: "Planned",
     owner: bool,
 ) -> Result:
     """Write what came of the sweep, end its record, and say what there is to say.
@@ -47,28 +52,78 @@ def close_sweep(
     search = source if isinstance(source, SearchSource) else None
     summary = conclude(record, runs, known, driver, estimate, search)
     _remember(driver, planned)
-    send_late(known, driver.board)
-    if search is not None:
-        write_search(search, record.path / "search")
-        if hosts := search.elsewhere():
-            who = f"{len(hosts)} trials are with a driver on {', '.join(sorted(set(hosts)))}"
-            lines.append(f"{who}; if it is gone, --retry failed takes them over.")
-        if lacking := search.lacking():
-            lines.insert(0, lacking)
-        if search.ended and not runs:
-            code, status = 1, "FAILED"
-    if all_done(runs, known) and driver.stopped is None:
-        record.tag(runs=digest_of(run.key for run in runs))
-    record.close(status)
+    if search is not None and search.ended and not runs:
+        code, status = 1, "FAILED"
+    told = _close(record, runs, known, search, status, driver.board)
     shown = outcome_lines(record.sweep, summary, groups(runs, known))
     summary["time"] = _with_overhead(summary["time"], driver, planned)
     write_whole(record.path / NAME, json.dumps(summary, indent=1))
-    lines = [*shown, *lines, f"{driver.counts().text}; leaderboard and summary in {record.path}"]
-    return Result(summary, lines, code, why)
+    counts = f"{driver.counts().text}; leaderboard and summary in {record.path}"
+    return Result(summary, [*shown, *told, *lines, counts], code, why)
+
+
+def as_it_was(
+    record: SweepRecord[Sweep],
+    runs: Sequence[Wanted],
+    ledger: Ledger,
+    board: Board,
+    search: Trials | None = None,
+) -> Result:
+    """Nothing is to be done: what came of it is told, and recorded if it is not yet."""
+    keys = [run.key for run in runs]
+    known = ledger.scan(keys)
+    whole = all_done(runs, known)
+    lines = []
+    if not whole and search is not None:
+        bad = sum(not all_done([run], known) for run in runs)
+        lines.append(f"{bad} runs failed; see --status, and retry with --retry failed.")
+    failed = bool(lines) or not runs
+    kept, told = is_kept(keys, known, record)
+    if kept:
+        summary: dict[str, Any] = json.loads((record.path / NAME).read_text())
+        if search is not None and (lacking := search.lacking()):
+            told.append(lacking)
+    else:  # other sweeps have made all of it, or the driver died at the very end
+        record.want(members_of(runs, grows=search is not None))
+        record.open()
+        summary = conclude(record, runs, known, None, None, search)
+        told = _close(record, runs, known, search, "FAILED" if failed else "FINISHED", board)
+    shown = outcome_lines(record.sweep, summary | {"time": None}, groups(runs, known))
+    if any(getattr(run.config.schedule, "branches", ()) for run in runs):
+        from sweeps.planning import without_branches
+
+        if lacking := without_branches(runs, known):
+            shown.append(f"warning: {lacking}.")
+    done = f"all {len(runs)} runs are done" if whole else "all that is asked for is done"
+    ended = f"{done}; leaderboard and summary in {record.path}"
+    return Result(summary, [*shown, *told, *lines, *([] if failed else [ended])], int(failed))
+
+
+def _close(
+    record: SweepRecord[Sweep],
+    runs: Sequence[Wanted],
+    known: Mapping[Key, Known],
+    search: Trials | None,
+    status: Status,
+    board: Board,
+) -> list[str]:
+    """Send what the store lacks, and end the record; what there is to say beside its end."""
+    lines = send_late(known, record, board.say)
+    if search is not None:
+        write_search(search, record.path / "search")
+        if lacking := search.lacking():
+            lines.append(lacking)
+        if hosts := search.elsewhere():
+            who = f"{len(hosts)} trials are with a driver on {', '.join(sorted(set(hosts)))}"
+            lines.append(f"{who}; if it is gone, --retry failed takes them over.")
+    if all_done(runs, known):
+        record.tag(runs=digest_of(run.key for run in runs))
+    record.close(status)
+    return lines
 
 
 def _with_overhead(
-    times: dict[str, Any] | None, driver: Driver[Wanted], planned: Planned
+    times: dict[str, Any] | None, driver: Driver[Wanted], planned: "Planned"
 ) -> dict[str, Any] | None:
     """The share of the command's time in which neither a job ran nor a worker started.
 
@@ -95,7 +150,7 @@ def _with_overhead(
     }
 
 
-def _remember(driver: Driver[Wanted], planned: Planned) -> None:
+def _remember(driver: Driver[Wanted], planned: "Planned") -> None:
     """What runs took besides their training, for the next estimate."""
     endings = []
     for job, cohort in driver.clock.jobs:

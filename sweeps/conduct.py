@@ -1,20 +1,19 @@
 """The whole way of a sweep: check, lock, plan, record, drive, conclude."""
 
 import contextlib
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from scaling.disk import full_disk_is_said
 from scaling.errors import UserError
 from scaling.tracking.members import Key
 from sweeps.ledger import Known, Ledger, all_done
-from sweeps.progress import Board
+from sweeps.progress import PROGRESS, Board
 from sweeps.reading import Sweep
-from sweeps.record import DriverLock, SweepRecord, digest_of, no_answer, sweep_folder
-from sweeps.result import Result, send_late
+from sweeps.record import DriverLock, SweepRecord, no_answer, sweep_folder
+from sweeps.result import Result
 from sweeps.wanted import Run, Wanted, check_space, members_of, select, wanted_runs
 
 if TYPE_CHECKING:
@@ -55,14 +54,22 @@ def conduct(sweep: Sweep, request: Request, board: Board) -> Result:
         )
     try:
         with full_disk_is_said("the same command goes on"):
+            if owner:
+                (record.path / PROGRESS).unlink(missing_ok=True)  # of the driver before
             ledger = Ledger(Path(config.tracking.folder), record.uri, record.experiment)
+            search = _trials(sweep, runs, request, record)
             if sweep.spec.search:
-                search = _trials(sweep, runs, request, record)
-                if search is not None and search.ended:
-                    return _as_it_was(record, search.runs(), ledger, board, search)
-            elif all_done(runs, ledger.scan(run.key for run in runs)):
-                return _as_it_was(record, _all(sweep, runs, request), ledger, board)
-            return _make(sweep, runs, request, board, record, ledger, owner)
+                over = search is not None and search.ended
+            else:
+                over = all_done(runs, ledger.scan(run.key for run in runs))
+            if not over:
+                return _make(sweep, runs, request, board, record, ledger, owner)
+            if not owner:  # the record is another driver's to close
+                return Result({}, ["there is nothing to help with: all of it is done"], 0)
+            from sweeps.closing import as_it_was
+
+            every = search.runs() if search is not None else _all(sweep, runs, request)
+            return as_it_was(record, every, ledger, board, search)
     finally:
         if owner:
             lock.release()
@@ -174,7 +181,11 @@ def _drive(
     from sweeps.planning import plan_sweep
     from sweeps.showing import plan_lines, plan_rows
 
+    searches = sweep.spec.search is not None
+    every = _all(sweep, runs, request)
     if owner:
+        if not searches:
+            record.want(members_of(every, grows=False))  # by which others see if they can help
         record.make_store()  # which takes as long as the workers take to start
     known = look(ledger, runs)
     planned = plan_sweep(
@@ -191,15 +202,15 @@ def _drive(
     for line in plan_lines(planned.plan, request.price):
         board.say(line)
     source = _source(sweep, runs, request, record, planned.advisor)
-    searches = sweep.spec.search is not None
-    every = source.runs() if searches else _all(sweep, runs, request)
+    every = source.runs() if searches else every
     if owner:
-        record.want(members_of(every, grows=searches))
+        if searches:
+            record.want(members_of(every, grows=True))
         record.open()
         if not request.only or not (record.path / PLAN).exists():
             write_table(record.path / PLAN, plan_rows(planned.plan))
     else:
-        record.join()
+        record.join([] if searches else [run.key for run in runs])
     driver = Driver(
         sweep.spec,
         source,
@@ -255,6 +266,9 @@ def _source(
 def _trials(
     sweep: Sweep, runs: list[Wanted], request: Request, record: SweepRecord[Sweep]
 ) -> "Trials | None":
+    """What a search has asked for; None of a grid, or where it has not begun."""
+    if not sweep.spec.search:
+        return None
     from sweeps.trials import find_trials
 
     retry = request.retry_failed
@@ -268,56 +282,8 @@ def _all(sweep: Sweep, runs: list[Wanted], request: Request) -> list[Wanted]:
 
 def _told(sweep: Sweep, runs: list[Wanted], request: Request, record: SweepRecord[Sweep]) -> int:
     """How many trials of a search have ended; none of a grid, or where it has not begun."""
-    search = _trials(sweep, runs, request, record) if sweep.spec.search else None
+    search = _trials(sweep, runs, request, record)
     return search.told if search is not None else 0
-
-
-def _as_it_was(
-    record: SweepRecord[Sweep],
-    runs: Sequence[Wanted],
-    ledger: Ledger,
-    board: Board,
-    search: "Trials | None" = None,
-) -> Result:
-    """Nothing is to be done: what came of it is told, and recorded if it is not yet."""
-    from sweeps.leaderboard import groups
-    from sweeps.summary import NAME, conclude, outcome_lines
-
-    keys = [run.key for run in runs]
-    known = ledger.scan(keys)
-    whole = all_done(runs, known)
-    lines = []
-    wrong = search.lacking() if search is not None else None
-    if wrong and not runs:
-        lines.append(wrong)
-    if not whole and search is not None:
-        bad = sum(key not in known or known[key].state not in ("done", "pruned") for key in keys)
-        lines.append(f"{bad} runs failed; see --status, and retry with --retry failed.")
-    if record.finished(keys):
-        summary: dict[str, Any] = json.loads((record.path / NAME).read_text())
-    else:  # other sweeps have made all of it, or the driver died at the very end
-        record.want(members_of(runs, grows=search is not None))
-        record.open()
-        summary = conclude(record, runs, known, None, None, search)
-        if search is not None:
-            from sweeps.pictures import write_search
-
-            write_search(search, record.path / "search")
-        send_late(known, board)
-        if whole:
-            record.tag(runs=digest_of(keys))
-        record.close("FAILED" if lines else "FINISHED")
-    shown = outcome_lines(record.sweep, summary | {"time": None}, groups(runs, known))
-    if any(getattr(run.config.schedule, "branches", ()) for run in runs):
-        from sweeps.planning import without_branches
-
-        if lacking := without_branches(runs, known):
-            shown.append(f"warning: {lacking}.")
-    if wrong and runs:
-        shown.append(wrong)
-    done = f"all {len(runs)} runs are done" if whole else "all that is asked for is done"
-    ended = f"{done}; leaderboard and summary in {record.path}"
-    return Result(summary, [*shown, *(lines or [ended])], 1 if lines else 0)
 
 
 def _is_there(uri: str) -> bool:

@@ -30,7 +30,7 @@ from sweeps.job import (
     Said,
 )
 from sweeps.ledger import Known, Ledger, can_go_on, prospect, read_known
-from sweeps.progress import Board, Counts, job_line
+from sweeps.progress import PROGRESS, Board, Counts, job_line
 from sweeps.source import R, Source
 
 POLL = 0.3  # seconds between looks around where nothing happens
@@ -145,7 +145,7 @@ class Driver(Generic[R]):
         self.known |= {k: known for k, known in there.items() if self._is_settled(known, False)}
 
     def _is_settled(self, known: Known, retry: bool) -> bool:
-        return prospect(known, judged=self.source.judged, retry=retry) == "settled"
+        return prospect(known, judged=bool(self.source.judged), retry=retry) == "settled"
 
     def counts(self) -> Counts:
         """How the runs stand."""
@@ -181,7 +181,7 @@ class Driver(Generic[R]):
             known, runs = there.get(key), self._asked.get(key)
             if not runs or key in busy or key in queued:
                 continue
-            state = prospect(known, judged=self.source.judged, retry=retry)
+            state = prospect(known, judged=bool(self.source.judged), retry=retry)
             if state == "elsewhere":
                 self._elsewhere.add(key)
             elif known is not None and state == "settled":
@@ -391,7 +391,7 @@ class Driver(Generic[R]):
         if now - self._noted > 1.0 and not self.options.joined:
             self._noted = now
             note = {"time": time.time(), "sweep": total, "workers": [x.strip() for x in lines]}
-            write_whole(self.folder / "progress.json", json.dumps(note, indent=1))
+            write_whole(self.folder / PROGRESS, json.dumps(note, indent=1))
 
     def _write(self, text: str) -> None:
         stamp = time.strftime("%Y-%m-%d %H:%M:%S")

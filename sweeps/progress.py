@@ -10,6 +10,8 @@ import click
 
 from sweeps.job import Moved
 
+PROGRESS = "progress.json"  # in the record's folder: what the driver shows, for other shells
+
 
 @dataclass(frozen=True)
 class Counts:

@@ -48,7 +48,7 @@ class Sweep:
         merge(tree, nest(settings), trail, where)
         return tree, trail
 
-    def params(self) -> dict[str, str]:
+    def facts(self) -> dict[str, str]:
         """What the parent's page shows of it."""
         spec = self.spec
         found = {"base": spec.base, "source": self.source}

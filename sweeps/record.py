@@ -18,7 +18,7 @@ from scaling.tracking.folder import RunFolder, RunRecord, Status, write_whole
 from scaling.tracking.members import SWEEPS, WANTED, Key, Members
 from scaling.tracking.sender import Sender
 from scaling.tracking.sent import Sent
-from scaling.tracking.store import client, experiment_id, sync, tracking_uri
+from scaling.tracking.store import client, experiment_id, stages, sync, tracking_uri
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -55,7 +55,7 @@ class Recordable(Protocol):
         """What it says."""
         ...
 
-    def params(self) -> dict[str, str]:
+    def facts(self) -> dict[str, str]:
         """What the parent's page shows of it."""
         ...
 
@@ -90,10 +90,10 @@ class DriverLock:
         ready_folder(folder)
         self._lock = FileLock(folder / "driver.lock")
 
-    def acquire(self) -> bool:
-        """Whether it was free."""
+    def acquire(self, patience: float = 0.5) -> bool:
+        """Whether it was free, or is within so many seconds: `--status` has it for a moment."""
         try:
-            self._lock.acquire(timeout=0)
+            self._lock.acquire(timeout=patience)
         except Timeout:
             return False
         return True
@@ -124,9 +124,25 @@ class SweepRecord(Generic[S]):
             record is not None
             and record.status == "FINISHED"
             and record.tags.get("tinyscale.runs") == digest_of(keys)
-            and record.uri == self.uri
+            and self._is_here(record)
             and Sent.read(self.folder).status == "FINISHED"
         )
+
+    def is_kept(self) -> bool:
+        """Whether the store still has the parent; UserError where it does not answer."""
+        return list(self.stages([Sent.read(self.folder).run_id]).values()) == ["active"]
+
+    def stages(self, run_ids: Iterable[str | None]) -> dict[str, str]:
+        """Which of these runs the store has, as `scaling.tracking.store.stages`; UserError where
+        it does not answer."""
+        try:
+            return stages(self.uri, self.experiment, [run for run in run_ids if run])
+        except Exception as error:  # a store can fail in any way
+            raise no_answer(self.uri, error) from None
+
+    def _is_here(self, record: RunRecord) -> bool:
+        """Whether a record is of this store and experiment: another's is another run."""
+        return (record.uri, record.experiment) == (self.uri, self.experiment)
 
     def want(self, members: Members) -> None:
         """Keep what the sweep wants; `open` and `close` send it."""
@@ -143,29 +159,62 @@ class SweepRecord(Generic[S]):
 
     def open(self) -> None:
         """Make the parent before any worker needs it, and the store if need be."""
+        from mlflow.exceptions import MlflowException
+
         store = self.make_store()
         self.folder.mend_log()
         before = self.folder.find_record()
-        again = before is not None and before.uri == self.uri
+        again = before is not None and self._is_here(before)
         if again:
             self.folder.reopen()
+            self.folder.update(tags=self._tags())
         else:
-            (self.path / "sent.json").unlink(missing_ok=True)  # of another record
+            for name in ("sent.json", "metrics.jsonl"):  # of another record
+                (self.path / name).unlink(missing_ok=True)
             self.folder.write_record(self._new())
         write_whole(self.path / "spec.yaml", self.sweep.text())
+        try:
+            self._send(store)
+            if self._claimed and again:
+                store.set_tag(self._claimed, "tinyscale.sweep_run", self.run_id)
+        except MlflowException as error:
+            raise no_answer(self.uri, error) from None
+        self._sender.start([self.folder])
+
+    def _send(self, store: "MlflowClient") -> None:
+        before = Sent.read(self.folder).run_id
+        if before is not None and "deleted" in self.stages([before]).values():
+            store.restore_run(before)
         sync(self.folder, store)
         self.run_id = Sent.read(self.folder).run_id or ""
         if (self.path / WANTED).exists():  # by which a sweep is read while it goes on
             store.log_artifact(self.run_id, str(self.path / WANTED))
-        if self._claimed and again:
-            store.set_tag(self._claimed, "tinyscale.sweep_run", self.run_id)
-        self._sender.start([self.folder])
 
-    def join(self) -> None:
-        """Help the driver that has it open; runs become children of the same parent."""
+    def adopt(self, folder: RunFolder) -> bool:
+        """Make an ended run that an earlier record of this sweep had begun a child of this one;
+        whether it was none."""
+        tags = folder.read_record().tags
+        own = tags.get("tinyscale.sweep") == self.sweep.spec.name
+        if not own or tags.get("mlflow.parentRunId") == self.run_id:
+            return False
+        folder.update(tags=tags | {"mlflow.parentRunId": self.run_id})
+        return True
+
+    def join(self, keys: Iterable[Key]) -> None:
+        """Help the driver that has it open; runs become children of the same parent.
+
+        Raises UserError where that driver wants other runs than these.
+        """
+        name = self.sweep.spec.name
         self.run_id = Sent.read(self.folder).run_id or ""
-        if not self.run_id:
-            raise UserError(f"the driver of {self.sweep.spec.name} has hardly begun; try again.")
+        if not self.run_id or not (self.path / WANTED).exists():
+            raise UserError(f"the driver of {name} has hardly begun; try again.")
+        asked, wanted = set(keys), Members.read(self.path / WANTED).labels
+        if strange := len(asked - wanted.keys()):
+            raise UserError(
+                f"the driver of {name} does not want {strange} of these {len(asked)} runs: help"
+                " it with its own sweep file and flags, or give this sweep another name (--name)."
+            )
 
     def close(self, status: Status) -> None:
         """End the parent, and send what is there."""
@@ -200,9 +249,12 @@ class SweepRecord(Generic[S]):
             tags |= {"optuna.study": self.sweep.spec.name, "optuna.trial": str(trial)}
         return tags
 
-    def _new(self) -> RunRecord:
+    def _tags(self) -> dict[str, str]:
+        """What the parent's page shows of the sweep: not as parameters, which MLflow lets nobody
+        change."""
         spec = self.sweep.spec
         tags = {
+            **{f"tinyscale.{key}": value for key, value in self.sweep.facts().items()},
             "mlflow.runName": spec.name,
             "tinyscale.kind": "sweep",
             "tinyscale.sweep": spec.name,
@@ -211,16 +263,19 @@ class SweepRecord(Generic[S]):
         }
         if spec.question:
             tags["mlflow.note.content"] = spec.question
+        return tags
+
+    def _new(self) -> RunRecord:
         return RunRecord(
             id=RunFolder.new_id(),
-            name=spec.name,
+            name=self.sweep.spec.name,
             seed=0,
             identity="",
             experiment=self.experiment,
             uri=self.uri,
             started=int(time.time() * 1000),
-            params=self.sweep.params(),
-            tags=tags,
+            params={},
+            tags=self._tags(),
             dataset={},
             cohort=[],
             claimed=self._claimed,

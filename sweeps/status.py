@@ -9,6 +9,7 @@ from typing import Any
 from scaling.tracking.store import tracking_uri
 from sweeps.conduct import Request, first_runs, look
 from sweeps.ledger import Ledger
+from sweeps.progress import PROGRESS
 from sweeps.reading import Sweep
 from sweeps.record import DriverLock, sweep_folder
 from sweeps.wanted import Wanted
@@ -102,10 +103,10 @@ def status_lines(found: Status) -> list[str]:
 def _driver(folder: Path) -> dict[str, Any] | None:
     """What the driver that works on a sweep tells of itself; None where none does."""
     lock = DriverLock(folder)
-    if lock.acquire():
+    if lock.acquire(0):
         lock.release()
         return None
-    note = folder / "progress.json"
+    note = folder / PROGRESS
     told: dict[str, Any] = json.loads(note.read_text()) if note.exists() else {}
     return told
 

@@ -5,13 +5,17 @@ process or another: what has been sent is noted in the folder's `sent.json`, and
 not noted is sent again with the same time stamps, which the store takes for the same points.
 """
 
+import contextlib
 import os
 import re
 import socket
+import sqlite3
 import tempfile
 import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from scaling.tracking.folder import Row, RunFolder, RunRecord, process_is_alive
 from scaling.tracking.members import WANTED
@@ -184,6 +188,40 @@ def _sync(folder: RunFolder, store: "MlflowClient") -> None:
         store.set_terminated(run_id, record.status, record.ended)
         sent.status = record.status
         sent.write(folder)
+
+
+def stages(uri: str, experiment: str, run_ids: Sequence[str]) -> dict[str, str]:
+    """Which of these runs of an experiment the store has: `active`, or `deleted` but kept.
+
+    A sqlite file is read as it is: MLflow would take seconds only to be imported. Raises whatever
+    MLflow raises.
+    """
+    prefix = "sqlite:///"
+    if uri.startswith(prefix) and "?" not in uri:
+        file = Path(uri.removeprefix(prefix))
+        if not file.exists():
+            return {}
+        place = f"file:{quote(str(file))}?mode=ro"
+        with (
+            contextlib.suppress(sqlite3.Error),  # tables that are others now
+            contextlib.closing(sqlite3.connect(place, uri=True, timeout=20)) as tables,
+        ):
+            rows = dict(tables.execute("SELECT run_uuid, lifecycle_stage FROM runs"))
+            return {run: rows[run] for run in run_ids if run in rows}
+    from mlflow.entities import ViewType
+
+    store = client(uri)
+    there = store.get_experiment_by_name(experiment)
+    if there is None:
+        return {}
+    found = {}
+    for start in range(0, len(run_ids), PARAMS):
+        several = ", ".join(f"'{run}'" for run in run_ids[start : start + PARAMS])
+        for run in store.search_runs(
+            [there.experiment_id], f"attributes.run_id IN ({several})", ViewType.ALL, PARAMS
+        ):
+            found[run.info.run_id] = run.info.lifecycle_stage
+    return found
 
 
 def kill_orphans(store: "MlflowClient") -> list[str]:

@@ -17,7 +17,7 @@ from sweeps.leaderboard import table
 from sweeps.ledger import Known, all_done
 from sweeps.progress import Board
 from sweeps.record import SweepRecord, digest_of
-from sweeps.result import Result, ending, send_late
+from sweeps.result import Result, ending, is_kept, send_late
 
 SUMMARY = "sweep_summary.json"
 
@@ -28,7 +28,7 @@ def close_adaptations(
     """Write what came of the sweep, end its record, and say what there is to say."""
     known = driver.ledger.scan(run.key for run in runs) | driver.known
     code, lines, status = ending(driver, "adaptations failed; retry with --retry failed.")
-    send_late(known, driver.board)
+    told = send_late(known, record, driver.board.say)
     wall = driver.clock.wall
     summary, shown = conclude(record, runs, known, wall)
     if all_done(runs, known):
@@ -36,6 +36,7 @@ def close_adaptations(
     record.close(status)
     lines = [
         *shown,
+        *told,
         *lines,
         f"{driver.counts().text} in {wall:.0f} s; {ROW} in {record.path}",
         _next(record),
@@ -49,16 +50,16 @@ def as_it_was(
 ) -> Result:  # fmt: skip
     """Nothing is to be done: what came of it is told, and recorded if it is not yet."""
     keys = [run.key for run in runs]
-    whole = record.finished(keys)
-    if not whole:  # other sweeps have made all of it, or the driver died at the very end
+    kept, told = is_kept(keys, known, record)
+    if not kept:  # other sweeps have made all of it, or the driver died at the very end
         record.open()
-        send_late(known, board)
+        told = send_late(known, record, board.say)
     summary, shown = conclude(record, runs, known, None)
-    if not whole:
+    if not kept:
         record.tag(runs=digest_of(keys))
         record.close("FINISHED")
-    told = f"all {len(runs)} adaptations are done; {ROW} in {record.path}"
-    return Result(summary, [*shown, told, _next(record)], 0)
+    done = f"all {len(runs)} adaptations are done; {ROW} in {record.path}"
+    return Result(summary, [*shown, *told, done, _next(record)], 0)
 
 
 def conclude(

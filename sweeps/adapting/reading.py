@@ -36,7 +36,7 @@ class AdaptSweep:
     source: str
     baselines: Sweep | None
 
-    def params(self) -> dict[str, str]:
+    def facts(self) -> dict[str, str]:
         """What the parent's page shows of it."""
         spec = self.spec
         return {

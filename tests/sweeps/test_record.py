@@ -1,27 +1,160 @@
 """The sweep's own run: what it is of, where it is, and what becomes of it when things change."""
 
 import json
+import sqlite3
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+from mlflow.entities import Run
+
+from scaling.errors import UserError
+from scaling.tracking.folder import RunFolder
+from scaling.tracking.store import client, stages, tracking_uri
 from sweeps.conduct import Request, conduct
 from sweeps.progress import Board
-from sweeps.reading import Sweep
-from sweeps.wanted import wanted_runs
+from sweeps.reading import Sweep, read_sweep
+from sweeps.record import DriverLock, SweepRecord
+from sweeps.wanted import members_of, wanted_runs
 from tests.sweeps.fakes import finished_run
 
 SweepOf = Callable[..., Sweep]
 FOLDER = Path("runs/sweeps/s")
+RATES = {"optimizer.lr": [0.01, 0.02]}
+
+
+def in_store(experiment: str = "tinyscale") -> tuple[list[Run], list[Run]]:
+    """The sweeps' own runs in an experiment, and the others."""
+    store = client(tracking_uri())
+    found = store.get_experiment_by_name(experiment)
+    assert found is not None
+    runs = store.search_runs([found.experiment_id])
+    parents = [run for run in runs if run.data.tags.get("tinyscale.kind") == "sweep"]
+    return parents, [run for run in runs if run not in parents]
+
+
+def whole(sweep: Sweep) -> list[RunFolder]:
+    """A sweep whose runs are all done, as its own driver leaves them."""
+    tags = {"tinyscale.sweep": sweep.spec.name}
+    folders = [finished_run(run, tags=tags) for run in wanted_runs(sweep)]
+    conduct(sweep, Request(), Board())
+    return folders
+
+
+def lose_all() -> None:
+    """The store forgets every run, as a new one in the place of a deleted one has none."""
+    with sqlite3.connect("mlflow.db") as tables:
+        found = tables.execute(
+            "SELECT t.name FROM sqlite_master t, pragma_table_info(t.name) c"
+            " WHERE t.type = 'table' AND c.name = 'run_uuid'"
+        )
+        for (name,) in found.fetchall():
+            tables.execute(f"DELETE FROM {name}")
 
 
 def test_a_sweep_is_told_its_own_outcome_after_a_part_of_another_of_its_name(
     sweep_of: SweepOf,
 ) -> None:
-    small = sweep_of(grid={"optimizer.lr": [0.01, 0.02]})
-    for run in wanted_runs(small):
-        finished_run(run)
-    assert len(conduct(small, Request(), Board()).summary["runs"]) == 2
+    small = sweep_of(grid=RATES)
+    whole(small)
     large = sweep_of(grid={"optimizer.lr": [0.01, 0.02, 0.03]})
     assert len(conduct(large, Request(only=["lr=0.01"]), Board()).summary["runs"]) == 3
     assert len(conduct(small, Request(), Board()).summary["runs"]) == 2
     assert len(json.loads((FOLDER / "sweep_summary.json").read_text())["runs"]) == 2
+
+
+def test_helping_leaves_a_living_drivers_record_alone(sweep_of: SweepOf) -> None:
+    sweep = sweep_of(grid=RATES)
+    runs = wanted_runs(sweep)
+    finished_run(runs[0])
+    lock = DriverLock(FOLDER)
+    assert lock.acquire()
+    try:
+        record = SweepRecord(sweep, runs[0].config, print)
+        record.want(members_of(runs, grows=False))
+        record.open()
+        told = conduct(sweep, Request(only=["lr=0.01"], join=True), Board())
+        assert told.exit_code == 0 and "nothing to help with" in told.lines[-1]
+        assert RunFolder(FOLDER).read_record().status == "RUNNING"
+        assert not (FOLDER / "leaderboard.csv").exists()
+        other = sweep_of(grid={"optimizer.lr": [0.01, 0.05]})
+        with pytest.raises(UserError, match="does not want 1 of these 2 runs"):
+            conduct(other, Request(join=True, measure=False), Board())
+        record.close("KILLED")
+    finally:
+        lock.release()
+
+
+def test_another_experiment_has_a_parent_of_its_own(sweep_of: SweepOf) -> None:
+    sweep = sweep_of(grid=RATES)
+    whole(sweep)
+    whole(read_sweep("s.yaml", ["--tracking.experiment", "other"]))
+    (own,), children = in_store("other")
+    assert own.info.status == "FINISHED"
+    assert {run.data.tags["mlflow.parentRunId"] for run in children} == {own.info.run_id}
+    conduct(sweep, Request(), Board())
+    parents, children = in_store()
+    last = max(parents, key=lambda run: run.info.start_time)
+    assert {run.data.tags["mlflow.parentRunId"] for run in children} == {last.info.run_id}
+
+
+@pytest.mark.parametrize("lost", ["deleted", "lost"])
+def test_a_parent_that_the_store_has_lost_comes_back(sweep_of: SweepOf, lost: str) -> None:
+    sweep = sweep_of(grid=RATES)
+    whole(sweep)
+    if lost == "deleted":
+        ((parent,), _) = in_store()
+        client(tracking_uri()).delete_run(parent.info.run_id)
+    else:
+        lose_all()
+    assert "all 2 runs are done" in conduct(sweep, Request(), Board()).lines[-1]
+    (parent,), children = in_store()
+    assert parent.info.status == "FINISHED"
+    assert [run.data.tags["mlflow.parentRunId"] for run in children] == [parent.info.run_id] * 2
+    made = (FOLDER / "sweep_summary.json").stat().st_mtime_ns
+    conduct(sweep, Request(), Board())
+    assert (FOLDER / "sweep_summary.json").stat().st_mtime_ns == made  # all is there now
+
+
+def test_runs_that_the_store_lacks_are_sent_and_deleted_ones_are_told(sweep_of: SweepOf) -> None:
+    sweep = sweep_of(grid=RATES)
+    first, second = whole(sweep)
+    gone = json.loads((first.path / "sent.json").read_text())["run_id"]
+    store = client(tracking_uri())
+    store.delete_run(gone)
+    (second.path / "sent.json").unlink()  # as where the store did not answer at its end
+    told = "\n".join(conduct(sweep, Request(), Board()).lines)
+    assert "1 run is deleted in the store" in told and f"--run-id {gone}" in told
+    assert (second.path / "sent.json").exists()
+    store.restore_run(gone)
+    assert "deleted" not in "\n".join(conduct(sweep, Request(), Board()).lines)
+
+
+def test_a_store_that_does_not_answer_is_taken_at_its_last_word(
+    sweep_of: SweepOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuses(*_: object) -> None:
+        raise ConnectionError("refused")
+
+    sweep = sweep_of(grid=RATES)
+    whole(sweep)
+    monkeypatch.setattr("sweeps.record.stages", refuses)
+    *_, warned, done = conduct(sweep, Request(), Board()).lines
+    assert "does not answer: refused" in warned and "all 2 runs are done" in done
+
+
+def test_stages_are_the_same_by_mlflow_as_by_the_file(sweep_of: SweepOf) -> None:
+    whole(sweep_of(grid=RATES))
+    _, children = in_store()
+    ids = [run.info.run_id for run in children]
+    client(tracking_uri()).delete_run(ids[0])
+    told = {ids[0]: "deleted", ids[1]: "active"}
+    for uri in (tracking_uri(), f"{tracking_uri()}?timeout=20"):
+        assert stages(uri, "tinyscale", [*ids, "0" * 32]) == told
+
+
+def test_the_parents_page_follows_the_sweep(sweep_of: SweepOf) -> None:
+    whole(sweep_of(seeds=[1], grid=RATES))
+    whole(sweep_of(seeds=[1, 2], grid=RATES))
+    (parent,), _ = in_store()
+    assert parent.data.tags["tinyscale.seeds"] == "1,2"
