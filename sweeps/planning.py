@@ -12,7 +12,7 @@ from scaling.tracking.members import Key
 from sweeps.advice import Advisor
 from sweeps.axes import points_of
 from sweeps.calibration import Calibration, machine_name
-from sweeps.cohorts import group
+from sweeps.cohorts import Cohort, group
 from sweeps.executors import Executor
 from sweeps.exploring import Found, explore
 from sweeps.ledger import Known, prospect
@@ -54,22 +54,27 @@ def plan_sweep(
     sizes = {run.key: size_of(run.config) for run in runs}
     asked = _asked(sweep, told, limit)
     pruned = sweep.spec.search is not None and sweep.spec.search.pruner.kind != "none"
-    todo: list[tuple[Wanted, Known | None]]
     if asked is not None:  # its ends stand for what it asks for, whether they are there or not
-        todo = [(run, None) for run in runs]
+        todo: list[tuple[Wanted, Known | None]] = [(run, None) for run in runs]
+        most = None
     else:
         todo = [
             (run, known.get(run.key))
             for run in runs
             if prospect(known.get(run.key), judged=False, retry=retry_failed) == "open"
         ]
-        todo = todo[:limit]
-    work = len(todo) if asked is None else asked
+        most = limit
     advisor = Advisor(sweep.spec, machine, calibration, alone=pruned)
     found = Found()
+    now = [
+        pair
+        for cohort in _within(most, advisor.form(todo))
+        for pair in zip(cohort.runs, cohort.known, strict=True)
+    ]
+    work = len(now) if asked is None else asked
     if executor is not None and work:
-        found = explore(group(todo), advisor, executor, say, work / len(todo))
-    plan = make_plan(runs, known, sizes, advisor.form(todo), advisor)
+        found = explore(group(now), advisor, executor, say, work / len(now))
+    plan = make_plan(runs, known, sizes, _within(most, advisor.form(todo)), advisor)
     notes = []
     if repeats := _repeats(sweep):
         notes.append(f"{repeats} runs of the grid equal others of it and are made once")
@@ -127,6 +132,17 @@ def prepare_data(runs: Sequence[Wanted], say: Callable[[str], None]) -> None:
     """Build what the runs learn from, once, before workers would all wait for it."""
     for data in dict.fromkeys(run.config.data for run in runs):
         prepare(data, say=lambda text: None if text.startswith("reusing") else say(text))
+
+
+def _within(limit: int | None, cohorts: Sequence[Cohort]) -> list[Cohort]:
+    """The first so many runs in the order in which the driver starts them."""
+    kept, room = [], sum(len(cohort.runs) for cohort in cohorts) if limit is None else limit
+    for cohort in cohorts:
+        runs, known = cohort.runs[:room], cohort.known[:room]
+        if runs:
+            kept.append(replace(cohort, runs=runs, known=known))
+        room -= len(runs)
+    return kept
 
 
 def _repeats(sweep: Sweep) -> int:

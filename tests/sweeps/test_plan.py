@@ -1,5 +1,6 @@
 """What a plan says beforehand: totals, conventions, warnings, and what cannot be made."""
 
+import shutil
 from collections.abc import Callable
 from typing import Any
 
@@ -7,14 +8,15 @@ import pytest
 
 from scaling.errors import UserError
 from sweeps.conduct import Request, conduct, first_runs, plan_only
+from sweeps.driver import Driver
 from sweeps.job import Costs
 from sweeps.machine import Way
 from sweeps.plan import Plan
 from sweeps.progress import Board
 from sweeps.reading import Sweep
 from sweeps.showing import plan_json, plan_lines
-from sweeps.wanted import wanted_runs
-from tests.sweeps.fakes import finished_run
+from sweeps.wanted import Wanted, wanted_runs
+from tests.sweeps.fakes import finished_run, jobs_of
 from tests.sweeps.searches import exhaust, search, source_of
 
 SweepOf = Callable[..., Sweep]
@@ -116,3 +118,15 @@ def test_a_schedule_that_is_too_long_for_its_run_is_told(sweep_of: SweepOf) -> N
     fields = {"schedule.warmup": 30}
     plan = plan_of(sweep_of(budget={"steps": 20}, fields=fields, grid={"optimizer.lr": [0.01]}))
     assert any("the rate only rises, to the end" in warning for warning in plan.warnings)
+
+
+def test_a_limit_plans_the_runs_that_the_driver_starts_with(
+    sweep_of: SweepOf, drive: Callable[..., Driver[Wanted]]
+) -> None:
+    sweep = sweep_of(seeds=[1], grid={"optimizer.lr": [0.01, 0.02], "model.d_model": [16, 32]})
+    for limit in (1, 3):
+        rows = plan_only(sweep, Request(measure=False, limit=limit), Board()).plan.rows
+        planned = {row.run.key for row in rows if row.cohort is not None}
+        jobs = jobs_of(drive(sweep, limit=limit))
+        assert {member.key for job in jobs for member in job.members} == planned
+        shutil.rmtree("runs")
