@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from scaling.tracking.folder import RunFolder
 from scaling.tracking.store import tracking_uri
 from sweeps.conduct import Request, first_runs, look
 from sweeps.ledger import Ledger
@@ -56,12 +57,15 @@ def read_status(sweep: Sweep, request: Request) -> Status:
     runs = first_runs(sweep, request)
     config = runs[0].config
     folder = sweep_folder(sweep, config)
-    begun = folder.is_dir()
+    driver = _driver(folder) if folder.is_dir() else None
+    # A plan's measurements leave a folder too; a driver, once it has prepared, a record.
+    begun = driver is not None or RunFolder(folder).find_record() is not None
     of_trials, trials = None, dict[str, int]()
     if sweep.spec.search:
         of_trials, first, runs = sweep.spec.search.trials, runs[0], []
         if begun:
-            trials, runs = _of_search(sweep, first, request, folder)
+            working = driver is not None
+            trials, runs = _of_search(sweep, first, request, folder, working=working)
     ledger = Ledger(
         Path(config.tracking.folder),
         tracking_uri(config.tracking.uri),
@@ -74,7 +78,6 @@ def read_status(sweep: Sweep, request: Request) -> Status:
         for run, state in zip(runs, states, strict=True)
         if state == "failed"
     ]
-    driver = _driver(folder) if begun else None
     counts = dict(Counter(states))
     return Status(sweep.spec.name, begun, of_trials, trials, counts, failed, driver)
 
@@ -112,12 +115,20 @@ def _driver(folder: Path) -> dict[str, Any] | None:
 
 
 def _of_search(
-    sweep: Sweep, first: Wanted, request: Request, folder: Path
+    sweep: Sweep, first: Wanted, request: Request, folder: Path, *, working: bool
 ) -> tuple[dict[str, int], list[Wanted]]:
-    """How many trials are in which state, and the runs that they have asked for."""
+    """How many trials are in which state, and the runs that they have asked for.
+
+    Trials of a driver of this machine that is gone do not run: they are `left`.
+    """
     from sweeps.trials import find_trials
 
-    trials = find_trials(sweep, first, request.storage, folder)
-    if trials is None:
+    found = find_trials(sweep, first, request.storage, folder)
+    if found is None:
         return {}, []
-    return dict(Counter(trials.states())), list({run.key: run for run in trials.runs()}.values())
+    states = dict(Counter(found.states()))
+    if not working and (left := states.pop("running", 0)):
+        away = len(found.elsewhere())
+        states |= {"left": left - away} if left > away else {}
+        states |= {"running": away} if away else {}
+    return states, list({run.key: run for run in found.runs()}.values())

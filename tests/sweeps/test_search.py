@@ -17,6 +17,7 @@ from sweeps.job import Member
 from sweeps.ledger import Known
 from sweeps.progress import Board
 from sweeps.reading import Sweep
+from sweeps.record import SweepRecord
 from sweeps.result import ending
 from sweeps.search import SearchSource
 from sweeps.space import Space
@@ -151,6 +152,11 @@ def test_a_searchs_status_says_what_a_grids_does(sweep_of: SweepOf, drive: Drive
     sweep = sweep_of(search=search(trials=3))
     assert status_lines(read_status(sweep, Request()))[-1] == "it has not been begun"
     folder = Path("runs/sweeps/s")
+    folder.mkdir(parents=True)  # as a plan's measurements leave it
+    assert status_lines(read_status(sweep, Request()))[-1] == "it has not been begun"
+    record = SweepRecord(sweep, first_runs(sweep, Request())[0].config, print)
+    record.open()
+    record.close("KILLED")
     fates = iter(["finished", "failed", "finished"])
     drive(sweep, lambda run: next(fates), source=source_of(sweep, 1, folder=str(folder)))
     trials, counts, failed, driver = status_lines(read_status(sweep, Request()))
@@ -158,6 +164,12 @@ def test_a_searchs_status_says_what_a_grids_does(sweep_of: SweepOf, drive: Drive
     assert counts == "s: 3 runs, 2 done, 1 failed"
     assert failed.startswith("failed: s-") and failed.endswith("RuntimeError: boom")
     assert driver == "no driver works on it now"
+    left = SearchSource(sweep_of(search=search(trials=4)), None, folder, 1)
+    (run,) = left.refill()
+    gone = [os.uname().nodename, os.getpid(), 0.0]  # a process of this number that had begun then
+    left._attribute(run.trial or 0, "driver", gone)
+    trials, *_ = status_lines(read_status(left.sweep, Request()))
+    assert trials == "s: 2 complete, 1 fail, 1 left of 4 trials"
 
 
 def test_a_diverged_run_is_the_worst_result(sweep_of: SweepOf) -> None:
