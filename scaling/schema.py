@@ -202,5 +202,7 @@ def _what(details: ErrorDetails, path: tuple[str, ...], root: type[BaseModel]) -
             return f"{dotted} is {given!r}, but it is a mapping of fields."
         case "tuple_type":
             return f"{dotted} is {given!r}, but it is a list."
+        case "too_short":
+            return f"{dotted} is empty; leave it out, or give it something."
     message = details["msg"].removeprefix("Input ").removeprefix("Value error, ")
     return f"{dotted} is {given!r}, but it {message}."

@@ -4,7 +4,7 @@ import copy
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -85,8 +85,11 @@ def read_sweep(
         raise UserError(f"{shown(path)} is a sweep of adaptations: `tinyscale adapt {name}`.")
     for_base: dict[tuple[str, ...], Any] = {}
     changed: dict[str, Any] = {}  # of every run
-    for field, value in parse_flags(flags):
+    for words, value in parse_flags(flags):
+        field = _place(tree, words)
         dotted = ".".join(field)
+        if smoke and field[0] == "budget":
+            raise UserError(f"--smoke has a budget of its own: leave out --{dotted}.")
         if field[0] in SweepSpec.model_fields:
             put(tree, field, value)
         else:
@@ -104,7 +107,26 @@ def read_sweep(
     tree.setdefault("name", path.stem)
     if not named:
         tree["name"] = "-".join([str(tree["name"]), *suffixes])
-    return assemble(tree, path, flags=for_base, corpus=corpus, smoke=smoke)
+    sweep = assemble(tree, path, flags=for_base, corpus=corpus, smoke=smoke)
+    if smoke and seeds is not None:  # of a file's only some are tried
+        sweep = replace(sweep, spec=sweep.spec.model_copy(update={"seeds": tuple(seeds)}))
+    return sweep
+
+
+def _place(tree: Tree, words: tuple[str, ...]) -> tuple[str, ...]:
+    """Where a flag's value goes: names of fields in `grid`, `fields` and `search.space` are dotted
+    themselves, and what is there may be set in part (`--search.space.optimizer.lr.low`)."""
+    for head in (("grid",), ("fields",), ("search", "space")):
+        rest, inner = words[len(head) :], dict[str, Any](tree)
+        if words[: len(head)] != head or not rest:
+            continue
+        for key in head:
+            inner = inner.get(key) or {}
+        for cut in range(len(rest) - 1, 0, -1):
+            if isinstance(inner.get(name := ".".join(rest[:cut])), Mapping):
+                return (*head, name, ".".join(rest[cut:]))
+        return (*head, ".".join(rest))
+    return words
 
 
 def assemble(

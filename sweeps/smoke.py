@@ -40,11 +40,13 @@ def smoke_spec(spec: SweepSpec) -> SweepSpec:
             if kept:
                 grid[name] = kept[:most]
         elif isinstance(values, dict):
-            grid[name] = {
+            together = {
                 field: list_[:MOST_PLACES] if isinstance(list_, list) else list_
                 for field, list_ in values.items()
                 if not _is_budget(field)
             }
+            if together:
+                grid[name] = together
         else:
             grid[name] = values
     changes: dict[str, Any] = {

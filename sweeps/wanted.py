@@ -118,12 +118,14 @@ def select(runs: Sequence[Wanted], only: Sequence[str]) -> list[Wanted]:
     kept = list(runs)
     for text in only:
         axis, equals, values = text.partition("=")
-        axes = {name: name for run in runs for name in run.labels}
-        axes |= {name.rsplit(".", 1)[-1]: name for name in axes}
-        name = axes.get(axis) or axes.get(axis.rsplit(".", 1)[-1])
-        if not equals or name is None:
-            known = ", ".join(sorted(set(axes.values())))
-            raise UserError(f"--only {text}: it is axis=value, with an axis of {known}.")
+        axes = sorted({name for run in runs for name in run.labels})
+        close = [name for name in axes if _last(name) == _last(axis)]
+        meant = [axis] if axis in axes else close
+        if not equals or not meant:
+            raise UserError(f"--only {text}: it is axis=value, with an axis of {', '.join(axes)}.")
+        if len(meant) > 1:
+            raise UserError(f"--only {text}: {axis} may be {' or '.join(meant)}; say which.")
+        name = meant[0]
         labels = list(dict.fromkeys(run.labels[name] for run in runs if name in run.labels))
         chosen = {_label(value, labels) for value in _values(values, labels)}
         if strange := chosen - set(labels):
@@ -133,6 +135,10 @@ def select(runs: Sequence[Wanted], only: Sequence[str]) -> list[Wanted]:
     if only and not kept:
         raise UserError(f"--only {' '.join(only)} leaves no run of the sweep.")
     return kept
+
+
+def _last(dotted: str) -> str:
+    return dotted.rsplit(".", 1)[-1]
 
 
 def _values(text: str, labels: Sequence[str]) -> list[str]:

@@ -213,3 +213,28 @@ def test_a_mistake_is_one_sentence(
     with pytest.raises(UserError, match=sentence) as error:
         wanted_runs(sweep_of(**fields))
     assert "\n" not in str(error.value)
+
+
+def test_flags_set_axes_by_their_dotted_names(write_sweep: Callable[..., Path]) -> None:
+    write_sweep(grid={"optimizer.lr": [0.01, 0.02]})
+    sweep = read_sweep("s", ["--grid.model.d_model", "[16,48]", "--grid.optimizer.lr", "[0.05]"])
+    found = [(run.config.optimizer.lr, run.config.model.d_model) for run in wanted_runs(sweep)]
+    assert found == [(0.05, 16), (0.05, 48)]
+    space = {"optimizer.lr": {"low": 0.001, "high": 0.1}}
+    write_sweep(search={"trials": 4, "sampler": "random", "space": space})
+    searched = read_sweep("s", ["--search.space.optimizer.lr.low", "0.01"]).spec.search
+    assert searched is not None
+    assert searched.space == {"optimizer.lr": {"low": 0.01, "high": 0.1}}
+
+
+def test_only_by_a_name_that_two_axes_have_is_refused(sweep_of: SweepOf) -> None:
+    axes = {"model.attention.kind": ["mha", "mqa"], "optimizer.kind": ["adamw", "lion"]}
+    runs = wanted_runs(sweep_of(grid=axes))
+    assert len(select(runs, ["attention.kind=mha"])) == 2
+    with pytest.raises(UserError, match=r"kind may be .*attention\.kind or optimizer\.kind"):
+        select(runs, ["kind=mha"])
+
+
+def test_an_empty_list_is_said_to_be_empty(sweep_of: SweepOf) -> None:
+    with pytest.raises(UserError, match="exclude is empty"):
+        sweep_of(grid={"optimizer.lr": [0.01]}, where={"exclude": []})

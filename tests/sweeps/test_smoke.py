@@ -21,8 +21,9 @@ LAYERS = {"model.n_layers": {"low": 1, "high": 4}}
         {"search": SEARCH | {"space": LAYERS | {"budget.tokens": {"low": 9000, "high": 20000}}}},
         {"fields": {"batch.size": 64, "batch.micro_size": 16}, "grid": {"optimizer.lr": [0.01]}},
         {"base": "gpt2_33m", "budget": {"steps": 9}, "grid": {"optimizer.lr": [0.01, 0.02]}},
+        {"grid": {"size": {"budget.steps": [10, 20]}, "optimizer.lr": [0.01, 0.02]}},
     ],
-    ids=["pruner", "budget", "accumulation", "heads"],
+    ids=["pruner", "budget", "accumulation", "heads", "zipped budgets"],
 )
 def test_it_has_a_small_form(write_sweep: Callable[..., Path], fields: dict[str, Any]) -> None:
     write_sweep(**fields)
@@ -48,3 +49,11 @@ def test_a_search_of_budgets_alone_has_none(write_sweep: Callable[..., Path]) ->
     write_sweep(search=SEARCH | {"space": {"budget.tokens": {"low": 9000, "high": 20000}}})
     with pytest.raises(UserError, match="varies nothing else"):
         read_sweep("s", smoke=True)
+
+
+def test_what_is_typed_beside_it_is_done_or_refused(write_sweep: Callable[..., Path]) -> None:
+    write_sweep(seeds=[1, 2, 3, 4], grid={"optimizer.lr": [0.01, 0.02], "model.d_model": [16, 32]})
+    assert read_sweep("s", smoke=True).spec.seeds == (1,)
+    assert read_sweep("s", smoke=True, seeds=[1, 2, 3]).spec.seeds == (1, 2, 3)
+    with pytest.raises(UserError, match=r"leave out --budget\.steps"):
+        read_sweep("s", ["--budget.steps", "50"], smoke=True)
