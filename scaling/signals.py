@@ -17,6 +17,7 @@ class Stop:
 
     def __init__(self) -> None:
         self.signal: int | None = None
+        self._heard = False
         self._before: dict[int, Any] = {}
 
     @property
@@ -27,6 +28,7 @@ class Stop:
     def __enter__(self) -> "Stop":
         if threading.current_thread() is threading.main_thread():
             self._before = {number: signal.signal(number, self._note) for number in SIGNALS}
+        _entered.append(self)
         return self
 
     def __exit__(
@@ -35,10 +37,23 @@ class Stop:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        _entered.remove(self)
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        if self.requested:
+        if self._heard:
             os._exit(128 + number)
-        self.signal = number
+        self._heard = True
+        self.signal = self.signal or number
+
+
+_entered: list[Stop] = []
+
+
+def stop_here(number: int = signal.SIGTERM) -> None:
+    """Ask this process, from within, to save and end: no second signal beside one from outside."""
+    if not _entered:
+        os.kill(os.getpid(), number)  # nothing is to be saved
+    elif not _entered[-1].requested:
+        _entered[-1].signal = number

@@ -3,7 +3,6 @@
 import contextlib
 import gc
 import os
-import signal
 import time
 import traceback
 from collections.abc import Sequence
@@ -15,6 +14,7 @@ import torch
 
 from scaling.config import RunConfig
 from scaling.disk import is_full
+from scaling.signals import stop_here
 from scaling.tracking.folder import RunFolder, write_whole
 from scaling.tracking.sent import Sent
 from scaling.tracking.store import client, sync
@@ -135,7 +135,7 @@ class _Attempt:
                 if self.channel.hopeless(self.job, percent, getattr(last, by)):
                     self.pruned = True
                     trainer.trackers[0].tag(pruned="true", pruned_step=str(trainer.step))
-                    os.kill(os.getpid(), signal.SIGTERM)  # saves and ends, as any stop does
+                    stop_here()  # saves and ends, as any stop does
 
     def _count(self) -> None:
         self.training += self._spent or 0.0

@@ -3,13 +3,13 @@
 import contextlib
 import importlib
 import os
-import signal
 import threading
 import time
 from multiprocessing.connection import Connection
 from pathlib import Path
 
 from scaling.adapt.config import AdaptConfig
+from scaling.signals import stop_here
 from sweeps.channel import Channel
 from sweeps.job import Answer, Ended, Job, Measurement, Ready
 
@@ -64,4 +64,4 @@ def _leave_with(parent: int) -> None:
     """When the driver is gone, stop as Ctrl-C would: the run saves its state and ends."""
     while os.getppid() == parent:
         time.sleep(0.5)
-    os.kill(os.getpid(), signal.SIGTERM)
+    stop_here()

@@ -31,3 +31,17 @@ with Stop():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stdout == "saving\n"
     assert done.returncode == 128 + signal.SIGINT
+
+
+def test_a_stop_from_within_and_one_from_outside_let_a_run_save() -> None:
+    code = """
+import os, signal
+from scaling.signals import Stop, stop_here
+for first, second in ((stop_here, os.kill), (os.kill, stop_here)):
+    with Stop() as stop:
+        for ask in (first, second):
+            ask(*([os.getpid()] if ask is os.kill else []), signal.SIGTERM)
+    print(stop.signal == signal.SIGTERM, flush=True)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (done.returncode, done.stdout) == (0, "True\nTrue\n")
