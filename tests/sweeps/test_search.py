@@ -164,11 +164,12 @@ def test_a_searchs_status_says_what_a_grids_does(sweep_of: SweepOf, drive: Drive
     assert counts == "s: 3 runs, 2 done, 1 failed"
     assert failed.startswith("failed: s-") and failed.endswith("RuntimeError: boom")
     assert driver == "no driver works on it now"
-    left = SearchSource(sweep_of(search=search(trials=4)), None, folder, 1)
+    more = sweep_of(search=search(trials=4))
+    left = source_of(more, 1, folder=str(folder))
     (run,) = left.refill()
     gone = [os.uname().nodename, os.getpid(), 0.0]  # a process of this number that had begun then
     left._attribute(run.trial or 0, "driver", gone)
-    trials, *_ = status_lines(read_status(left.sweep, Request()))
+    trials, *_ = status_lines(read_status(more, Request()))
     assert trials == "s: 2 complete, 1 fail, 1 left of 4 trials"
 
 
