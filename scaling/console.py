@@ -61,8 +61,8 @@ class Console:
 
 
 def _line(trainer: "Trainer") -> str:
-    losses = [f"{loss:.3f}" for loss in trainer.train_loss]
-    validation = [f"{e.loss:.3f}" for e in trainer.last if e is not None]
+    losses = [f"{loss:.3f}" for loss in trainer.progress.train_loss]
+    validation = [f"{e.loss:.3f}" for e in trainer.progress.last if e is not None]
     parts = [f"step {trainer.step:,}/{trainer.total:,}"]
     if trainer.step:
         parts.append(f"loss {' '.join(losses[:4])}{' ...' if len(losses) > 4 else ''}")

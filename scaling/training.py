@@ -204,7 +204,7 @@ def _train_branch(stem: Trainer, branch: Branch, stop: Stop, say: Say) -> None:
         copy_curves(own, folder, stem.step)
     say(f"branch at {branch.share:g} of the budget, from step {stem.step:,}")
     with Tracking(folders, say) as tracking:
-        trainer = Trainer(branch.cohort, tracking.trackers, stem.progress)
+        trainer = Trainer(branch.cohort, tracking.trackers, stem.report)
         trainer.start_from(stem)
         for result in _to_the_end(trainer, stop):
             loss = result.summary.get("final_val_loss")

@@ -46,7 +46,7 @@ class Channel:
                 job.number,
                 trainer.step,
                 trainer.total,
-                tuple(trainer.train_loss),
+                tuple(trainer.progress.train_loss),
                 trainer.cohort.members * rate,
                 left,
             )

@@ -45,7 +45,7 @@ def _measure(request: Measurement) -> Costs:
 
     def step() -> None:
         trainer.train_step()
-        float(trainer.loss_sum.sum())  # waits for a GPU as well
+        float(trainer.progress.loss_sum.sum())  # waits for a GPU as well
 
     for _ in range(1 if runtime.device.type == "cpu" else PLAIN_CALLS + 1):
         step()  # the first ones compile, allocate, and record

@@ -123,13 +123,13 @@ class _Attempt:
         )
 
     def _progress(self, trainer: "Trainer") -> None:
-        self._spent = trainer.wall_seconds - trainer.seconds
+        self._spent = trainer.clock.session
         self.channel.progress(self.job, trainer)
-        judged = trainer.evaluated_at
+        judged = trainer.progress.evaluated_at
         by = self.job.judged
         if by is not None and judged == trainer.step and judged != self._judged_at:
             self._judged_at = judged
-            last = trainer.last[0]
+            last = trainer.progress.last[0]
             if 0 < trainer.step < trainer.total and last is not None:
                 percent = round(100 * trainer.step / trainer.total)
                 if self.channel.hopeless(self.job, percent, getattr(last, by)):

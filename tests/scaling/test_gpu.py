@@ -98,7 +98,7 @@ def test_nothing_waits_for_the_device(name: str, on_card: Tiny) -> None:
             trainer.train_step()
     finally:
         torch.cuda.set_sync_debug_mode("default")
-    assert torch.isfinite(trainer.loss_sum).all()
+    assert torch.isfinite(trainer.progress.loss_sum).all()
 
 
 def test_a_cohort_equals_its_solo_runs(on_card: Tiny) -> None:
