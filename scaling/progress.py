@@ -17,13 +17,14 @@ class Progress:
 
     loss_sum: Tensor  # [M], float64, on the device: of the steps since the last log
     figure_sum: Tensor  # [M, F], likewise, of what the model reports of itself
-    train_loss: list[float]  # as last logged; nan before
+    train_loss: list[float]  # the mean of the newest steps, of `train_steps` of them; nan before
     last: list[Evaluation | None]
     last_average: list[float | None]  # the loss of the averaged weights
     best: list[tuple[Evaluation, int] | None]  # and its step
     diverged: list[int | None]  # at which step; the record says it, since nothing is saved then
     step: int = 0
     loss_steps: int = 0  # in the sums
+    train_steps: int = 0
     evaluated_at: int | None = None
 
     @classmethod
@@ -64,6 +65,7 @@ class Progress:
             diverged=list(diverged),
             step=first["step"],
             loss_steps=first["loss_steps"],
+            train_steps=first["train_steps"],
             evaluated_at=first["evaluated_at"],
         )
 
@@ -80,6 +82,7 @@ class Progress:
             "last_average": self.last_average[k],
             "best": None if best is None else [astuple(best[0]), best[1]],
             "train_loss": loss if math.isfinite(loss) else None,
+            "train_steps": self.train_steps,
         }
 
     @property

@@ -50,7 +50,7 @@ def summary_of(cohort: Cohort, progress: Progress, k: int, final: Mapping[str, f
         "identity": config.identity,
         "steps": steps,
         "tokens": tokens,
-        "complete": steps == cohort.budget.steps,
+        "complete": diverged is None and steps == cohort.budget.steps,
         "diverged": diverged is not None,
         "diverged_step": diverged,
         **{f"parameters_{name}": n for name, n in cohort.model.param_counts().items()},

@@ -118,6 +118,7 @@ class Trainer:
         cohort, step, progress = self.cohort, self.step, self.progress
         norms = cohort.step.norms
         total_norm = torch.linalg.vector_norm(norms, dim=1)
+        steps = progress.loss_steps
         mean, figures = progress.take_means()
         losses, grad_norms = torch.stack([mean, total_norm.double()]).tolist()
         reported = figures.tolist()
@@ -126,13 +127,20 @@ class Trainer:
         every = self.norms_every
         detail = every is not None and (step // every > before // every or step == self.total)
         layers = cohort.layer_norms(norms) if detail else [{}] * cohort.members
+        # A last interval may be short: what is said of the end is of `log_every` steps at least.
+        joined = progress.train_steps if steps < self.log_every else 0
+        progress.train_steps = joined + steps
         for k, tracker in enumerate(self.trackers):
             if progress.diverged[k] is not None:
                 continue
             if not math.isfinite(losses[k]):
                 self._mark_diverged(k, step)
                 continue
-            progress.train_loss[k] = losses[k]
+            progress.train_loss[k] = (
+                (joined * progress.train_loss[k] + steps * losses[k]) / (joined + steps)
+                if joined
+                else losses[k]
+            )
             config = cohort.configs[k]
             rate = config.optimizer.peak_lr * lr_factor(config.schedule, step - 1, self.total)
             tracker.log(
@@ -214,7 +222,7 @@ class Trainer:
             for k, sound in enumerate(self._sound()):
                 if sound:
                     folder, state = self.trackers[k].folder, self.progress.of_member(k)
-                    state |= {"seconds": self.clock.seconds}
+                    state |= {"seconds": self.clock.seconds, "timed": self.clock.timed}
                     self.cohort.save(k, folder, self.step, state, best=k in best, keep=keep)
 
     def _sound(self) -> list[bool]:
@@ -235,7 +243,8 @@ class Trainer:
             )
             raise UserError(f"These runs stand at different steps and resume apart: {steps}.")
         self.progress = Progress.read(saved, diverged, self.cohort.device)
-        self.clock = Stopwatch(self.cohort.device, saved[going[0] if going else 0]["seconds"])
+        first = saved[going[0] if going else 0]
+        self.clock = Stopwatch(self.cohort.device, first["seconds"], tuple(first["timed"]))
         for k, at in enumerate(diverged):
             if at is not None:
                 self._mark_diverged(k, at)

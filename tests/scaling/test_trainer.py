@@ -1,5 +1,6 @@
 """What a run's record and checkpoints are when something goes wrong, and when norms are logged."""
 
+import json
 import math
 import os
 import signal
@@ -114,6 +115,51 @@ def test_measuring_the_machine_is_no_training(tiny: Tiny, monkeypatch: pytest.Mo
     assert wall == pytest.approx(after - before, abs=0.1)
 
 
+def test_the_last_train_loss_is_of_an_interval_at_least(
+    tiny: Tiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tiny("--tracking.log_every", "4", "--budget.steps", "21")
+    (whole,) = run(config)
+    logged = {
+        row.step: row.metrics["train/loss"]
+        for row in whole.folder.rows()
+        if "train/loss" in row.metrics
+    }
+    assert list(logged)[-2:] == [20, 21]
+    found = whole.summary["final_train_loss"]
+    assert found == pytest.approx((4 * logged[20] + logged[21]) / 5)
+    stop_at(20, monkeypatch)
+    (stopped,) = run(config)
+    (resumed,) = go_on(stopped.folder)
+    assert resumed.summary["final_train_loss"] == found
+
+
+def test_the_speed_is_of_all_sessions(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
+    fast = Trainer.train_step
+
+    def slow(self: Trainer) -> None:
+        time.sleep(0.2)
+        fast(self)
+
+    monkeypatch.setattr(Trainer, "train_step", slow)
+    stop_at(5, monkeypatch)
+    (stopped,) = run(tiny())
+    monkeypatch.setattr(Trainer, "train_step", fast)
+    (resumed,) = go_on(stopped.folder)
+    assert resumed.summary["final_tokens_per_second"] <= 30 * 4 * 32 / (5 * 0.2)
+
+
+def test_a_run_that_is_resumed_but_to_be_judged_has_a_summary_of_numbers(
+    tiny: Tiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stop_at(30, monkeypatch)
+    (stopped,) = run(tiny())
+    (judged,) = go_on(stopped.folder)
+    text = (judged.folder.path / "summary.json").read_text()
+    summary = json.loads(text, parse_constant=lambda word: pytest.fail(f"{word} is no number"))
+    assert summary["complete"] and summary["final_tokens_per_second"] > 0
+
+
 # ---------------------------------------------------------------- runs that do not learn
 
 
@@ -149,6 +195,11 @@ def test_a_diverged_members_record_is_its_solo_runs(tiny: Tiny) -> None:
     for name in ("tinyscale.diverged", "tinyscale.diverged_step"):
         tags = [result.folder.read_record().tags[name] for result in (member, solo)]
         assert tags[0] == tags[1]
+
+
+def test_what_diverges_at_its_last_step_is_not_complete(tiny: Tiny) -> None:
+    (result,) = run(tiny(*WILD, "--budget.steps", "13", "--tracking.log_every", "13"))
+    assert (result.summary["diverged_step"], result.summary["complete"]) == (13, False)
 
 
 def test_a_branch_of_a_diverged_member_is_marked_so(tiny: Tiny) -> None:
