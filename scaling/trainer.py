@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 import torch
 
-from scaling.branches import Branch, branches_of
+from scaling.branches import Branch
 from scaling.budget import in_steps
 from scaling.cohort import Cohort
 from scaling.errors import UserError
@@ -26,10 +26,12 @@ class Trainer:
         cohort: Cohort,
         trackers: Sequence[Tracker],
         report: Callable[["Trainer"], None],
+        watch: Watch | None = None,
+        branches: Sequence[Branch] = (),
         branch_off: Callable[["Trainer", Branch, Stop], None] | None = None,
     ) -> None:
         """`branch_off` trains and records a branch from where the trainer stands."""
-        self.branch_off, self.branches = branch_off, branches_of(cohort) if branch_off else []
+        self.watch, self.branches, self.branch_off = watch, branches, branch_off
         self.cohort, self.trackers, self.report = cohort, list(trackers), report
         config, total = cohort.config, cohort.budget.steps
         self.total = total
@@ -37,7 +39,6 @@ class Trainer:
         self.keep_every = in_steps(config.checkpoint.every, total)
         self.save_every = in_steps(config.checkpoint.save_every, total)
         self.watch_every = in_steps(config.evaluation.watch_every, total)
-        self.watch = Watch(cohort) if self.watch_every is not None else None
         self.log_every = in_steps(config.tracking.log_every, total) or total
         self.norms_every = in_steps(config.tracking.norms_every, total)
         self.figure_names = cohort.model.figure_names()  # what the model reports of itself
@@ -196,7 +197,7 @@ class Trainer:
     def _watch(self, watch: Watch) -> None:
         """See what the members write and know."""
         with self.clock.not_training():
-            watch(self.trackers, self.step, [not sound for sound in self._sound()])
+            watch(self.cohort, self.trackers, self.step, [not sound for sound in self._sound()])
 
     def finish(self) -> list[Summary]:
         """Judge the ended runs once on the test split and return each one's summary."""

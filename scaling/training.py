@@ -1,14 +1,12 @@
 """A training job from configs to finished runs: data, cohort, tracking, loop, samples."""
 
-import json
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import scaling
-from scaling.branches import Branch, branch_tags, copy_curves, is_recorded, sweep_tags
+from scaling.branches import Branch, branch_tags, branches_of, copy_curves, is_recorded, sweep_tags
 from scaling.checkpoint import Checkpoints
 from scaling.cohort import Cohort
 from scaling.config import DataConfig, RunConfig
@@ -18,13 +16,15 @@ from scaling.data.prepare import PreparedData, prepare
 from scaling.errors import UserError
 from scaling.optim import notice
 from scaling.outputs import ready_folder
+from scaling.records import new_runs, save_tokenizers
 from scaling.runs import load_model, read_config
-from scaling.runtime import device_name, git_state, resolve, versions
+from scaling.runtime import resolve
 from scaling.sampling import SamplingSettings, generate
 from scaling.signals import Stop
 from scaling.tracking.folder import RunFolder, Status, write_whole
-from scaling.tracking.tracker import Tracker, Tracking, new_run
+from scaling.tracking.tracker import Tracker, Tracking
 from scaling.trainer import Trainer
+from scaling.watch import Watch
 
 Say = Callable[[str], None]
 Progress = Callable[[Trainer], None]
@@ -53,37 +53,14 @@ def train(
     `tags` are further tags of each run; `begun` hears the run folders once they are made.
     """
     places = {Path(config.tracking.folder) for config in configs}
-    cohort = _cohort([with_content(config) for config in configs], places, say)
+    plan = _plan([with_content(config) for config in configs], places, say)
     # MLflow's launcher has made a run for this process: the first of ours is that one.
-    claimed = [os.environ.pop("MLFLOW_RUN_ID", None), *[None] * (len(configs) - 1)]
+    claimed = os.environ.pop("MLFLOW_RUN_ID", None)
     with Stop() as stop:  # a run that has a folder is stopped as one, and not just cut off
-        folders = _new_runs(cohort, tags or [{} for _ in configs], claimed)
+        folders = new_runs(plan.cohort, tags or [{} for _ in configs], claimed=claimed)
         if begun is not None:
             begun(folders)
-        return _run(cohort, folders, stop, say, progress, restore=False)
-
-
-def _new_runs(
-    cohort: Cohort, tags: Sequence[Mapping[str, str]], claimed: Sequence[str | None]
-) -> list[RunFolder]:
-    """Folders and records of a cohort's runs, with further tags, and MLflow's runs for them."""
-    ids = [RunFolder.new_id() for _ in cohort.configs]
-    environment = _environment(cohort)
-    folders = [
-        new_run(
-            config,
-            run_id=ids[k],
-            cohort=ids,
-            facts=_facts(cohort, k),
-            tags=environment | dict(tags[k]),
-            dataset=_dataset(config, cohort.data[k]),
-            claimed=claimed[k],
-        )
-        for k, config in enumerate(cohort.configs)
-    ]
-    for folder, data in zip(folders, cohort.data, strict=True):
-        data.tokenizer.save(folder.path / "tokenizer.json")
-    return folders
+        return _run(plan, folders, stop, say, progress, restore=False)
 
 
 def resume(
@@ -112,19 +89,30 @@ def resume(
     if micro_size is not None:
         batch = configs[0].batch.model_copy(update={"micro_size": micro_size})
         configs = [config.model_copy(update={"batch": batch}) for config in configs]
-    cohort = _cohort(configs, {folder.path for folder in folders}, say)
-    for folder, data in zip(folders, cohort.data, strict=True):
+    plan = _plan(configs, {folder.path for folder in folders}, say)
+    for folder, data in zip(folders, plan.cohort.data, strict=True):
         data.check(folder.read_record().dataset.get("digest"))
     with Stop() as stop:
-        for folder, data in zip(folders, cohort.data, strict=True):
-            if from_start:
-                data.tokenizer.save(folder.path / "tokenizer.json")
+        if from_start:
+            save_tokenizers(plan.cohort, folders)
+        for folder in folders:
             folder.reopen()
-        return _run(cohort, list(folders), stop, say, progress, restore=not from_start)
+        return _run(plan, list(folders), stop, say, progress, restore=not from_start)
 
 
-def _cohort(configs: Sequence[RunConfig], places: Iterable[Path], say: Say) -> Cohort:
+@dataclass(frozen=True)
+class _Plan:
+    """All that is to be trained, and made before there is a folder: a mistake leaves none."""
+
+    cohort: Cohort
+    branches: list[Branch]
+    watch: Watch | None
+
+
+def _plan(configs: Sequence[RunConfig], places: Iterable[Path], say: Say) -> _Plan:
     """The configs as one program; `places` are the folders that its runs will write to."""
+    evaluation = configs[0].evaluation
+    watch = None if evaluation.watch_every is None else Watch(evaluation)
     runtime = resolve(configs[0].runtime)
     for place in places:
         ready_folder(place)  # before the data, which may take their time
@@ -133,6 +121,7 @@ def _cohort(configs: Sequence[RunConfig], places: Iterable[Path], say: Say) -> C
         if config.data not in data:
             data[config.data] = prepare(config.data, say=say)
     cohort = Cohort(configs, [data[c.data] for c in configs], runtime, default_cache())
+    branches = branches_of(cohort)
     counts = cohort.model.param_counts()
     members = f"{len(configs)} runs as one program, each of " if len(configs) > 1 else ""
     say(
@@ -152,11 +141,11 @@ def _cohort(configs: Sequence[RunConfig], places: Iterable[Path], say: Say) -> C
     told = (notice(config.schedule, cohort.budget.steps) for config in cohort.configs)
     for sentence in dict.fromkeys(filter(None, told)):
         say(sentence)
-    return cohort
+    return _Plan(cohort, branches, watch)
 
 
 def _run(
-    cohort: Cohort,
+    plan: _Plan,
     folders: list[RunFolder],
     stop: Stop,
     say: Say,
@@ -168,7 +157,9 @@ def _run(
         _train_branch(stem, branch, stop, say)
 
     with Tracking(folders, say) as tracking:
-        trainer = Trainer(cohort, tracking.trackers, progress, branch_off)
+        trainer = Trainer(
+            plan.cohort, tracking.trackers, progress, plan.watch, plan.branches, branch_off
+        )
         if restore:
             trainer.restore()
             say(f"resuming at step {trainer.step:,} of {trainer.total:,}")
@@ -199,12 +190,12 @@ def _train_branch(stem: Trainer, branch: Branch, stop: Stop, say: Say) -> None:
     if all(is_recorded(folder, branch.share) for folder in stems):
         return
     tags = [sweep_tags(folder) | branch_tags(folder, branch.share) for folder in stems]
-    folders = _new_runs(branch.cohort, tags, [None] * len(stems))
+    folders = new_runs(branch.cohort, tags)
     for own, folder in zip(stems, folders, strict=True):
         copy_curves(own, folder, stem.step)
     say(f"branch at {branch.share:g} of the budget, from step {stem.step:,}")
     with Tracking(folders, say) as tracking:
-        trainer = Trainer(branch.cohort, tracking.trackers, stem.report)
+        trainer = Trainer(branch.cohort, tracking.trackers, stem.report, stem.watch)
         trainer.start_from(stem)
         for result in _to_the_end(trainer, stop):
             loss = result.summary.get("final_val_loss")
@@ -223,53 +214,3 @@ def _write_samples(tracker: Tracker, cohort: Cohort) -> None:
     parts = [f"# Samples of {folder.path.name}\n"]
     parts += [f"**{p.rstrip(' ')}**{text}\n" for p, text in zip(prompts, texts, strict=True)]
     write_whole(folder.path / "samples.md", "\n".join(parts))
-
-
-def _facts(cohort: Cohort, k: int) -> dict[str, Any]:
-    """Counts and sizes that are logged as parameters of the run."""
-    data, budget = cohort.data[k], cohort.budgets[k]
-    facts: dict[str, Any] = {
-        f"parameters.{name}": count for name, count in cohort.model.param_counts().items()
-    }
-    facts |= {f"resolved.{unit}": value for unit, value in budget.as_dict().items()}
-    facts |= {
-        "flops_per_token": cohort.training_flops_per_token,
-        "vocab_size": data.tokenizer.vocab_size,
-        "unique_tokens": data.train.tokens,
-        "validation_tokens": data.validation.tokens,
-        "validation_bytes": data.validation.bytes,
-        "micro_size": cohort.micro_size,
-        "device": device_name(cohort.device),
-        "precision": cohort.runtime.precision,
-        "compiled": cohort.runtime.compile,
-    }
-    if data.validation.floor_nats is not None:
-        facts["floor_nats_per_token"] = data.validation.floor_per_token
-    return facts
-
-
-def _environment(cohort: Cohort) -> dict[str, str]:
-    """Tags that say what code, on what machine."""
-    tags = {f"tinyscale.version.{name}": text for name, text in versions().items()}
-    tags["tinyscale.device"] = device_name(cohort.device)
-    state = git_state(Path(scaling.__file__).parent)
-    if state is not None:
-        commit, dirty = state
-        tags |= {"mlflow.source.git.commit": commit, "tinyscale.git_dirty": str(dirty).lower()}
-    return tags
-
-
-def _dataset(config: RunConfig, data: PreparedData) -> dict[str, str]:
-    """The fields of the MLflow dataset that says what the run was trained on."""
-    profile = {
-        split.name: {"documents": split.documents, "tokens": split.tokens, "bytes": split.bytes}
-        for split in (data.train, data.validation, data.test)
-        if split is not None
-    }
-    return {
-        "name": config.data.corpus.kind,
-        "digest": data.digest,
-        "source_type": "local",
-        "source": json.dumps({"source": data.source}),
-        "profile": json.dumps(profile),
-    }

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from scaling.cohort import Cohort
+from scaling.config import EvaluationConfig
 from scaling.data.tokenizer import Tokenizer
 from scaling.errors import UserError
 from scaling.model.decoder import Decoder
@@ -31,16 +32,16 @@ class Watch:
     scores are not finite there are none.
     """
 
-    def __init__(self, cohort: Cohort) -> None:
+    def __init__(self, evaluation: EvaluationConfig) -> None:
         """Raises `UserError` for a prompt set that is none, before anything is trained."""
-        self.cohort, evaluation = cohort, cohort.config.evaluation
         self.prompts = evaluation.prompts
         name = evaluation.prompt_set
         self.asked = None if name is None else find_prompts(name).first(evaluation.prompt_limit)
 
-    def __call__(self, trackers: "Sequence[Tracker]", step: int, skip: Sequence[bool]) -> None:
+    def __call__(
+        self, cohort: Cohort, trackers: "Sequence[Tracker]", step: int, skip: Sequence[bool]
+    ) -> None:
         """Ask every member that is not to be skipped."""
-        cohort = self.cohort
         random = torch.get_rng_state()  # samplers have streams of their own; to be sure
         for k, tracker in enumerate(trackers):
             if skip[k]:

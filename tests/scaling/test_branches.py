@@ -89,3 +89,4 @@ def test_branches_need_a_warmup_in_steps(tiny: Tiny) -> None:
         load_config("baseline", ["--schedule.kind", "wsd", "--schedule.branches", "[0.5]"])
     with pytest.raises(UserError, match="too few for"):
         run(tiny(*WSD, "--schedule.decay", "20", "--schedule.branches", "[0.5]"))
+    assert not run_folders(Path("runs"))

@@ -12,6 +12,7 @@ from scaling.data.cache import default_cache
 from scaling.data.prepare import prepare
 from scaling.errors import UserError
 from scaling.runtime import resolve
+from scaling.tracking.folder import run_folders
 from scaling.tracking.sent import Sent
 from scaling.tracking.store import client
 from scaling.tracking.tracker import Tracker
@@ -76,7 +77,7 @@ def test_a_member_without_finite_scores_leaves_the_others_theirs(
     for parameter in cohort.model.parameters():
         parameter.data[0] = 1e15  # finite, and what comes of them is not
     trackers = [Tracker(record(config)) for config in configs]
-    Watch(cohort)(trackers, 0, [False, False])
+    Watch(configs[0].evaluation)(cohort, trackers, 0, [False, False])
     lost, sound = (tracker.folder for tracker in trackers)
     assert not (lost.path / "samples").exists() and not lost.rows()
     assert (sound.path / "samples").exists() == (prompts != "[]")
@@ -89,3 +90,4 @@ def test_a_wrong_set_is_refused_before_training(
 ) -> None:
     with pytest.raises(UserError, match="There is no prompt file nothing"):
         _train(tiny("--evaluation.watch_every", "10", "--evaluation.prompt_set", "nothing"))
+    assert not run_folders(Path("runs"))
