@@ -7,11 +7,13 @@ recorded as that smaller run; the run itself goes on as if nothing had been (arX
 
 from dataclasses import dataclass
 
+from scaling.checkpoint import Checkpoints
 from scaling.cohort import Cohort
 from scaling.config import RunConfig, WarmupStableDecay
 from scaling.errors import UserError
 from scaling.optim import decay_steps
-from scaling.tracking.folder import RunFolder, run_folders
+from scaling.tracking.folder import RunFolder, recorded_runs
+from scaling.tracking.tracker import Tracker
 
 
 @dataclass(frozen=True)
@@ -67,12 +69,19 @@ def branch_steps(schedule: WarmupStableDecay, share: float, total: int) -> int:
 
 def is_recorded(stem: RunFolder, share: float) -> bool:
     """Whether a run's branch has been trained to its end, by this process or one before it."""
+    found = find_branch(stem, share)
+    return found is not None and found.read_record().status == "FINISHED"
+
+
+def find_branch(stem: RunFolder, share: float) -> RunFolder | None:
+    """A run's branch, as this process or one before it has begun it: finished, if one is."""
     wanted = branch_tags(stem, share)
-    for folder in run_folders(stem.path.parent):
-        record = folder.read_record()
-        if record.status == "FINISHED" and wanted.items() <= record.tags.items():
-            return True
-    return False
+    found = [
+        (record.status == "FINISHED", folder)
+        for folder, record in recorded_runs(stem.path.parent)
+        if wanted.items() <= record.tags.items()
+    ]
+    return max(found, key=lambda one: one[0])[1] if found else None
 
 
 def branch_tags(stem: RunFolder, share: float) -> dict[str, str]:
@@ -86,8 +95,15 @@ def sweep_tags(stem: RunFolder) -> dict[str, str]:
     return {key: tags[key] for key in ("mlflow.parentRunId", "tinyscale.sweep") if key in tags}
 
 
-def copy_curves(stem: RunFolder, branch: RunFolder, until: int) -> None:
-    """Give a branch the metrics of the steps that it shares with its stem."""
+def share_past(stem: RunFolder, branch: Tracker, until: int) -> None:
+    """Give a branch what it has in common with its stem: metrics up to a step, checkpoints.
+
+    What a branch has that was begun before is the same metrics, which stay, and checkpoints of
+    its own decay, which this one trains anew.
+    """
     for row in stem.rows():
         if row.step <= until:
-            branch.append(row.step, row.metrics)
+            branch.log(row.step, row.metrics)
+    Checkpoints(branch.folder.path / "checkpoints").begin_with(
+        Checkpoints(stem.path / "checkpoints")
+    )

@@ -109,7 +109,10 @@ class Checkpoints:
         best: bool = False,
         keep: int | None = None,
     ) -> Checkpoint:
-        """Save a state as the last; also as the best, or as one of the `keep` newest kept ones."""
+        """Save a state as the last; also as the best, or as one of the `keep` newest kept ones.
+
+        The last is not written anew: at one step there is one state.
+        """
         index = self._index()
         checkpoint = Checkpoint(self.path / f"step-{step:07d}", step)
         if index.last != step or not checkpoint.path.is_dir():
@@ -122,6 +125,17 @@ class Checkpoints:
         write_whole(self.path / "index.json", json.dumps(asdict(index)))
         self._sweep(index)
         return checkpoint
+
+    def begin_with(self, other: "Checkpoints") -> None:
+        """Have the last and the best of another run, copied, and nothing else."""
+        shutil.rmtree(self.path, ignore_errors=True)
+        theirs = other._index()
+        index = _Index(theirs.last, theirs.best)
+        for step in {index.last, index.best} - {None}:
+            name = f"step-{step:07d}"
+            shutil.copytree(other.path / name, self.path / name)
+        self.path.mkdir(parents=True, exist_ok=True)
+        write_whole(self.path / "index.json", json.dumps(asdict(index)))
 
     def _write(
         self,

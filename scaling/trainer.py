@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
+from copy import deepcopy
 
 import torch
 
@@ -88,12 +89,13 @@ class Trainer:
             self.branch_off(self, branch, stop)
 
     def start_from(self, stem: "Trainer") -> None:
-        """Begin where another trainer of the same models stands."""
-        self.progress.step = stem.step
-        self.clock = Stopwatch(self.cohort.device, stem.clock.seconds)
-        for k, at in enumerate(stem.progress.diverged):
-            if at is not None:
-                self._mark_diverged(k, at)
+        """Go on, as runs of their own, where another trainer of the same models stands.
+
+        What has been evaluated on the way is theirs too: one of those may be their best.
+        """
+        self.progress = deepcopy(stem.progress)
+        self.clock = Stopwatch(self.cohort.device, stem.clock.seconds, stem.clock.timed)
+        self._tell_diverged()
 
     def _due(self, every: int | None) -> bool:
         """At the ends, and every so many steps between, but not on the heels of the end."""
@@ -163,6 +165,11 @@ class Trainer:
         self.progress.diverged[k] = at
         self.trackers[k].log(at, {"diverged": 1.0})
         self.trackers[k].tag(diverged="true", diverged_step=str(at))
+
+    def _tell_diverged(self) -> None:
+        for k, at in enumerate(self.progress.diverged):
+            if at is not None:
+                self._mark_diverged(k, at)
 
     def _evaluate(self) -> None:
         """Validate; keep each member's state that is its best so far."""
@@ -246,9 +253,7 @@ class Trainer:
         self.progress = Progress.read(saved, diverged, self.cohort.device)
         first = saved[going[0] if going else 0]
         self.clock = Stopwatch(self.cohort.device, first["seconds"], tuple(first["timed"]))
-        for k, at in enumerate(diverged):
-            if at is not None:
-                self._mark_diverged(k, at)
+        self._tell_diverged()
 
 
 def _diverged_at(tracker: Tracker) -> int | None:

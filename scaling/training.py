@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from scaling.branches import Branch, branch_tags, branches_of, copy_curves, is_recorded, sweep_tags
+from scaling.branches import Branch, branch_tags, branches_of, find_branch, share_past, sweep_tags
 from scaling.checkpoint import Checkpoints
 from scaling.cohort import Cohort
 from scaling.config import DataConfig, RunConfig
@@ -185,16 +185,28 @@ def _to_the_end(trainer: Trainer, stop: Stop) -> list[RunResult]:
 
 
 def _train_branch(stem: Trainer, branch: Branch, stop: Stop, say: Say) -> None:
-    """Train a branch of a cohort's runs to its end and record it, as runs of their own."""
+    """Train a branch of a cohort's runs to its end and record it, as runs of their own.
+
+    One that an earlier process has left unfinished begins anew, in its own folder.
+    """
     stems = [tracker.folder for tracker in stem.trackers]
-    if all(is_recorded(folder, branch.share) for folder in stems):
+    there = [find_branch(folder, branch.share) for folder in stems]
+    begun = [folder for folder in there if folder is not None]
+    records = [folder.read_record() for folder in begun]
+    if len(begun) == len(stems) and all(record.status == "FINISHED" for record in records):
         return
-    tags = [sweep_tags(folder) | branch_tags(folder, branch.share) for folder in stems]
-    folders = new_runs(branch.cohort, tags)
-    for own, folder in zip(stems, folders, strict=True):
-        copy_curves(own, folder, stem.step)
+    for folder, record in zip(begun, records, strict=True):
+        if record.status == "RUNNING" and record.pid != os.getpid() and record.process_is_alive():
+            say(f"{folder.path} is being trained now, by process {record.pid}, and left to it")
+            return
     say(f"branch at {branch.share:g} of the budget, from step {stem.step:,}")
+    tags = [sweep_tags(folder) | branch_tags(folder, branch.share) for folder in stems]
+    folders = new_runs(branch.cohort, tags, there=there)
+    for folder in begun:
+        folder.reopen()
     with Tracking(folders, say) as tracking:
+        for own, tracker in zip(stems, tracking.trackers, strict=True):
+            share_past(own, tracker, stem.step)
         trainer = Trainer(branch.cohort, tracking.trackers, stem.report, stem.watch)
         trainer.start_from(stem)
         for result in _to_the_end(trainer, stop):
