@@ -44,7 +44,9 @@ class Cohort:
         data: Sequence[PreparedData],
         runtime: Runtime,
         cache: Path,
+        micro_size: int | None = None,
     ) -> None:
+        """`micro_size` is what `auto` chose when the runs began: kept where the memory allows."""
         if len({config.cohort_key for config in configs}) > 1:
             raise UserError("These runs differ in shape, steps or evaluation, and train apart.")
         self.configs, self.data, self.runtime, self.cache = (
@@ -91,7 +93,7 @@ class Cohort:
         self._evaluators: dict[tuple[str, int | None], Evaluator] = {}
         self._resolve_budgets()
         size = self.config.batch.micro_size
-        self.micro_size = self._fitting_micro_size() if size == "auto" else size
+        self.micro_size = self._fitting_micro_size(micro_size) if size == "auto" else size
         self.step = TrainingStep(
             self.model,
             self.optimizers,
@@ -122,8 +124,11 @@ class Cohort:
             parameters=self.model.param_counts()["total"],
         )
 
-    def _fitting_micro_size(self) -> int:
-        """The largest divisor of the batch whose activations fill at most half the free memory."""
+    def _fitting_micro_size(self, wanted: int | None) -> int:
+        """The largest divisor of the batch whose activations fill at most half the free memory.
+
+        One that is wanted may fill all of it.
+        """
         size = self.config.batch.size
         each = self.members * activation_bytes(
             self.config.model, self.config.data.context_length, self.runtime.dtype
@@ -133,6 +138,8 @@ class Cohort:
         else:
             free = psutil.virtual_memory().available
         free -= self.members * weight_bytes(self.model.param_counts()["total"])
+        if wanted is not None and wanted * each < free:
+            return wanted
         return max(
             d for d in range(1, size + 1) if size % d == 0 and (d == 1 or d * each < free / 2)
         )

@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from scaling.branches import Branch, branch_tags, branches_of, find_branch, share_past, sweep_tags
 from scaling.checkpoint import Checkpoints
@@ -89,7 +89,15 @@ def resume(
     if micro_size is not None:
         batch = configs[0].batch.model_copy(update={"micro_size": micro_size})
         configs = [config.model_copy(update={"batch": batch}) for config in configs]
-    plan = _plan(configs, {folder.path for folder in folders}, say)
+    earlier = _earlier(folders)
+    plan = _plan(configs, {folder.path for folder in folders}, say, earlier)
+    size = plan.cohort.micro_size
+    changed = earlier.micro_size not in (None, size)
+    if changed and configs[0].batch.micro_size == "auto":
+        say(
+            f"micro-batches of {size}, since those of {earlier.micro_size} do not fit in the free"
+            " memory: sums are rounded differently from here on"
+        )
     for folder, data in zip(folders, plan.cohort.data, strict=True):
         data.check(folder.read_record().dataset.get("digest"))
     with Stop() as stop:
@@ -97,7 +105,30 @@ def resume(
             save_tokenizers(plan.cohort, folders)
         for folder in folders:
             folder.reopen()
+            if changed:
+                Tracker(folder).tag(micro_size=str(size))
         return _run(plan, list(folders), stop, say, progress, restore=not from_start)
+
+
+@dataclass(frozen=True)
+class _Earlier:
+    """What `auto` was in an earlier session, and is to be again: it decides the last digits."""
+
+    precision: Literal["fp32", "bf16"] | None = None
+    micro_size: int | None = None
+
+
+def _earlier(folders: Sequence[RunFolder]) -> _Earlier:
+    """As the runs' records have it, the smallest micro-batch of all; None where none has it."""
+    records = [folder.read_record() for folder in folders]
+    precisions = {r.params["precision"] for r in records if "precision" in r.params}
+    if len(precisions) > 1:
+        raise UserError("These runs were begun in fp32 and in bf16, and resume apart.")
+    sizes = [r.tags.get("tinyscale.micro_size", r.params.get("micro_size")) for r in records]
+    return _Earlier(
+        precision="bf16" if "bf16" in precisions else "fp32" if precisions else None,
+        micro_size=min((int(size) for size in sizes if size is not None), default=None),
+    )
 
 
 @dataclass(frozen=True)
@@ -109,18 +140,24 @@ class _Plan:
     watch: Watch | None
 
 
-def _plan(configs: Sequence[RunConfig], places: Iterable[Path], say: Say) -> _Plan:
+def _plan(
+    configs: Sequence[RunConfig], places: Iterable[Path], say: Say, earlier: _Earlier = _Earlier()
+) -> _Plan:
     """The configs as one program; `places` are the folders that its runs will write to."""
     evaluation = configs[0].evaluation
     watch = None if evaluation.watch_every is None else Watch(evaluation)
-    runtime = resolve(configs[0].runtime)
+    machine = configs[0].runtime
+    if machine.precision == "auto" and earlier.precision is not None:
+        machine = machine.model_copy(update={"precision": earlier.precision})
+    runtime = resolve(machine)
     for place in places:
         ready_folder(place)  # before the data, which may take their time
     data: dict[DataConfig, PreparedData] = {}
     for config in configs:
         if config.data not in data:
             data[config.data] = prepare(config.data, say=say)
-    cohort = Cohort(configs, [data[c.data] for c in configs], runtime, default_cache())
+    prepared = [data[config.data] for config in configs]
+    cohort = Cohort(configs, prepared, runtime, default_cache(), earlier.micro_size)
     branches = branches_of(cohort)
     counts = cohort.model.param_counts()
     members = f"{len(configs)} runs as one program, each of " if len(configs) > 1 else ""

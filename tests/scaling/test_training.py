@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ from scaling.checkpoint import Checkpoints
 from scaling.cohort import Cohort
 from scaling.config import RunConfig
 from scaling.errors import UserError
+from scaling.model.memory import activation_bytes, weight_bytes
 from scaling.runs import find_run
 from scaling.tracking.folder import RunFolder, run_folders
 from scaling.trainer import Trainer
@@ -112,6 +114,56 @@ def test_a_resumed_run_equals_an_unbroken_one_bit_for_bit(tiny: Tiny) -> None:
         assert torch.equal(weights(resumed.folder)[name], value), name
     with pytest.raises(UserError, match="is finished; there is nothing to resume"):
         resume([resumed.folder], say=lambda _: None, progress=lambda _: None)
+
+
+def test_a_resumed_run_keeps_the_micro_batch_that_it_began_with(
+    tiny: Tiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tiny("--budget.steps", "12")
+    (unbroken,) = run(config)
+    assert unbroken.folder.read_record().params["micro_size"] == "4"
+    need = 4 * activation_bytes(config.model, config.data.context_length, torch.float32)
+    need += weight_bytes(int(unbroken.folder.read_record().params["parameters.total"]))
+
+    def resumed(available: int) -> tuple[RunFolder, list[str]]:
+        said: list[str] = []
+        (killed,) = train([config], say=lambda _: None, progress=kill_at_7)
+        with monkeypatch.context() as patch:
+            memory = SimpleNamespace(available=available)
+            patch.setattr("scaling.cohort.psutil.virtual_memory", lambda: memory)
+            (result,) = resume([killed.folder], say=said.append, progress=lambda _: None)
+        return result.folder, [text for text in said if "micro-batch" in text]
+
+    def kill_at_7(trainer: Trainer) -> None:
+        if trainer.step == 7:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    folder, said = resumed(need + 1000)  # of which half would not do
+    assert not said
+    assert metrics(folder) == metrics(unbroken.folder)
+    folder, said = resumed(1)
+    assert said == [
+        "micro-batches of 1, since those of 4 do not fit in the free memory: sums are rounded"
+        " differently from here on"
+    ]
+    assert folder.read_record().tags["tinyscale.micro_size"] == "1"
+
+
+def test_a_resumed_run_keeps_the_precision_that_it_began_in(
+    tiny: Tiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def kill_at_7(trainer: Trainer) -> None:
+        if trainer.step == 7:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    config = tiny("--budget.steps", "12", "--runtime.precision", "auto")
+    monkeypatch.setattr("scaling.runtime.has_fast_bf16", lambda _: False)
+    (unbroken,) = run(config)
+    (killed,) = train([config], say=lambda _: None, progress=kill_at_7)
+    monkeypatch.setattr("scaling.runtime.has_fast_bf16", lambda _: True)
+    (resumed,) = resume([killed.folder], say=lambda _: None, progress=lambda _: None)
+    assert metrics(resumed.folder) == metrics(unbroken.folder)
+    assert resumed.summary["identity"] == unbroken.summary["identity"]
 
 
 def test_a_run_that_is_stopped_as_soon_as_it_has_a_folder_is_a_stopped_run(tiny: Tiny) -> None:
