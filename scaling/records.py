@@ -70,8 +70,11 @@ def _facts(cohort: Cohort, k: int) -> dict[str, Any]:
         "precision": cohort.runtime.precision,
         "compiled": cohort.runtime.compile,
     }
-    if data.validation.floor_nats is not None:
-        facts["floor_nats_per_token"] = data.validation.floor_per_token
+    judged = cohort.config.evaluation.tokens
+    validation = data.validation
+    floor = validation.floor_per_token if judged == "all" else validation.floor_of(judged)
+    if floor is not None:  # of what the run is judged on
+        facts["floor_nats_per_token"] = floor
     return facts
 
 

@@ -64,7 +64,7 @@ class Trainer:
                 self._evaluate()
             if self.watch is not None and self._due(self.watch_every):
                 self._watch(self.watch)
-            if self._due(self.keep_every) and 0 < self.step < self.total:
+            if self.keep_every and self.step % self.keep_every == 0 < self.step < self.total:
                 self._save(keep=self.cohort.config.checkpoint.keep)
             elif self._due(self.save_every):
                 self._save()

@@ -41,6 +41,13 @@ class PackedSplit:
         """The least loss any model can reach on average, in nats per predicted token."""
         return None if self.floor_nats is None else self.floor_nats / self.predictions
 
+    def floor_of(self, predictions: int) -> float | None:
+        """The same of the first so many predictions; of a document cut short, its share."""
+        if self.floor_nats is None or predictions >= self.predictions:
+            return self.floor_per_token
+        ends, nats = (np.r_[0, self._index(what)[: self.documents]] for what in ("ends", "floor"))
+        return float(np.interp(predictions, ends, nats)) / predictions
+
     @property
     def floor_bits_per_byte(self) -> float | None:
         """The same in bits per byte of text."""

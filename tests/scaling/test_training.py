@@ -20,6 +20,7 @@ import torch
 from scaling.checkpoint import Checkpoints
 from scaling.cohort import Cohort
 from scaling.config import RunConfig
+from scaling.data.prepare import prepare
 from scaling.errors import UserError
 from scaling.model.memory import activation_bytes, weight_bytes
 from scaling.runs import find_run
@@ -247,6 +248,27 @@ def test_a_trained_models_loss_stays_above_the_corpus_floor(tiny: Tiny) -> None:
     assert floor < result.summary["best_val_loss"] < 4.5
 
 
+def test_the_floor_is_that_of_the_text_a_run_is_judged_on(tiny: Tiny) -> None:
+    stories = ("--data.corpus.kind", "stories", "--data.corpus.documents", "200")
+    config = tiny(*stories, "--budget.steps", "1")
+    split = prepare(config.data).validation
+
+    def recorded(tokens: str) -> float:
+        (result,) = run(tiny(*stories, "--budget.steps", "1", "--evaluation.tokens", tokens))
+        return float(result.folder.read_record().params["floor_nats_per_token"])
+
+    two = split.prefix(2)
+    assert two.floor_per_token not in (None, split.floor_per_token)
+    assert recorded(str(two.predictions)) == pytest.approx(two.floor_per_token)
+    assert recorded(str(split.predictions)) == pytest.approx(split.floor_per_token)
+    one = split.prefix(1)
+    assert one.floor_nats is not None and two.floor_nats is not None
+    between = (one.predictions + two.predictions) // 2
+    found = split.floor_of(between)
+    assert found is not None
+    assert one.floor_nats < found * between < two.floor_nats
+
+
 def test_the_speed_is_that_of_the_steps_however_slow_the_disk(
     tiny: Tiny, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -307,6 +329,11 @@ def test_kept_checkpoints(tiny: Tiny) -> None:
     assert set(checkpoints.steps) == {20, 25, 30, best.step}
     with pytest.raises(UserError, match="has no checkpoint 7; it has last, best, 20, 25, 30"):
         checkpoints.at(7)
+
+
+def test_a_checkpoint_is_kept_however_near_the_end(tiny: Tiny) -> None:
+    (result,) = run(tiny("--checkpoint.every", "9", "--checkpoint.keep", "1"))
+    assert 27 in Checkpoints(result.folder.path / "checkpoints").steps
 
 
 def test_runs_of_different_shape_do_not_make_a_cohort(tiny: Tiny) -> None:
