@@ -64,7 +64,8 @@ class Trainer:
                 self._evaluate()
             if self.watch is not None and self._due(self.watch_every):
                 self._watch(self.watch)
-            if self.keep_every and self.step % self.keep_every == 0 < self.step < self.total:
+            kept = self.keep_every is not None and self.step % self.keep_every == 0
+            if kept and 0 < self.step < self.total:
                 self._save(keep=self.cohort.config.checkpoint.keep)
             elif self._due(self.save_every):
                 self._save()
