@@ -3,7 +3,8 @@
 Columns made here, beside every parameter by its dotted name and every metric by its key (units in
 brackets; what a run does not say is missing):
 
-    run_id, id, name, group, identity, seed, sweep, parent     who it is
+    run_id, id, name, identity, seed, sweep, parent            who it is
+    group, group_name                                          its configuration, over seeds
     status, started, folder, artifacts, device                 how it ended, and where it is
     N, N_non_embedding, N_with_head                            parameters, by convention
     D, unique_tokens, epochs                                   tokens trained on; passes over them
@@ -84,7 +85,9 @@ def row_of(run: Run, given: Mapping[str, str]) -> dict[str, Any]:
         "diverged_step": number(tags.get("tinyscale.diverged_step", "")),
         "pruned": tags.get("tinyscale.pruned") == "true" and run.info.status == "KILLED",
     }
-    row["group"] = tags.get("tinyscale.group") or row["identity"] or run.info.run_name
+    # Seeds of one identity are one group, whatever names the sweeps gave the runs that they share.
+    row["group_name"] = tags.get("tinyscale.group") or row["identity"] or run.info.run_name
+    row["group"] = row["identity"] or row["group_name"]
     row["seed"] = number(tags.get("tinyscale.seed", params.get("seed", "")))
     for name, key in _PARAMS.items():
         row[name] = params.get(key)

@@ -169,10 +169,11 @@ def _fields(runs: pd.DataFrame, design: Design, request: Request) -> tuple[str, 
 
 
 def _labels(runs: pd.DataFrame, fields: Sequence[str]) -> pd.Series:
-    """Each run's group, in as few words as tell them apart."""
+    """Each run's group, in as few words as tell them apart; a configuration has one name."""
     if tuple(fields) == ("group",):
-        one = runs.groupby("name")["group"].transform("nunique") == 1
-        return runs["name"].where(one, runs["group"]).astype(str)
+        first = runs.groupby("group")[["name", "group_name"]].transform("first")
+        one = runs.groupby(first["name"])["group"].transform("nunique") == 1
+        return first["name"].where(one, first["group_name"]).astype(str)
     if len(fields) == 1:
         return runs[fields[0]].map(_word)
     short = {field: field.removesuffix(".kind").rsplit(".", 1)[-1] for field in fields}

@@ -276,12 +276,14 @@ def _belong(frame: pd.DataFrame, sweep: str, members: Mapping[str, Members]) -> 
 def _find(frame: pd.DataFrame, text: str, uri: str) -> pd.DataFrame:
     """The runs that a name, a group, a folder's name or the beginning of an id means."""
     last = frame["folder"].fillna("").str.rsplit("/", n=1).str[-1]
-    means = (frame["name"] == text) | (frame["group"] == text) | (frame["id"] == text)
-    means |= last == text.rstrip("/").rsplit("/", 1)[-1]
+    means = (frame["name"] == text) | (last == text.rstrip("/").rsplit("/", 1)[-1])
+    means |= frame["group"].isin(frame.loc[frame["group_name"] == text, "group"])
+    means |= (frame["group"] == text) | (frame["id"] == text)
     if len(text) >= 6:
-        means |= frame["run_id"].str.startswith(text)
+        for name in ("run_id", "id"):
+            means |= frame[name].fillna("").str.startswith(text)
     if not means.any():
-        names = sorted({*frame["name"].dropna(), *frame["group"].dropna()})
+        names = sorted({*frame["name"].dropna(), *frame["group_name"].dropna()})
         raise UserError(f"There is no run {text!r} in {uri}; {_hint(text, names, 'runs')}")
     return frame[means]
 

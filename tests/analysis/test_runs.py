@@ -54,6 +54,8 @@ def test_a_filter_and_names_select(studied: Recorder) -> None:
     named = read_runs(Selection(store=studied.uri, runs=("w256", few.runs["run_id"][0][:8])))
     assert set(named.runs["name"]) == {"w256", "w64"}
     assert list(named.runs["asked"].unique()) in ([0, 1], [1, 0])
+    own = str(few.runs["id"][0])  # our own id, of which a beginning is enough too
+    assert list(read_runs(Selection(store=studied.uri, runs=(own[:6],))).runs["id"]) == [own]
 
 
 def test_a_sweep_is_its_tagged_runs_or_its_parents_children(
