@@ -5,6 +5,7 @@ brackets; what a run does not say is missing):
 
     run_id, id, name, identity, seed, sweep, parent            who it is
     group, group_name                                          its configuration, over seeds
+    trajectory                                                 the training that it is a branch of
     status, started, folder, artifacts, device                 how it ended, and where it is
     N, N_non_embedding, N_with_head                            parameters, by convention
     D, unique_tokens, epochs                                   tokens trained on; passes over them
@@ -71,7 +72,9 @@ def row_of(run: Run, given: Mapping[str, str]) -> dict[str, Any]:
         "run_id": run.info.run_id,
         "experiment_id": run.info.experiment_id,
         "id": tags.get("tinyscale.id"),
-        "trajectory": tags.get("tinyscale.branch_of") or tags.get("tinyscale.id"),
+        "trajectory": (
+            tags.get("tinyscale.branch_of") or tags.get("tinyscale.id") or run.info.run_id
+        ),
         "name": run.info.run_name,
         "identity": tags.get("tinyscale.identity"),
         "sweep": tags.get("tinyscale.sweep"),

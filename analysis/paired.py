@@ -2,8 +2,9 @@
 
 Differences are of final losses at the same settings (size, tokens, ...), and at the same seed
 where most seeds match: what a seed does to both is taken out. Otherwise means over seeds are
-paired by their settings, or, at a single setting, Welch's test of two means stands in. Runs of
-different settings are never tested against each other.
+paired by their settings, or Welch's test of two means stands in. Runs of different settings are
+never tested against each other. The branches of one training share its noise and count as one:
+their differences are averaged before a test.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
-from scipy import stats
+from scipy import sparse, stats
 
 from analysis.design import named
 
@@ -29,8 +30,9 @@ class Test:
     Attributes:
         group, reference: their names.
         kind: paired, unpaired, or none where too few runs agree in their settings.
-        pairs: matched runs; without pairs, the runs of the smaller group that agree with the
-            other's in their settings; 0 where none do, and the difference means nothing.
+        pairs: matched runs, branches with their stem; without pairs, the runs of the smaller group
+            that agree with the other's in their settings; 0 where none do, and the difference
+            means nothing.
         difference: mean loss of the group less that of the reference.
         ci: its 95 % interval.
         p_value: two-sided; None without a test.
@@ -113,6 +115,7 @@ def one_against(
 ) -> Test:
     """One group's runs tested against the reference's, by itself; see `against`."""
     settings = [column for column in match if column != "seed"]
+    runs, base = _trained(runs), _trained(base)
     mine, theirs = _shared(runs, base, settings), _shared(base, runs, settings)
     if mine.empty:
         why = f"no two runs of them agree in {' and '.join(named(one) for one in settings)}"
@@ -128,7 +131,9 @@ def one_against(
     rest = f"; {unused} {'run has' if unused == 1 else 'runs have'} no counterpart"
     rest = rest if unused else ""
     if len(pairs) < 2:
-        return _unpaired(name, reference, a["loss"], b["loss"], rest)
+        return _unpaired(name, reference, a, b, settings, rest)
+    if any(part["trajectory"].duplicated().any() for part in (a, b)):
+        what += ", branches averaged with their stem"
     mean, noise = float(pairs.mean()), float(pairs.std(ddof=1))
     half = float(stats.t.isf(LEVEL / 2, len(pairs) - 1)) * noise / math.sqrt(len(pairs))
     p_value = float(stats.ttest_1samp(pairs, 0).pvalue) if noise > 0 else _sure(mean)
@@ -137,9 +142,18 @@ def one_against(
                 None, noise, None, basis)  # fmt: skip
 
 
-def _unpaired(name: str, reference: str, mine: pd.Series, theirs: pd.Series, rest: str) -> Test:
-    a, b = mine.to_numpy(dtype=float), theirs.to_numpy(dtype=float)
+def _unpaired(
+    name: str,
+    reference: str,
+    runs: pd.DataFrame,
+    base: pd.DataFrame,
+    settings: Sequence[str],
+    rest: str,
+) -> Test:
+    """Welch's test of runs or, where some are branches, of the means of each training's."""
+    a, b = _levelled(runs, base, settings)
     mean, fewest = float(a.mean() - b.mean()), min(len(a), len(b))
+    what = "runs" if len(a) == len(runs) and len(b) == len(base) else "stems with their branches"
     if fewest < 2:
         why = "that needs two seeds of each"
         return Test(name, reference, "none", fewest, mean, basis=why)
@@ -149,7 +163,12 @@ def _unpaired(name: str, reference: str, mine: pd.Series, theirs: pd.Series, res
         found = stats.ttest_ind(a, b, equal_var=False)
         (low, high), p_value = found.confidence_interval(1 - LEVEL), float(found.pvalue)
     return Test(name, reference, "unpaired", fewest, mean, (float(low), float(high)), p_value,
-                None, noise, None, f"{len(a)} and {len(b)} runs, unpaired{rest}")  # fmt: skip
+                None, noise, None, f"{len(a)} and {len(b)} {what}, unpaired{rest}")  # fmt: skip
+
+
+def _trained(runs: pd.DataFrame) -> pd.DataFrame:
+    """The runs with column ``trajectory`` (see `columns`); a table without it has no branches."""
+    return runs if "trajectory" in runs else runs.assign(trajectory=[object() for _ in runs.index])
 
 
 def _shared(runs: pd.DataFrame, others: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
@@ -160,15 +179,40 @@ def _shared(runs: pd.DataFrame, others: pd.DataFrame, columns: Sequence[str]) ->
 
 
 def _differences(runs: pd.DataFrame, base: pd.DataFrame, columns: Sequence[str]) -> np.ndarray:
-    """Mean loss of the runs less that of the base, at each place in the columns: [places]."""
+    """Mean loss of the runs less that of the base, at each place in the columns.
+
+    Places that share a training, by its branches, are one measurement of it: their mean counts.
+    """
+    if runs.empty:
+        return np.array([])
+    both = pd.concat([runs.assign(sign=1), base.assign(sign=-1)], ignore_index=True)
+    place, training = _places(both, columns), pd.factorize(both["trajectory"])[0]
+    means = both.groupby([place, "sign"])["loss"].mean().unstack()
+    # Places and trainings are the two sides of a graph: what hangs together is one measurement.
+    size = len(both)
+    edges = sparse.coo_array((np.ones(size), (place, size + training)), (2 * size, 2 * size))
+    together = sparse.csgraph.connected_components(edges, directed=False)[1]
+    found = (means[1] - means[-1]).groupby(together[means.index]).mean()
+    return found.to_numpy(dtype=float)
+
+
+def _levelled(
+    runs: pd.DataFrame, base: pd.DataFrame, settings: Sequence[str]
+) -> tuple[np.ndarray, np.ndarray]:
+    """Each training's mean loss, in both groups, less what the settings do to both alike."""
+    both = pd.concat([runs.assign(sign=1), base.assign(sign=-1)], ignore_index=True)
+    place = _places(both, settings)
+    means = both.groupby([place, "sign"])["loss"].mean().groupby(level=0).mean()
+    both = both.assign(loss=both["loss"] - means.loc[place].to_numpy())
+    each = both.groupby(["sign", "trajectory"], sort=False)["loss"].mean()
+    return each.loc[1].to_numpy(dtype=float), each.loc[-1].to_numpy(dtype=float)
+
+
+def _places(runs: pd.DataFrame, columns: Sequence[str]) -> np.ndarray:
+    """Which runs agree in the columns: a number for each run."""
     if not columns:
-        return np.array([_apart(runs, base)])
-    one, other = (
-        part.groupby(list(columns), dropna=False)["loss"].mean().reset_index()
-        for part in (runs, base)
-    )
-    both = one.merge(other, on=list(columns))
-    return (both["loss_x"] - both["loss_y"]).to_numpy(dtype=float)
+        return np.zeros(len(runs), dtype=int)
+    return runs.groupby(list(columns), dropna=False).ngroup().to_numpy()
 
 
 def _apart(runs: pd.DataFrame, base: pd.DataFrame) -> float:

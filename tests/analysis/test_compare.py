@@ -106,6 +106,45 @@ def test_runs_of_different_settings_are_not_tested() -> None:
     assert test.kind == "paired" and test.difference == pytest.approx(0.02)
 
 
+def branched(
+    draw: np.random.Generator, name: str, seeds: tuple[int, ...], branches: int
+) -> pd.DataFrame:
+    """Stems with a noise of .01, which their branches share beside .002 of their own."""
+    rows = [
+        (seed, 10.0**k, f"{name}{seed}", 4 - 0.5 * k + shared + draw.normal(0, 0.002))
+        for seed in seeds
+        for shared in [draw.normal(0, 0.01)]
+        for k in range(branches)
+    ]
+    return pd.DataFrame(rows, columns=["seed", "D", "trajectory", "loss"])
+
+
+@pytest.mark.parametrize(
+    ("seeds", "others", "branches", "kind", "said"),
+    [
+        ((1, 2), (1, 2), 4, "paired", "2 pairs, branches averaged with their stem"),
+        ((1, 2, 3), (1, 2, 3), 2, "paired", "3 pairs, branches averaged with their stem"),
+        ((1, 2, 3), (4, 5, 6), 4, "unpaired", "3 and 3 stems with their branches, unpaired"),
+    ],
+)
+def test_branches_of_one_training_are_one_measurement(
+    seeds: tuple[int, ...], others: tuple[int, ...], branches: int, kind: str, said: str
+) -> None:
+    draw, found = np.random.default_rng(0), []
+    for _ in range(100):
+        a, b = branched(draw, "a", seeds, branches), branched(draw, "b", others, branches)
+        found += against([("a", a), ("b", b)], ["seed", "D"], "a")
+    assert {one.kind for one in found} == {kind} and said in found[0].sentence
+    false = np.mean([(one.p_value or 0) < 0.05 for one in found])
+    assert false <= 0.12  # of 5 %; of branches as so many pairs it were 25 to 75 %
+    if kind == "paired":  # the test of the stems' means, and what seeds are reckoned from
+        a, b = (part.groupby("seed")["loss"].mean() for part in (a, b))
+        assert found[-1].p_value == pytest.approx(stats.ttest_rel(b, a).pvalue)
+        assert found[-1].noise == pytest.approx((b - a).std())
+    (one,) = against([("a", a := branched(draw, "a", (1,), 4)), ("b", a)], ["seed", "D"], "a")
+    assert one.p_value is None and "two seeds of each" in one.basis
+
+
 def test_holm_holds_the_worst_of_many_back() -> None:
     draw = np.random.default_rng(0)
     base = losses(list(2 + 0.1 * draw.standard_normal(6)))
