@@ -88,9 +88,10 @@ def row_of(run: Run, given: Mapping[str, str]) -> dict[str, Any]:
         "diverged_step": number(tags.get("tinyscale.diverged_step", "")),
         "pruned": tags.get("tinyscale.pruned") == "true" and run.info.status == "KILLED",
     }
-    # Seeds of one identity are one group, whatever names the sweeps gave the runs that they share.
+    # Seeds of one training are one group, whatever names the sweeps gave the runs that they share,
+    # and however often they validated them.
     row["group_name"] = tags.get("tinyscale.group") or row["identity"] or run.info.run_name
-    row["group"] = row["identity"] or row["group_name"]
+    row["group"] = tags.get("tinyscale.training") or row["identity"] or row["group_name"]
     row["seed"] = number(tags.get("tinyscale.seed", params.get("seed", "")))
     for name, key in _PARAMS.items():
         row[name] = params.get(key)

@@ -182,10 +182,14 @@ def split(
     frame = frame.assign(why=[why(row) for row in frame.to_dict("records")])
     frame = frame.sort_values("started", kind="stable")
     whole = frame[frame["why"] == ""]
-    # Two runs of one identity and seed are one measurement made twice, not two.
-    known = whole["identity"].notna() & whole["seed"].notna()
-    again = known & whole.duplicated(["identity", "seed"], keep="last")
-    frame.loc[whole.index[again], "why"] = "repeated later with the same config and seed"
+    # Two runs of one training and seed are one measurement made twice, not two.
+    known = whole[whole["identity"].notna() & whole["seed"].notna()]
+    for _, same in known.groupby(["group", "seed"]):
+        *again, last = same.index
+        frame.loc[again, "why"] = "repeated later with the same config and seed"
+        for one in again:  # its branches are now those of the run that counts
+            old, new = frame.loc[[one, last], "trajectory"]
+            frame["trajectory"] = frame["trajectory"].replace(old, new)
     apart = frame["why"] != ""
     return (
         frame[~apart].drop(columns="why").reset_index(drop=True),

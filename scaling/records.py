@@ -36,7 +36,7 @@ def new_runs(
             run_id=ids[k],
             cohort=ids,
             facts=_facts(cohort, k),
-            tags=environment | dict(tags[k]),
+            tags=environment | {"tinyscale.training": config.training} | dict(tags[k]),
             dataset=_dataset(config, cohort.data[k]),
             claimed=claimed if k == 0 else None,
         )

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from typing import Literal, Self
+from typing import Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -186,14 +186,26 @@ class RunConfig(Part):
 
         Left out: name, seed, store, folders, checkpoints, samples, and how the machine is used.
         """
+        return _hash(self._kept())
+
+    @property
+    def training(self) -> str:
+        """Hash of all that decides the final losses but the seed: the identity without what is
+        only seen of the run on the way."""
+        kept = self._kept()
+        for seen in ("every", "ema"):
+            del kept["evaluation"][seen]
+        return _hash(kept)
+
+    def _kept(self) -> dict[str, Any]:
+        """The fields that the identity is of."""
         kept = self.model_dump(mode="json", exclude={"name", "seed", "tracking", "checkpoint"})
         kept["runtime"] = {"precision": self.runtime.precision}
         del kept["batch"]["micro_size"]
         for watched in ("prompts", "watch_every", "prompt_set", "prompt_limit"):
             del kept["evaluation"][watched]
         kept["schedule"].pop("branches", None)  # they leave the run itself as it is
-        canonical = json.dumps(kept, sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(canonical.encode()).hexdigest()[:16]
+        return kept
 
     @property
     def cohort_key(self) -> str:
@@ -205,3 +217,8 @@ class RunConfig(Part):
         if isinstance(self.schedule, WarmupStableDecay) and self.schedule.branches:
             kept["branches"] = [self.schedule.branches, self.schedule.decay]
         return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _hash(tree: dict[str, Any]) -> str:
+    canonical = json.dumps(tree, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()[:16]

@@ -98,7 +98,7 @@ class Recorder:
             run_id=RunFolder.new_id(),
             cohort=[],
             facts={key: value for key, value in (known | dict(facts or {})).items() if value},
-            tags=dict(tags or {}),
+            tags={"tinyscale.training": config.training} | dict(tags or {}),
             dataset={},
             claimed=None,
         )

@@ -56,3 +56,25 @@ def test_seeds_that_another_sweep_has_trained_are_of_one_group(workplace: Path) 
     found_by = read_runs(Selection(recorder.uri, recorder.experiment, runs=(tag,)))
     assert sorted(found_by.runs["name"]) == ["a-w16", "b-w16"]
     assert len(read_runs(Selection(recorder.uri, runs=("b-w16",))).runs) == 1
+
+
+def test_one_training_watched_in_two_ways_is_one_run(workplace: Path) -> None:
+    recorder = Recorder(workplace)
+    for width in (16, 32):
+        for every in ("0.1", "0.25"):
+            recorder.record(width=width, points=2, flags=("--evaluation.every", every))
+    recorder.record(width=32, seed=2, points=2, flags=("--evaluation.every", "null"))
+    found = read_runs(Selection(recorder.uri, recorder.experiment))
+    assert len(found.runs) == 3 and found.runs["group"].nunique() == 2
+    assert set(found.apart["why"]) == {"repeated later with the same config and seed"}
+
+
+def test_branches_of_a_run_made_again_are_those_of_the_run_that_counts(workplace: Path) -> None:
+    recorder = Recorder(workplace)
+    stem = recorder.record(tokens=800_000, points=2).read_record()
+    tags = {"tinyscale.branch_of": stem.id}
+    recorder.record(tokens=200_000, points=2, tags=tags)
+    again = recorder.record(tokens=800_000, points=2).read_record()
+    found = read_runs(Selection(recorder.uri, recorder.experiment))
+    assert len(found.runs) == 2
+    assert set(found.runs["trajectory"]) == {again.id}

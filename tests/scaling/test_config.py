@@ -173,6 +173,11 @@ def test_identity_is_what_is_computed_and_not_where_or_how() -> None:
     assert same.identity == base.identity
     for flags in (["--optimizer.lr", "1e-3"], ["--data.fraction", "0.5"], ["--budget.steps", "9"]):
         assert load_config("baseline", flags).identity != base.identity
+    # Another view of the same training is another identity, but no other measurement.
+    seen = load_config("baseline", ["--evaluation.every", "0.25", "--evaluation.ema", "0.9"])
+    assert seen.identity != base.identity and seen.training == base.training
+    judged = load_config("baseline", ["--evaluation.tokens", "2000"])
+    assert judged.training != base.training
 
 
 def test_cohorts_are_of_one_shape_and_length() -> None:

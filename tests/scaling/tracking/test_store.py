@@ -64,7 +64,12 @@ def test_what_a_run_leaves_in_the_store(tiny: Tiny, workplace: Path) -> None:
         "precision",
     } <= set(params)
     assert tags["tinyscale.identity"] == result.summary["identity"]
-    assert {"tinyscale.group", "tinyscale.seed", "tinyscale.version.torch"} <= set(tags)
+    assert {
+        "tinyscale.group",
+        "tinyscale.training",
+        "tinyscale.seed",
+        "tinyscale.version.torch",
+    } <= set(tags)
     assert run.inputs is not None and run.inputs.dataset_inputs[0].dataset.digest
     logged = {
         row.step: row.metrics["val/loss"]
