@@ -10,18 +10,43 @@ import numpy as np
 import pandas as pd
 
 from analysis.curves import curves
-from analysis.design import TOKENS, Design, design_of, level, numeric, series, tuned, varies
+from analysis.design import (
+    CONVENTIONS,
+    PREFIX,
+    SHAPE,
+    TOKENS,
+    Design,
+    design_of,
+    level,
+    named,
+    numeric,
+    series,
+    tuned,
+    varies,
+)
 from analysis.equal import Equal, Groups, at_compute, at_sizes, equal
 from analysis.memory import inference_bytes
-from analysis.paired import Test, against
+from analysis.paired import Test, against, listed
 from analysis.runs import RunTable, Selection, read_runs
 from analysis.summary import configurations, summary
-from analysis.units import Unit, choose, floor_of, in_unit
+from analysis.units import Unit, choose, floor_of, in_unit, texts
 from scaling.errors import UserError
 from scaling.outputs import ready_folder
 from scaling.schema import nearest
 
 Say = Callable[[str], None]
+
+# Dimensions that are asked after by a field of another name.
+_SAID_BY = {
+    "model.d_model": ("width",),
+    "model.n_layers": ("depth",),
+    "data.context_length": ("context_length",),
+    "batch.size": ("batch_size",),
+    "data.fraction": ("unique_tokens",),
+    "data.max_documents": ("unique_tokens",),
+    **dict.fromkeys(CONVENTIONS, ("N", *SHAPE)),
+    **dict.fromkeys(("C", "epochs", "steps", "resolved.tokens", "resolved.steps"), ("D",)),
+}
 
 
 @dataclass(frozen=True)
@@ -142,7 +167,7 @@ def compare_runs(request: Request, say: Say) -> Comparison:
         best,
         matched,
         _alike(even, matched),
-        against(even, matched, reference),
+        _told_apart(against(even, matched, reference), dict(even), design, fields, matched),
         sizes,
         compute,
         equal(sizes, reference, "N") + equal(compute, reference, "C", means),
@@ -165,7 +190,7 @@ def _fields(runs: pd.DataFrame, design: Design, request: Request) -> tuple[str, 
         return request.group_by
     if request.selection.runs:
         return ("group",)
-    return design.variants or ("group",)
+    return tuple(one for one in design.variants if one != PREFIX) or ("group",)
 
 
 def _labels(runs: pd.DataFrame, fields: Sequence[str]) -> pd.Series:
@@ -187,7 +212,9 @@ def _labels(runs: pd.DataFrame, fields: Sequence[str]) -> pd.Series:
 def _word(value: object) -> str:
     if value is None or value != value:
         return "none"
-    return f"{value:g}" if isinstance(value, int | float) else str(value)
+    if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
+        return str(int(value))
+    return str(value)  # as many digits as tell two groups apart
 
 
 def _reference(runs: pd.DataFrame, names: Sequence[str], request: Request) -> str:
@@ -226,6 +253,54 @@ def _decided(part: pd.DataFrame, by: Sequence[str]) -> bool:
     if not by or not numeric(part, "D"):
         return False
     return not any(varies(one, "D") for _, one in part.groupby(list(by), dropna=False))
+
+
+def _told_apart(
+    tests: Sequence[Test],
+    groups: Mapping[str, pd.DataFrame],
+    design: Design,
+    fields: Sequence[str],
+    matched: Sequence[str],
+) -> list[Test]:
+    """The tests, each with what else its two groups differ in at the same settings."""
+    settings = [column for column in matched if column != "seed"]
+    kinds = [one for one in (*fields, *design.variants) if one.endswith(".kind")]
+    asked = {one for field in fields for one in _SAID_BY.get(field, ())}
+    if any(field.startswith("budget.") for field in fields):
+        asked.add("D")
+    asked |= {*fields, *matched}
+    columns = [one for one in (*design.dimensions, *design.variants) if one not in asked]
+    columns += [  # those of a kind go with it, and those that were tuned count at their best
+        one
+        for one in design.nuisances
+        if one not in asked
+        and not any(one.startswith(kind.removesuffix("kind")) for kind in kinds)
+        and not any(varies(part, one) for part in groups.values())
+    ]
+    also = "" if tuple(fields) == ("group",) else "also "
+    found = []
+    for test in tests:
+        runs, base = groups[test.group], groups[test.reference]
+        differ = [named(one) for one in columns if _differs(runs, base, one, settings)]
+        said = [f"they {also}differ in {listed(differ)}"] if differ else []
+        judged = [*texts(runs), *([PREFIX] if PREFIX in runs else [])]
+        if any(_differs(runs, base, one, settings) for one in judged):
+            said.append("their losses are of different validation texts")
+        found.append(test.beside("; ".join(said) if test.pairs else ""))
+    return found
+
+
+def _differs(runs: pd.DataFrame, base: pd.DataFrame, column: str, settings: Sequence[str]) -> bool:
+    """Whether two groups have other values of a column where they agree in the settings."""
+    by = list(settings)
+    one, other = (
+        {
+            place: set(part[column].astype(str))
+            for place, part in (group.groupby(by, dropna=False) if by else [((), group)])
+        }
+        for group in (runs, base)
+    )
+    return any(one[place] != other[place] for place in one.keys() & other.keys())
 
 
 def _alike(groups: Groups, matched: Sequence[str]) -> bool:

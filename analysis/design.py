@@ -32,8 +32,9 @@ NAMES = {
     "lr": "learning rate",
 }
 CONVENTIONS = ("N", "N_non_embedding", "N_with_head")
+PREFIX = "evaluation.tokens"  # losses of another prefix of the validation split are others
 
-_FIELDS = ("data.", "model.", "optimizer.", "schedule.", "batch.")
+_FIELDS = ("data.", "model.", "optimizer.", "schedule.", "batch.", PREFIX)
 _NO_VARIANTS = {  # dimensions have columns of their own; a branch is the run of its budget
     "schedule.branches",
     "model.d_model",

@@ -41,6 +41,7 @@ class Test:
         seeds_needed: pairs (or runs a group) that would show this difference with 80 % power,
             among as many comparisons.
         basis: what the test rests on in words, or why there is none.
+        besides: what else the groups differ in, in words; empty where that is nothing known.
         sentence: the same in words.
     """
 
@@ -55,7 +56,15 @@ class Test:
     noise: float | None = None
     seeds_needed: int | None = None
     basis: str = ""
+    besides: str = ""
     sentence: str = ""
+
+    def beside(self, besides: str) -> Test:
+        """The test of groups that differ in more than they are told apart by."""
+        if not besides:
+            return self
+        said = f"{self.sentence.removesuffix('.')}; {besides}."
+        return replace(self, besides=besides, sentence=said)
 
 
 def against(
@@ -115,7 +124,7 @@ def one_against(
 ) -> Test:
     """One group's runs tested against the reference's, by itself; see `against`."""
     settings = [column for column in match if column != "seed"]
-    runs, base = _trained(runs), _trained(base)
+    runs, base = _trained(runs, name), _trained(base, reference)
     mine, theirs = _shared(runs, base, settings), _shared(base, runs, settings)
     if mine.empty:
         why = f"no two runs of them agree in {' and '.join(named(one) for one in settings)}"
@@ -166,9 +175,11 @@ def _unpaired(
                 None, noise, None, f"{len(a)} and {len(b)} {what}, unpaired{rest}")  # fmt: skip
 
 
-def _trained(runs: pd.DataFrame) -> pd.DataFrame:
+def _trained(runs: pd.DataFrame, name: str) -> pd.DataFrame:
     """The runs with column ``trajectory`` (see `columns`); a table without it has no branches."""
-    return runs if "trajectory" in runs else runs.assign(trajectory=[object() for _ in runs.index])
+    if "trajectory" in runs:
+        return runs
+    return runs.assign(trajectory=[f"{name} {k}" for k in range(len(runs))])
 
 
 def _shared(runs: pd.DataFrame, others: pd.DataFrame, columns: Sequence[str]) -> pd.DataFrame:
@@ -268,6 +279,11 @@ def _say(one: Test) -> str:
         return said + "Not told from chance, and no feasible number of seeds would."
     enough = f"{one.seeds_needed} {'pairs' if one.kind == 'paired' else 'seeds each'}"
     return f"{said}Not told from chance; a true difference of this size needs {enough}."
+
+
+def listed(names: Sequence[str]) -> str:
+    """`a`, `a and b`, `a, b and c`."""
+    return " and ".join(part for part in (", ".join(names[:-1]), names[-1]) if part)
 
 
 def spread(values: Sequence[float]) -> tuple[float, float] | None:

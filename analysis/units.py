@@ -22,6 +22,7 @@ class Unit:
         label: of an axis of a figure.
         why: the reason it was chosen.
         metric: the validation metric's key in a run's curves; of its own unit the loss's column.
+        text: what they are losses of.
     """
 
     key: str
@@ -29,6 +30,7 @@ class Unit:
     label: str
     why: str
     metric: str
+    text: str = "the validation split"
 
     @property
     def is_own(self) -> bool:
@@ -40,7 +42,7 @@ class Unit:
         """What the losses are, in a sentence."""
         if self.is_own:
             return f"Losses are each run's {self.metric}, {self.why}."
-        return f"Losses are final ones on the validation split, in {self.name}, {self.why}."
+        return f"Losses are final ones on {self.text}, in {self.name}, {self.why}."
 
 
 BITS = Unit("bpb", "bits per byte", "validation loss (bits per byte)", "", "val/bpb")
@@ -54,8 +56,7 @@ def choose(runs: pd.DataFrame, asked: str = "auto", column: str | None = None) -
         UserError: nats are asked for across tokenizers, bits per byte that runs do not have, or
             any unit of a column that was named.
     """
-    named = [c for c in map(str, runs) if c.startswith("data.tokenizer.")] + ["vocab_size"]
-    differ = any(runs[c].nunique(dropna=False) > 1 for c in named if c in runs)
+    differ = tokenizers_differ(runs)
     if column is not None:
         if asked != "auto":
             raise UserError(
@@ -79,11 +80,44 @@ def choose(runs: pd.DataFrame, asked: str = "auto", column: str | None = None) -
                 " tokenizer."
             )
         why = "the tokenizers differ" if differ else "as asked for"
-        return replace(BITS, why=f"since {why}")
+        return replace(BITS, why=f"since {why}", text=_text(runs))
     why = "all runs have one tokenizer" if asked == "auto" else "as asked for"
     return Unit(
-        "nats", "nats per token", "validation loss (nats per token)", f"since {why}", "val/loss"
+        "nats",
+        "nats per token",
+        "validation loss (nats per token)",
+        f"since {why}",
+        "val/loss",
+        _text(runs),
     )
+
+
+def tokenizers_differ(runs: pd.DataFrame) -> bool:
+    """Whether the runs' tokens are of several tokenizers.
+
+    One that is learned from the corpus is another one with every corpus (all of it: a fraction is
+    taken later).
+    """
+    names = [c for c in map(str, runs) if c.startswith("data.tokenizer.")] + ["vocab_size"]
+    if "data.tokenizer.kind" in runs and runs["data.tokenizer.kind"].isin(["bpe", "char"]).any():
+        names += texts(runs)
+    return any(runs[c].nunique(dropna=False) > 1 for c in names if c in runs)
+
+
+def texts(runs: pd.DataFrame) -> list[str]:
+    """The fields that decide which documents there are, and which of them validate."""
+    shares = [c for c in ("data.validation_share", "data.test_share") if c in runs]
+    return [c for c in map(str, runs) if c.startswith("data.corpus.")] + shares
+
+
+def _text(runs: pd.DataFrame) -> str:
+    """What the runs were validated on."""
+    tokens = set(runs.get("evaluation.tokens", pd.Series("all", index=runs.index)).fillna("all"))
+    if tokens == {"all"}:
+        return "the validation split"
+    if len(tokens) == 1:
+        return f"the first {int(tokens.pop()):,} tokens of the validation split"
+    return "the validation split, of which some runs were given a prefix (evaluation.tokens)"
 
 
 def in_unit(runs: pd.DataFrame, unit: Unit) -> pd.DataFrame:

@@ -113,8 +113,7 @@ def _short(found: Comparison) -> list[Block]:
     best = found.summary.sort_values("loss").iloc[0]
     groups = ", ".join(found.fields) if found.fields != ("group",) else "configuration"
     lines = [
-        f"{len(found.runs)} runs in {len(found.groups)} groups by {groups}; losses are final, in"
-        f" {found.unit.name}, {found.unit.why}.",
+        f"{len(found.runs)} runs in {len(found.groups)} groups by {groups}. {found.unit.losses}",
         f"The lowest mean loss is {best['loss']:.4f}, of {best['group']}."
         if found.alike
         else "The groups hold different sizes or budgets, which their means mix: read the tests,"
@@ -160,11 +159,12 @@ def _tests(found: Comparison) -> list[Block]:
             figure(test.adjusted, 2),
             figure(test.noise, 2),
             figure(test.seeds_needed),
+            test.besides.removeprefix("they ") or "–",
         ]
         for test in found.tests
     ]
     head = ["group", "test", "pairs", "difference", "95 % interval", "p", "p (Holm)", "noise",
-            "seeds needed"]  # fmt: skip
+            "seeds needed", "besides"]  # fmt: skip
     return [
         Text(
             f"Each group against {found.reference}, by t-tests of final losses, paired by"

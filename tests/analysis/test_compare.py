@@ -138,11 +138,12 @@ def test_branches_of_one_training_are_one_measurement(
     false = np.mean([(one.p_value or 0) < 0.05 for one in found])
     assert false <= 0.12  # of 5 %; of branches as so many pairs it were 25 to 75 %
     if kind == "paired":  # the test of the stems' means, and what seeds are reckoned from
-        a, b = (part.groupby("seed")["loss"].mean() for part in (a, b))
-        assert found[-1].p_value == pytest.approx(stats.ttest_rel(b, a).pvalue)
-        assert found[-1].noise == pytest.approx((b - a).std())
-    (one,) = against([("a", a := branched(draw, "a", (1,), 4)), ("b", a)], ["seed", "D"], "a")
-    assert one.p_value is None and "two seeds of each" in one.basis
+        one, other = (part.groupby("seed")["loss"].mean() for part in (b, a))
+        assert found[-1].p_value == pytest.approx(stats.ttest_rel(one, other).pvalue)
+        assert found[-1].noise == pytest.approx((one - other).std())
+    a, b = branched(draw, "a", (1,), 4), branched(draw, "b", (1,), 4)
+    (alone,) = against([("a", a), ("b", b)], ["seed", "D"], "a")
+    assert alone.p_value is None and "two seeds of each" in alone.basis
 
 
 def test_holm_holds_the_worst_of_many_back() -> None:
@@ -303,6 +304,50 @@ def test_groups_are_compared_at_their_own_best_rates(workplace: Path) -> None:
     curve = found.curves[best][["flops", "val/loss"]].dropna()[1:]
     there = np.interp(np.log(equals.at or 0), np.log(curve["flops"]), curve["val/loss"])
     assert equals.difference == pytest.approx(3.1 - there)
+
+
+def test_what_else_groups_differ_in_is_said_of_their_test(workplace: Path) -> None:
+    recorder = Recorder(workplace)
+    flags = ("--model.attention.kind", "mqa", "--model.norm", "layernorm", "--batch.size", "8")
+    for seed in (1_234_561, 1_234_562):
+        recorder.record(seed=seed, points=2)
+        recorder.record(seed=seed, points=2, gain=-0.05, flags=flags)
+    selection = Selection(recorder.uri, recorder.experiment)
+
+    def sentences(*fields: str) -> list[str]:
+        found = compare_runs(Request(selection, workplace, fields), lambda _: None)
+        short = str(document(found, Request(selection, workplace, fields)).sections[0])
+        assert all(test.sentence in short for test in found.tests)
+        return [test.sentence for test in found.tests]
+
+    (one,) = sentences("model.attention.kind")
+    assert one.endswith("than chance; they also differ in batch size and model.norm.")
+    (one,) = sentences("model.attention.kind", "model.norm", "batch.size")
+    assert "differ in" not in one
+    # Long seeds, as groups, are as many as they are.
+    (one,) = sentences("seed")
+    assert one.startswith("1234562: ")
+
+
+@pytest.mark.parametrize(
+    ("flags", "unit"),
+    [
+        (("--data.corpus.kind", "tinystories"), "bpb"),  # and a tokenizer of its own
+        (("--model.norm", "layernorm", "--evaluation.tokens", "2000"), "nats"),
+    ],
+)
+def test_losses_of_different_texts_are_said_to_be_that(
+    workplace: Path, flags: tuple[str, ...], unit: str
+) -> None:
+    recorder = Recorder(workplace)
+    for seed in (1, 2):
+        recorder.record(seed=seed, points=2)
+        recorder.record(seed=seed, points=2, flags=flags)
+    selection = Selection(recorder.uri, recorder.experiment)
+    found = compare_runs(Request(selection, workplace), lambda _: None)
+    assert found.unit.key == unit and "evaluation.tokens" not in found.fields
+    (test,) = found.tests
+    assert test.sentence.endswith("; their losses are of different validation texts.")
 
 
 @pytest.mark.slow

@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 
 from analysis.columns import loss_kind
+from analysis.design import PREFIX, design_of
 from analysis.evidence import Verdict, final_loss
 from analysis.fits import FitOptions
 from analysis.report.study import _short, _what
@@ -114,3 +115,25 @@ def test_a_rule_that_leaves_one_tokenizer_leaves_its_unit(tokenizers: Recorder) 
         one = found(tokenizers, exclude="vocab_size == 1024", unit=unit)
         assert one.unit.key == "nats"
         assert sorted(one.runs["loss"]) == [2.0, 2.1, 2.2]
+
+
+def test_a_tokenizer_learned_from_another_corpus_is_another() -> None:
+    runs = pd.DataFrame(
+        {"name": "a", "loss": [2.0, 2.1], "bpb": [1.0, 1.1], "vocab_size": 512,
+         "data.tokenizer.kind": "bpe", "data.corpus.kind": ["stories", "tinystories"]}
+    )  # fmt: skip
+    assert choose(runs).key == "bpb"
+    with pytest.raises(UserError, match="different tokenizers"):
+        choose(runs, "nats")
+    assert choose(runs.assign(**{"data.tokenizer.kind": "gpt2"})).key == "nats"
+    assert choose(runs.assign(**{"data.corpus.kind": "stories"})).key == "nats"
+
+
+def test_losses_of_a_prefix_of_the_validation_split_are_called_so() -> None:
+    runs = pd.DataFrame({"loss": [2.0, 2.1], "evaluation.tokens": ["all", "all"]})
+    assert choose(runs).losses.startswith("Losses are final ones on the validation split, in")
+    one = choose(runs.assign(**{"evaluation.tokens": 2000}))
+    assert "on the first 2,000 tokens of the validation split, in" in one.losses
+    runs["evaluation.tokens"] = pd.Series(["all", 2000], dtype=object)
+    assert "some runs were given a prefix" in choose(runs).losses
+    assert design_of(runs).variants == (PREFIX,)
