@@ -33,6 +33,8 @@ NAMES = {
 }
 CONVENTIONS = ("N", "N_non_embedding", "N_with_head")
 PREFIX = "evaluation.tokens"  # losses of another prefix of the validation split are others
+JOINT = ("N", "D", "C")
+"""Axes of laws of size and tokens together, and the compute that the two decide."""
 
 _FIELDS = ("data.", "model.", "optimizer.", "schedule.", "batch.", PREFIX)
 _NO_VARIANTS = {  # dimensions have columns of their own; a branch is the run of its budget
@@ -47,6 +49,8 @@ _NO_VARIANTS = {  # dimensions have columns of their own; a branch is the run of
 }
 _NUISANCES = ("optimizer.", "schedule.")
 _RATE = "optimizer.lr"
+IN_BUDGETS = 0.9  # share of an isoFLOP design's runs that lie in its budgets
+_SIZES = 3  # that a compute budget needs for its valley
 _SAME = 1.01  # ratio up to which token counts are one: runs are of whole steps
 
 
@@ -58,13 +62,16 @@ class Design:
         dimensions: columns of `DIMENSIONS` that vary, and N where sizes do.
         nuisances: fields whose best value counts, such as optimizer.lr.
         variants: fields that divide the runs into series.
-        kind: "isoflop", "grid", "equal tokens" (in each series), or None where it is none of them.
+        kind: "isoflop", "grid", "equal tokens" (in each series), or None where it is none of them;
+            of the largest series where it was found.
+        stated: whether the kind was stated, and so holds of every series.
     """
 
     dimensions: tuple[str, ...]
     nuisances: tuple[str, ...]
     variants: tuple[str, ...]
     kind: str | None
+    stated: bool = False
 
     def describe(self) -> str:
         """In one sentence."""
@@ -115,9 +122,8 @@ def design_of(runs: pd.DataFrame, stated: str | None = None) -> Design:
     if not shape and not variants and varies(runs, "N") and numeric(runs, "N"):
         shape = ["N"]  # runs of others, which say their parameters and no more
         dimensions.insert(0, "N")
-    return Design(
-        tuple(dimensions), tuple(nuisances), tuple(variants), stated or _kind(runs, variants)
-    )
+    kind = stated or _kind(runs, variants)
+    return Design(tuple(dimensions), tuple(nuisances), tuple(variants), kind, stated is not None)
 
 
 def varies(runs: pd.DataFrame, column: str) -> bool:
@@ -207,30 +213,42 @@ def tried(runs: pd.DataFrame, apart: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([runs, gone], ignore_index=True)
 
 
-def slices(
-    runs: pd.DataFrame, axis: str, design: Design
-) -> list[tuple[dict[str, float], pd.DataFrame]]:
-    """Runs that differ along the axis alone, and what they agree in: the widest slice first.
+def settings(runs: pd.DataFrame, axes: Sequence[str]) -> list[str]:
+    """The dimensions in which runs differ though a law of these axes knows nothing of them.
 
-    A dimension that is a function of the axis (tokens at a fixed ratio to parameters) goes along
-    with it. Ties go to the slice with the most of everything.
+    A dimension that is a function of an axis (tokens at a fixed ratio to parameters) goes along
+    with it. Parameters stand for their shape, and a shape for its parameters; how many of the
+    tokens are unique is told beside laws of size and tokens, not held.
     """
-    size = axis in CONVENTIONS or axis in SHAPE
-    others = [c for c in design.dimensions if c != axis]
-    if axis in CONVENTIONS:
-        others = [c for c in others if c not in SHAPE and c not in CONVENTIONS]
-    elif size:
-        others = [c for c in others if c not in CONVENTIONS]
-    others = [c for c in others if not _goes_along(runs, c, axis)]
+    free = {*axes}
+    if free & {*CONVENTIONS}:
+        free |= {*SHAPE, *CONVENTIONS}
+    elif free & {*SHAPE}:
+        free |= {*CONVENTIONS}
+    if free >= {"N", "D"}:
+        free.add("unique_tokens")
+    asked = DIMENSIONS if any(varies(runs, c) for c in SHAPE) else ("N", *DIMENSIONS)
+    found = [c for c in asked if c not in free and varies(runs, c) and numeric(runs, c)]
+    known = [axis for axis in axes if numeric(runs, axis)]
+    return [c for c in found if not any(_goes_along(runs, c, axis) for axis in known)]
+
+
+def slices(runs: pd.DataFrame, axes: Sequence[str]) -> list[tuple[dict[str, float], pd.DataFrame]]:
+    """Runs that differ along the axes alone, and what they agree in: the widest slice first.
+
+    The widest has the most points along the axes; ties go to the one with the most of everything.
+    """
+    others = settings(runs, axes)
     if not others:
         return [({}, runs)]
+    known = [axis for axis in axes if axis != "C" and numeric(runs, axis)] or list(axes)
     found = []
     for _, part in runs.groupby([level(runs, c) for c in others]):
-        found.append(({c: float(part[c].iloc[0]) for c in others}, part))
-    found.sort(
-        key=lambda one: (-level(one[1], axis).nunique(), [-value for value in one[0].values()])
-    )
-    return found
+        width = part.groupby([level(part, axis) for axis in known]).ngroups
+        held = {c: float(part[c].iloc[0]) for c in others}
+        found.append((width, held, part))
+    found.sort(key=lambda one: (-one[0], [-value for value in one[1].values()]))
+    return [(held, part) for _, held, part in found]
 
 
 def frontier(runs: pd.DataFrame, cost: str = "C") -> pd.DataFrame:
@@ -244,25 +262,34 @@ def frontier(runs: pd.DataFrame, cost: str = "C") -> pd.DataFrame:
     return runs[runs["group"].isin(means.index[means["loss"] <= best])]
 
 
+def kind_of(runs: pd.DataFrame) -> str | None:
+    """The kind of design that the runs of one series are, see `Design`."""
+    if not (numeric(runs, "N") and numeric(runs, "D")):
+        return None
+    if not varies(runs, "D"):
+        return "equal tokens"
+    tokens = level(runs, "D")
+    sizes, counts = runs["N"].nunique(), tokens.nunique()
+    if sizes > 1 and len(runs.groupby([runs["N"], tokens])) == sizes * counts:
+        return "grid"
+    if numeric(runs, "C") and in_budgets(runs).mean() >= IN_BUDGETS:
+        return "isoflop"
+    return None
+
+
+def in_budgets(runs: pd.DataFrame) -> pd.Series:
+    """Which runs belong to a compute budget that several sizes were given, [runs]."""
+    budget = group_budgets(runs["C"].to_numpy(dtype=float))
+    return runs["N"].groupby(budget).transform("nunique") >= _SIZES
+
+
 def _kind(runs: pd.DataFrame, variants: Sequence[str]) -> str | None:
     parts = [runs]
     if variants:
         parts = [part for _, part in runs.groupby(list(variants), dropna=False)]
-    one = max(parts, key=len)
-    if not (numeric(one, "N") and numeric(one, "D")):
-        return None
-    if not varies(one, "D"):
-        return None if any(varies(part, "D") for part in parts) else "equal tokens"
-    tokens = level(one, "D")
-    sizes, counts = one["N"].nunique(), tokens.nunique()
-    if sizes > 1 and len(one.groupby([one["N"], tokens])) == sizes * counts:
-        return "grid"
-    if numeric(one, "C"):
-        codes = group_budgets(one["C"].to_numpy(dtype=float))
-        each = [one["N"][codes == k].nunique() for k in range(int(codes.max()) + 1)]
-        if min(each) >= 3:
-            return "isoflop"
-    return None
+    found = kind_of(max(parts, key=len))
+    even = not any(varies(part, "D") for part in parts)
+    return found if found != "equal tokens" or even else None
 
 
 def places(runs: pd.DataFrame) -> list[pd.Series]:
@@ -288,7 +315,10 @@ def rounded(values: pd.Series) -> pd.Series:
 
 
 def _is_nuisance(runs: pd.DataFrame, field: str) -> bool:
-    return field.startswith(_NUISANCES) and numeric(runs, field)
+    """Whether a field is one to tune: of the optimizer, with a number in every run, maybe 0."""
+    if not field.startswith(_NUISANCES) or runs[field].dtype == bool:
+        return False
+    return bool(np.isfinite(pd.to_numeric(runs[field], errors="coerce").astype(float)).all())
 
 
 def _finite(losses: pd.Series) -> int:

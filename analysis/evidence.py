@@ -25,7 +25,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from analysis.design import basins, level
+from analysis.design import (
+    IN_BUDGETS,
+    JOINT,
+    basins,
+    in_budgets,
+    level,
+    named,
+    settings,
+)
 from analysis.fits.isoflop import group_budgets
 from analysis.fits.result import Fit
 
@@ -122,7 +130,7 @@ def sizes_span(runs: pd.DataFrame) -> Finding:
 
 
 def equal_budgets(runs: pd.DataFrame, design: str | None = None) -> Finding:
-    """All runs saw equally many tokens, or the stated design holds.
+    """All runs saw equally many tokens, or the stated design holds and all else is equal.
 
     Args:
         runs: one row a run, columns as in the module's head.
@@ -133,25 +141,41 @@ def equal_budgets(runs: pd.DataFrame, design: str | None = None) -> Finding:
     needed = ("N", "D") if design != "isoflop" else ("N", "D", "C")
     if (unknown := _lacking(rule, runs, *needed)) is not None:
         return unknown
-    if design == "isoflop":
-        budget = group_budgets(runs["C"].to_numpy(dtype=float))
-        sizes = [runs["N"][budget == k].nunique() for k in range(int(budget.max()) + 1)]
-        least = min(sizes)
-        said = f"isoFLOP design: {len(sizes)} budgets, at least {least} sizes in each"
-        return _say(rule, least >= 3 and len(sizes) >= 3, float(least), said)
-    if design == "grid":
-        tokens = level(runs, "D")
-        whole = runs["N"].nunique() * tokens.nunique()
-        share = len(runs.groupby([runs["N"], tokens])) / whole
-        said = f"grid design: {share:.0%} of sizes times token counts were run"
-        return _say(rule, share == 1.0, share, said)
-    if design is not None:
+    if design not in {"isoflop", "grid", None}:
         raise ValueError(f"design is 'isoflop', 'grid' or None, not {design!r}")
-    apart = float(runs["D"].max() / runs["D"].min() - 1)
-    said = f"token counts differ by {apart:.2%} and no other design is stated"
-    if apart <= SAME_TOKENS:
-        said = f"token counts agree within {apart:.2%}"
-    return _say(rule, apart <= SAME_TOKENS, apart, said)
+    if design is None:
+        apart = float(runs["D"].max() / runs["D"].min() - 1)
+        said = f"token counts differ by {apart:.2%} and no other design is stated"
+        if apart <= SAME_TOKENS:
+            said = f"token counts agree within {apart:.2%}"
+        return _say(rule, apart <= SAME_TOKENS, apart, said)
+    good, figure, said = _isoflop(runs) if design == "isoflop" else _grid(runs)
+    differ = settings(runs, JOINT)
+    rest = " and ".join(map(named, differ)) or "nothing"
+    return _say(rule, good and not differ, figure, f"{said}; beside them {rest} differs")
+
+
+def _isoflop(runs: pd.DataFrame) -> tuple[bool, float, str]:
+    """Whether the runs are of three budgets or more, the sizes in the least of them, and words."""
+    inside = in_budgets(runs)
+    if not inside.any():
+        return False, 0.0, "isoFLOP design: no compute budget has 3 sizes"
+    part = runs[inside]
+    budget = group_budgets(part["C"].to_numpy(dtype=float))
+    sizes = part["N"].groupby(budget).nunique()
+    said = f"isoFLOP design: {len(sizes)} budgets, at least {sizes.min()} sizes in each"
+    if outside := int((~inside).sum()):
+        said += f", {outside} run{'s' * (outside > 1)} outside the budgets"
+    good = len(sizes) >= 3 and inside.mean() >= IN_BUDGETS
+    return bool(good), float(sizes.min()), said
+
+
+def _grid(runs: pd.DataFrame) -> tuple[bool, float, str]:
+    """Whether every size was given every token count, the share that were, and words."""
+    tokens = level(runs, "D")
+    whole = runs["N"].nunique() * tokens.nunique()
+    share = len(runs.groupby([runs["N"], tokens])) / whole
+    return share == 1.0, share, f"grid design: {share:.0%} of sizes times token counts were run"
 
 
 def final_loss(runs: pd.DataFrame) -> Finding:

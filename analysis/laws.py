@@ -14,10 +14,13 @@ import pandas as pd
 from analysis import evidence as rules
 from analysis.design import (
     CONVENTIONS,
+    JOINT,
     SHAPE,
     Design,
     amount,
     frontier,
+    in_budgets,
+    kind_of,
     level,
     named,
     numeric,
@@ -140,17 +143,15 @@ def questions(
     found = []
     for axis in _axes(best, design):
         found += _one_axis(name, axis, best, runs, rates, design, options, say)
-    if _joint(best):
-        found += _of_n_and_d(name, best, runs, rates, design, options, say)
-    return found
+    return [*found, *_of_n_and_d(name, best, runs, rates, design, options, say)]
 
 
 def roles(runs: pd.DataFrame, design: Design) -> set[str]:
     """What the laws of one series are of: the roles at which they can be asked to predict."""
     best = tuned(runs, design)
-    found = {axis for axis in _axes(best, design) if _cut(axis, best, design) is not None}
-    if _joint(best):
-        found |= {"N", "D", "C"} | ({"U"} if _repeats(best) else set())
+    found = {axis for axis in _axes(best, design) if _cut(axis, best) is not None}
+    if (cut := _surface(best)) is not None:
+        found |= {"N", "D", "C"} | ({"U"} if _repeats(cut[1]) else set())
     return found
 
 
@@ -179,7 +180,7 @@ def _one_axis(
     options: FitOptions,
     say: Say,
 ) -> list[Question]:
-    cut = _cut(axis, best, design)
+    cut = _cut(axis, best)
     if cut is None:
         return []
     held, runs, note = cut
@@ -189,8 +190,7 @@ def _one_axis(
     if axis == "context_length" or axis in SHAPE:
         forms = forms[:2]  # the logarithm of so small a number is no law's
     done = [(form, fit(form, data, replace(options, starts=RIVAL_STARTS))) for form in forms]
-    stated = design.kind if axis == "C" and design.kind in {"isoflop", "grid"} else None
-    stated = "grid" if axis == "D" else stated
+    stated = {"D": "grid", "C": _kind(best, design)}.get(axis)
     spent = rules.equal_budgets(best if axis == "C" else runs, stated)
     known = _known(runs, rates, spent, axis)
     laws = [_law(form, one, known) for form, one in done]
@@ -202,9 +202,10 @@ def _one_axis(
     ]
 
 
-def _cut(
-    axis: str, best: pd.DataFrame, design: Design
-) -> tuple[Mapping[str, float], pd.DataFrame, str] | None:
+Cut = tuple[Mapping[str, float], pd.DataFrame, str]
+
+
+def _cut(axis: str, best: pd.DataFrame) -> Cut | None:
     """What the runs of a law of one axis agree in, they, and a note on their choice.
 
     None where they have too few values of the axis.
@@ -219,24 +220,42 @@ def _cut(
                 " no cheaper one undercuts: their choice favours lucky runs"
             )
     else:
-        cut = slices(best, axis, design)
+        cut = slices(best, [axis])
         held, runs = cut[0]
         if len(cut) > 1:
             note = f"one slice of {len(cut)}, the widest and largest; the figure shows the others"
     return None if level(runs, axis).nunique() < LEVELS else (held, runs, note)
 
 
-def _joint(runs: pd.DataFrame) -> bool:
-    """Whether N and D vary, neither with the other."""
-    if not all(numeric(runs, c) and varies(runs, c) for c in ("N", "D")):
-        return False
+def _surface(best: pd.DataFrame) -> Cut | None:
+    """The same of the laws of N and D; None unless both vary, neither with the other."""
+    if not all(numeric(best, c) and varies(best, c) for c in ("N", "D")):
+        return None
+    cut = slices(best, JOINT)
+    held, runs = cut[0]
     met = runs[["N"]].assign(D=level(runs, "D")).drop_duplicates()
-    return len(met) > max(met["N"].nunique(), 4) and met["D"].nunique() > 1
+    if len(met) <= max(met["N"].nunique(), 4) or met["D"].nunique() < 2:
+        return None
+    notes = []
+    if len(cut) > 1:
+        notes.append(f"one slice of {len(cut)}, the widest and largest; the others are not fitted")
+    if _repeats(runs) and varies(runs, "unique_tokens"):
+        notes.append(
+            "runs of several counts of unique tokens, which only the data-constrained law tells"
+            " apart"
+        )
+    return held, runs, "; ".join(notes)
 
 
 def _repeats(runs: pd.DataFrame) -> bool:
     """Whether some run was trained on tokens more than once."""
     return numeric(runs, "unique_tokens") and bool((runs["D"] > runs["unique_tokens"]).any())
+
+
+def _kind(runs: pd.DataFrame, design: Design) -> str | None:
+    """The design that these runs are held to: the one stated, else their own."""
+    kind = design.kind if design.stated else kind_of(runs)
+    return kind if kind in {"isoflop", "grid"} else None
 
 
 def _of_n_and_d(
@@ -249,55 +268,48 @@ def _of_n_and_d(
     say: Say,
 ) -> list[Question]:
     """Joint laws and, where the design is one, isoFLOP optima: in each convention of size."""
-    stated = design.kind if design.kind in {"isoflop", "grid"} else None
-    known = _known(best, rates, rules.equal_budgets(best, stated), "N")
+    cut = _surface(best)
+    if cut is None:
+        return []
+    held, runs, note = cut
+    kind = _kind(runs, design)
+    known = _known(runs, rates, rules.equal_budgets(runs, kind), "N")
     rival = replace(options, starts=RIVAL_STARTS)
+
+    def asked(axis: str, size: str, data: Points, laws: list[Law], note: str) -> Question:
+        key = _key(name, f"{axis}-{size}")
+        ranked = _rank(laws) if axis == "joint" else []
+        return Question(key, name, axis, size, held, runs, around, data, laws, ranked, note)
+
     found = []
-    for size in _sizes(best):
-        say(f"fitting {named(size)} and tokens{f' of {name}' if name else ''}: {len(best)} runs")
-        data = _points(best, "C", {"N": size, "D": "D"})
-        asked: list[tuple[Form, str, FitOptions]] = [
+    for size in _sizes(runs):
+        say(f"fitting {named(size)} and tokens{f' of {name}' if name else ''}: {len(runs)} runs")
+        data = _points(runs, "C", {"N": size, "D": "D"})
+        forms: list[tuple[Form, str, FitOptions]] = [
             (Chinchilla(), "huber", options if size == "N" else rival),
             (Chinchilla(), "variable_projection", rival),
         ]
         if size == "N":
-            asked.append((Kaplan(), "huber", rival))
-            if _repeats(best):
-                seen = best.assign(U=best[["D", "unique_tokens"]].min(axis=1))
+            forms.append((Kaplan(), "huber", rival))
+            if _repeats(runs):
+                seen = runs.assign(U=runs[["D", "unique_tokens"]].min(axis=1))
                 data = _points(seen, "C", {"N": size, "D": "D", "U": "U"})
-                asked.append((DataConstrained(), "huber", rival))
-        laws = [_law(form, fit(form, data, how, approach), known) for form, approach, how in asked]
-        found.append(
-            Question(
-                _key(name, f"joint-{size}"),
-                name,
-                "joint",
-                size,
-                {},
-                best,
-                around,
-                data,
-                laws,
-                _rank(laws),
-            )
-        )
-        if design.kind == "isoflop" and "C" in data.axes:
+                forms.append((DataConstrained(), "huber", rival))
+        laws = [_law(form, fit(form, data, how, approach), known) for form, approach, how in forms]
+        found.append(asked("joint", size, data, laws, note))
+        if kind == "isoflop" and "C" in data.axes:
             optima = [fit_isoflop(data, way, options) for way in ("parabola", "akima")]
             laws = [_law(None, one, known) for one in optima]
-            found.append(
-                Question(
-                    _key(name, f"isoflop-{size}"),
-                    name,
-                    "isoflop",
-                    size,
-                    {},
-                    best,
-                    around,
-                    data,
-                    laws,
-                )
-            )
+            found.append(asked("isoflop", size, data, laws, "; ".join(_outside(runs, note))))
     return found
+
+
+def _outside(runs: pd.DataFrame, note: str) -> list[str]:
+    """The note of an isoFLOP question: which runs lie outside the budgets."""
+    out = runs[~in_budgets(runs)]["name"].tolist()
+    more = f" and {len(out) - 5} more" if len(out) > 5 else ""
+    said = f"outside the budgets {'is' if len(out) == 1 else 'are'} {', '.join(out[:5])}{more}"
+    return [part for part in (note, said if out else "") if part]
 
 
 def _points(runs: pd.DataFrame, cost: str, roles: Mapping[str, str]) -> Points:

@@ -6,7 +6,18 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.design import basins, design_of, frontier, rounded, slices, tried, tuned
+from analysis.design import (
+    JOINT,
+    basins,
+    design_of,
+    frontier,
+    rounded,
+    settings,
+    slices,
+    tried,
+    tuned,
+)
+from analysis.evidence import equal_budgets
 from analysis.figures.isoflop import basins_figure
 from analysis.fits import FitOptions
 from analysis.laws import questions
@@ -38,8 +49,8 @@ def test_a_grid_is_one_though_whole_steps_differ() -> None:
     runs = grid()
     design = design_of(runs)
     assert design.kind == "grid"
-    assert [len(part) for _, part in slices(runs, "N", design)] == [3, 3, 3]
-    assert [len(part) for _, part in slices(runs, "D", design)] == [3, 3, 3]
+    assert [len(part) for _, part in slices(runs, ["N"])] == [3, 3, 3]
+    assert [len(part) for _, part in slices(runs, ["D"])] == [3, 3, 3]
     rates = pd.concat([runs.assign(lr=lr, loss=runs["loss"] + lr) for lr in (0.1, 0.2)])
     rates = rates.assign(**{"optimizer.lr": rates["lr"]}).reset_index(drop=True)
     rates["D"] *= 1 + 0.001 * rates["lr"]
@@ -123,3 +134,64 @@ def test_series_of_other_token_counts_have_equal_tokens_each() -> None:
     more = pd.concat([runs, runs[:1].assign(N=4e5, width=128)])  # the largest series
     assert design_of(more).kind == "equal tokens"
     assert design_of(more.assign(D=[1e6, 1e6, 2e6, 3e6, 1e6])).kind is None
+
+
+def test_a_joint_law_is_of_runs_that_are_equal_in_everything_else() -> None:
+    runs = pd.concat(
+        [
+            grid().assign(context_length=64, batch_size=8),
+            grid()[lambda f: f["N"] < 4e5].assign(context_length=32, batch_size=8),
+        ],
+        ignore_index=True,
+    )
+    assert settings(runs, JOINT) == ["context_length"]
+    mixed = equal_budgets(runs, "grid")
+    assert mixed.verdict == "fail" and mixed.sentence.endswith(
+        "; beside them context length differs"
+    )
+    held, widest = slices(runs, JOINT)[0]
+    assert held == {"context_length": 64} and len(widest) == 9
+    assert equal_budgets(widest, "grid").sentence.endswith("; beside them nothing differs")
+    options = FitOptions(starts=20, bootstrap=0, holdout=0)
+    named = runs.assign(run_id=range(len(runs)), trajectory=None, group=range(len(runs)))
+    asked = questions("", named, design_of(named), options, lambda _: None)
+    (joint,) = (one for one in asked if one.key == "joint-n")
+    assert joint.title == "Loss against parameters and tokens at context length 64"
+    assert len(joint.points) == 9 and joint.note.startswith("one slice of 2")
+
+
+def test_a_batch_that_grows_with_the_budget_goes_along_with_it() -> None:
+    rows = [(n, c / n / 6, c, b) for c, b in ((1e6, 4), (4e6, 8), (16e6, 16)) for n in (1, 2, 4)]
+    runs = pd.DataFrame(rows, columns=["N", "D", "C", "batch_size"])
+    assert settings(runs, JOINT) == []
+    assert equal_budgets(runs, "isoflop").verdict == "pass"
+
+
+def isoflop() -> pd.DataFrame:
+    """Five sizes at each of four budgets, and one small run that belongs to none."""
+    rows = [(n, c / n / 6, c) for c in (1e11, 4e11, 16e11, 64e11) for n in np.geomspace(1, 9, 5)]
+    return pd.DataFrame([*rows, (1, 1e8, 6e8)], columns=["N", "D", "C"])
+
+
+def test_a_run_outside_the_budgets_leaves_an_isoflop_design_what_it_is() -> None:
+    runs = isoflop()
+    assert design_of(runs).kind == "isoflop"
+    found = equal_budgets(runs, "isoflop")
+    assert found.verdict == "pass"
+    assert "4 budgets, at least 5 sizes in each, 1 run outside the budgets;" in found.sentence
+    many = pd.concat([runs, *(runs[-1:] * k for k in (1.5, 3, 6))], ignore_index=True)
+    assert design_of(many).kind is None
+    assert equal_budgets(many, "isoflop").verdict == "fail"
+
+
+def test_a_setting_that_is_tried_at_zero_is_tuned_as_any() -> None:
+    runs = pd.DataFrame(
+        [
+            {"width": width, "N": width, "optimizer.weight_decay": decay, "loss": 3 + decay}
+            for width in (16, 32, 64)
+            for decay in (0.0, 0.03, 0.1)
+        ]
+    )
+    design = design_of(runs)
+    assert (design.nuisances, design.variants) == (("optimizer.weight_decay",), ())
+    assert list(tuned(runs, design)["optimizer.weight_decay"]) == [0.0] * 3

@@ -96,7 +96,7 @@ def test_tokens_that_follow_the_size_go_along_with_it() -> None:
     ray = ray.assign(**{"model.d_model": ray["width"]}) * 1000
     design = design_of(ray)
     assert design.dimensions == ("width", "D")
-    assert [held for held, _ in slices(ray, "N", design)] == [{}]
+    assert [held for held, _ in slices(ray, ["N"])] == [{}]
 
 
 def test_each_token_count_of_an_isoflop_design_is_no_law_of_tokens() -> None:
@@ -105,7 +105,7 @@ def test_each_token_count_of_an_isoflop_design_is_no_law_of_tokens() -> None:
     runs = runs.assign(width=runs["N"], **{"model.d_model": runs["N"]})
     design = design_of(runs)
     assert design.kind == "isoflop"
-    assert all(part["N"].nunique() == 1 for _, part in slices(runs, "D", design))
+    assert all(part["N"].nunique() == 1 for _, part in slices(runs, ["D"]))
 
 
 def test_the_frontier_keeps_what_nothing_cheaper_undercuts() -> None:
