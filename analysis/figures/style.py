@@ -205,6 +205,7 @@ def _log(axis: Axis, values: np.ndarray, most: int) -> None:
 def _ticks(low: float, high: float, most: int) -> list[float]:
     """Round numbers over a range: decades where it is wide, else 1-2-5, else evenly spaced."""
     decades = range(math.floor(math.log10(low)) - 1, math.ceil(math.log10(high)) + 2)
+    full: list[float] = []
     for fronts in ((1.0, 2.0, 3.0, 5.0), (1.0, 2.0, 5.0), (1.0, 3.0), (1.0,)):
         found = [front * 10.0**power for power in decades for front in fronts]
         inside = [one for one in found if low / 1.02 <= one <= high * 1.02]
@@ -212,8 +213,8 @@ def _ticks(low: float, high: float, most: int) -> list[float]:
             return inside
         if len(inside) < 3:
             break
-    else:
-        step = math.ceil(len(inside) / most)
-        return inside[::step]
+        full = inside
+    if full:  # too full, and the next too empty: thinned
+        return full[:: math.ceil(len(full) / most)]
     even = MaxNLocator(nbins=most - 1, steps=[1, 2, 2.5, 5, 10]).tick_values(low, high)
     return [float(one) for one in even if one > 0]

@@ -1,9 +1,10 @@
 """How figures say numbers."""
 
+import numpy as np
 import pytest
 from matplotlib.figure import Figure
 
-from analysis.figures.style import log_x, plain_x, powers, short
+from analysis.figures.style import _ticks, log_x, plain_x, powers, short
 
 
 @pytest.mark.parametrize(
@@ -51,3 +52,13 @@ def test_an_axis_says_all_its_numbers_in_one_way() -> None:
     figure.draw_without_rendering()
     labels = [label.get_text() for label in axes.get_xticklabels()]
     assert "5e11" in labels and "1e12" in labels
+
+
+@pytest.mark.parametrize("most", [4, 6, 7])
+def test_ticks_of_a_logarithmic_axis_reach_over_most_of_it(most: int) -> None:
+    for low in np.geomspace(1e4, 1e5, 7):
+        for decades in np.arange(1, 5, 0.1):
+            high = float(low * 10**decades)
+            inside = [tick for tick in _ticks(float(low), high, most) if low <= tick <= high]
+            assert 2 <= len(inside) <= most
+            assert np.log10(inside[-1] / inside[0]) > 0.4 * decades, (low, high, inside)
