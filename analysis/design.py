@@ -230,7 +230,7 @@ def settings(runs: pd.DataFrame, axes: Sequence[str]) -> list[str]:
     asked = DIMENSIONS if any(varies(runs, c) for c in SHAPE) else ("N", *DIMENSIONS)
     found = [c for c in asked if c not in free and varies(runs, c) and numeric(runs, c)]
     known = [axis for axis in axes if numeric(runs, axis)]
-    return [c for c in found if not any(_goes_along(runs, c, axis) for axis in known)]
+    return [c for c in found if not any(goes_along(runs, c, axis) for axis in known)]
 
 
 def slices(runs: pd.DataFrame, axes: Sequence[str]) -> list[tuple[dict[str, float], pd.DataFrame]]:
@@ -333,7 +333,7 @@ def _follows(runs: pd.DataFrame, column: str, of: Sequence[str]) -> bool:
     return bool((apart <= _SAME).all())
 
 
-def _goes_along(runs: pd.DataFrame, column: str, axis: str) -> bool:
+def goes_along(runs: pd.DataFrame, column: str, axis: str) -> bool:
     """Whether a dimension is decided by the axis and rises or falls with it throughout.
 
     Where every run has an axis value of its own (tokens of an isoFLOP design) all columns are

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.band import line
-from analysis.design import named
+from analysis.design import IN_BUDGETS, in_budgets, level, named, numeric
 from analysis.figures.style import (
     COLOURS,
     FLOOR,
@@ -19,14 +19,18 @@ from analysis.figures.style import (
     log_x,
     log_y,
     panels,
+    powers,
     save,
     shades,
     short,
     title,
 )
+from analysis.fits.isoflop import group_budgets
 from analysis.fits.model import Array
 from analysis.laws import Law, Question
 from analysis.units import Unit
+
+_LINES = 10  # at most, whose colours are told apart
 
 
 @dataclass(frozen=True)
@@ -38,42 +42,77 @@ class Estimate:
     ci: tuple[float, float] | None
 
 
+@dataclass(frozen=True)
+class _Strand:
+    """Runs that one line of the law goes through, and the line's places."""
+
+    label: str
+    runs: pd.DataFrame
+    n: Array
+    d: Array
+
+
 def slices_figure(
     question: Question, law: Law, unit: Unit, floor: float | None, folder: Path
 ) -> Saved:
-    """Loss against size, a line a token count: the joint law over the runs."""
+    """The joint law over the runs: loss against size, a line a token count or compute budget.
+
+    Where runs share neither, loss against predicted loss.
+    """
     runs, size = question.runs, question.size
-    figure, (axes,) = panels(height=4.2)
-    levels = np.unique(runs["D"].to_numpy(dtype=float))
-    levels = levels[np.append(True, np.diff(np.log(levels)) > 0.01)]
-    if len(levels) > 10:
-        levels = np.geomspace(levels[0], levels[-1], 8)
-    nearest = np.abs(np.log(runs["D"].to_numpy(dtype=float))[:, None] - np.log(levels)).argmin(1)
-    reach = np.geomspace(runs[size].min() / 1.1, runs[size].max() * 1.3, 80)
-    slices = []
-    for k, (level, colour) in enumerate(zip(levels, shades(len(levels)), strict=True)):
-        mine = runs[nearest == k]
-        axes.plot(mine[size], mine["loss"], "o", color=colour, markersize=4.5)
-        over = _predict(law, reach, np.full_like(reach, level))
-        axes.plot(reach, over, color=colour, linewidth=1.2, label=f"{short(level)} tokens")
-        slices.append(pd.DataFrame({size: reach, "D": level, "fitted": over, "row": "law"}))
-    heights = list(runs["loss"])
-    if floor is not None:
-        heights.append(floor)
-        axes.axhline(floor, color=FLOOR, linestyle=(0, (6, 3)), label=f"entropy floor {floor:.4g}")
-    axes.set(
-        xlabel=named(size), ylabel=unit.label, ylim=(min(heights) / 1.05, max(heights) * 1.05)
-    )
-    log_x(axes, reach)
-    log_y(axes, heights)
-    legend(axes, ncols=2)
+    strands, of = _strands(runs, size)
     dots = runs[["run_id", "name", "seed", size, "D", "C", "loss"]].assign(
         fitted=_predict(law, runs[size].to_numpy(dtype=float), runs["D"].to_numpy(dtype=float)),
         row="run",
     )
-    data = pd.concat([dots, *slices], ignore_index=True)
-    caption = f"Runs and the joint law ({law.name}), a colour a token count."
+    figure, (axes,) = panels(height=4.4)
+    heights, tables = list(runs["loss"]), [dots]
+    if strands:
+        for one, colour in zip(strands, shades(len(strands)), strict=True):
+            over = _predict(law, one.n, one.d)
+            axes.plot(one.runs[size], one.runs["loss"], "o", color=colour, markersize=4.5)
+            axes.plot(one.n, over, color=colour, linewidth=1.2, label=one.label)
+            tables.append(pd.DataFrame({size: one.n, "D": one.d, "fitted": over, "row": "law"}))
+        axes.set_xlabel(named(size))
+        log_x(axes, np.concatenate([one.n for one in strands]))
+        caption = f"Runs and the joint law ({law.name}), a colour and a line a {of}."
+    else:
+        ends = [dots["fitted"].min(), dots["fitted"].max()]
+        axes.plot(dots["fitted"], dots["loss"], "o", color=COLOURS[0], markersize=4.5)
+        axes.plot(ends, ends, color=COLOURS[1], linewidth=1.2, label="as predicted")
+        axes.set_xlabel("predicted loss")
+        log_x(axes, dots["fitted"])
+        caption = f"Losses against those that the joint law ({law.name}) gives the same runs."
+    if floor is not None:
+        heights.append(floor)
+        axes.axhline(floor, color=FLOOR, linestyle=(0, (6, 3)), label=f"entropy floor {floor:.4g}")
+    axes.set(ylabel=unit.label, ylim=(min(heights) / 1.05, max(heights) * 1.05))
+    log_y(axes, heights)
+    legend(axes, loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=3, columnspacing=1.2)
+    data = pd.concat(tables, ignore_index=True)
     return save(figure, data, folder, f"joint-{question.key}", caption)
+
+
+def _strands(runs: pd.DataFrame, size: str) -> tuple[list[_Strand], str]:
+    """The runs by token count where these are few, else by compute budget, and by which."""
+    tokens = level(runs, "D")
+    if tokens.nunique() <= _LINES:
+        reach = np.geomspace(runs[size].min() / 1.1, runs[size].max() * 1.3, 80)
+        return [
+            _Strand(f"{short(count)} tokens", runs[tokens == count], reach, np.full(80, count))
+            for count in sorted(tokens.unique())
+        ], "token count"
+    if not numeric(runs, "C") or in_budgets(runs).mean() < IN_BUDGETS:
+        return [], ""
+    budget, found = group_budgets(runs["C"].to_numpy(dtype=float)), []
+    for k in range(int(budget.max()) + 1):
+        mine = runs[budget == k]
+        met = mine.groupby(size)["D"].mean()  # N and D of one budget: lines through its runs' own
+        n = np.geomspace(met.index.min(), met.index.max(), 80)
+        d = np.exp(np.interp(np.log(n), np.log(met.index), np.log(met)))
+        about = float(f"{mine['C'].mean():.2g}")
+        found.append(_Strand(f"{powers(about)} FLOPs", mine, n, d))
+    return (found, "compute budget") if len(found) <= _LINES else ([], "")
 
 
 def contours_figure(question: Question, law: Law, unit: Unit, folder: Path) -> Saved:
