@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -97,7 +98,13 @@ def figure(value: object, digits: int = 4) -> str:
 
 
 def between(value: float | None, ci: Sequence[float] | None) -> str:
-    """A number with its interval."""
+    """A number with its interval, in as many digits as tell the two ends apart by two."""
     if value is None:
         return "–"
-    return figure(value) + (f" [{figure(ci[0], 3)}, {figure(ci[1], 3)}]" if ci else "")
+    if not ci:
+        return figure(value)
+    digits, width = 3, abs(ci[1] - ci[0])
+    if width > 0:
+        largest = max(abs(value), abs(ci[0]), abs(ci[1]))
+        digits = max(3, math.floor(math.log10(largest)) - math.floor(math.log10(width)) + 2)
+    return f"{figure(value, digits)} [{figure(ci[0], digits)}, {figure(ci[1], digits)}]"
