@@ -87,7 +87,7 @@ def _selecting(command: Command) -> Command:
               type=click.FloatRange(0, 1, max_open=True),
               help="Share of the runs, largest by FLOPs, to predict from the others.")  # fmt: skip
 @click.option("--at", "at", multiple=True, metavar="ROLE=VALUE",
-              help="Where to predict: C=1e21, N=1e9, D=2e10; may be repeated.")  # fmt: skip
+              help="Where to predict: C=1e21, or N=1e9 and --at D=2e10.")  # fmt: skip
 @click.option("--out", type=click.Path(path_type=Path),
               help="Folder for fits.json and the report [reports/... for a store].")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print what fits.json holds.")
@@ -329,5 +329,7 @@ def _places(texts: tuple[str, ...]) -> dict[str, float]:
             number = 0.0
         if not sign or not 0 < number < float("inf"):
             raise UserError(f"--at {text!r} must be ROLE=VALUE with a positive number, as C=1e21")
+        if role.strip() in places:
+            raise UserError(f"--at names {role.strip()} twice: ask for one place at a time")
         places[role.strip()] = number
     return places

@@ -63,6 +63,7 @@ def analyze_csv(request: Request) -> dict[str, Any]:
         UserError: the file, a column, a cell, an option or the number of rows is wrong.
     """
     frame = read_csv(request.csv)
+    _check_roles(request)
     columns = dict(request.columns) | {name: name for name in request.x}
     table = read_points(frame, columns, group=request.group, exclude=request.exclude)
     unknown = set(request.options.at) - {*table.kept.axes, "C"}
@@ -70,6 +71,7 @@ def analyze_csv(request: Request) -> dict[str, Any]:
         known = ", ".join(table.kept.axes)
         raise UserError(f"--at names {min(unknown)!r}, but the columns given are {known}")
     names = _names(request, table.kept)
+    _check_places(request, names, table.kept)
     fits: list[Fit] = []
     rivals: list[dict[str, Any]] = []
     sides = [(table.kept, table.excluded)]
@@ -108,6 +110,40 @@ def write(answer: Mapping[str, Any], out: Path) -> Path:
     return path
 
 
+def _check_roles(request: Request) -> None:
+    """Refuses what the form has no use for, and columns that are named for two things."""
+    known = APPROACHES.get(request.form, ())
+    if request.form == "all":
+        known = tuple(dict.fromkeys(one for every in APPROACHES.values() for one in every))
+    if request.approach is not None and known and request.approach not in known:
+        said = " or ".join(known)
+        raise UserError(f"{request.form} is fitted by {said}, not {request.approach!r}")
+    if request.form not in {*ONE_AXIS, "all"} and request.x:
+        raise UserError(f"--x is for laws of one axis, and {request.form} is none")
+    if request.form not in {"data_constrained", "all"} and "U" in request.columns:
+        raise UserError(f"--unique is for data_constrained, and not for {request.form}")
+    for name in request.x:
+        if name == request.columns["loss"]:
+            raise UserError(f"--x {name!r} is the column of the losses")
+        if request.columns.get(name, name) != name:
+            raise UserError(f"--x {name!r} would stand beside {OPTIONS[name]}: rename the column")
+
+
+def _check_places(request: Request, names: Sequence[str], data: Points) -> None:
+    """Refuses places that none of the forms to be fitted has an answer for."""
+    at = request.options.at
+    laws = [form for n in names if n != "isoflop" for form in forms(n, _varying(data, request))]
+    left = set(at) - {role for form in laws for role in form.answers(at)}
+    if not left:
+        return
+    role = min(left)
+    partly = next((form for form in laws if role in form.axes), None)
+    if partly is None:
+        raise UserError(f"--at {role} asks what {request.form} does not predict")
+    lacking = " and ".join(f"--at {one}" for one in partly.axes if one not in at)
+    raise UserError(f"--at {role} is half a place for {partly.name}: it needs {lacking} too")
+
+
 def _names(request: Request, data: Points) -> list[str]:
     """The forms to fit, each of which the columns allow."""
     have = set(data.axes)
@@ -122,11 +158,6 @@ def _names(request: Request, data: Points) -> list[str]:
         return enough
     if request.form not in APPROACHES:
         raise UserError(f"there is no form {request.form!r}; there are {', '.join(APPROACHES)}")
-    allowed = APPROACHES[request.form]
-    if request.approach is not None and request.approach not in allowed:
-        raise UserError(
-            f"{request.form} is fitted by {' or '.join(allowed)}, not {request.approach!r}"
-        )
     missing = [role for role in _NEEDS.get(request.form, ()) if role not in have]
     if missing:
         flags = " and ".join("--d (or --c)" if role == "D" else OPTIONS[role] for role in missing)

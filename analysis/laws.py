@@ -19,6 +19,7 @@ from analysis.design import (
     Design,
     amount,
     frontier,
+    goes_along,
     in_budgets,
     kind_of,
     level,
@@ -146,12 +147,15 @@ def questions(
     return [*found, *_of_n_and_d(name, best, runs, rates, design, options, say)]
 
 
-def roles(runs: pd.DataFrame, design: Design) -> set[str]:
-    """What the laws of one series are of: the roles at which they can be asked to predict."""
+def roles(runs: pd.DataFrame, design: Design) -> list[tuple[str, ...]]:
+    """At what the laws of one series can be asked to predict: roles that go together."""
     best = tuned(runs, design)
-    found = {axis for axis in _axes(best, design) if _cut(axis, best) is not None}
+    found: list[tuple[str, ...]] = [
+        (axis,) for axis in _axes(best, design) if _cut(axis, best) is not None
+    ]
     if (cut := _surface(best)) is not None:
-        found |= {"N", "D", "C"} | ({"U"} if _repeats(cut[1]) else set())
+        found += [("C",), *((size, "D") for size in _sizes(cut[1]))]
+        found += [("N", "D", "U")] if _repeats(cut[1]) else []
     return found
 
 
@@ -234,7 +238,7 @@ def _surface(best: pd.DataFrame) -> Cut | None:
     cut = slices(best, JOINT)
     held, runs = cut[0]
     met = runs[["N"]].assign(D=level(runs, "D")).drop_duplicates()
-    if len(met) <= max(met["N"].nunique(), 4) or met["D"].nunique() < 2:
+    if len(met) <= 4 or met["D"].nunique() < 2 or goes_along(runs, "D", "N"):
         return None
     notes = []
     if len(cut) > 1:
@@ -274,7 +278,6 @@ def _of_n_and_d(
     held, runs, note = cut
     kind = _kind(runs, design)
     known = _known(runs, rates, rules.equal_budgets(runs, kind), "N")
-    rival = replace(options, starts=RIVAL_STARTS)
 
     def asked(axis: str, size: str, data: Points, laws: list[Law], note: str) -> Question:
         key = _key(name, f"{axis}-{size}")
@@ -283,10 +286,12 @@ def _of_n_and_d(
 
     found = []
     for size in _sizes(runs):
+        own = _counted(options, size)
+        rival = replace(own, starts=RIVAL_STARTS)
         say(f"fitting {named(size)} and tokens{f' of {name}' if name else ''}: {len(runs)} runs")
         data = _points(runs, "C", {"N": size, "D": "D"})
         forms: list[tuple[Form, str, FitOptions]] = [
-            (Chinchilla(), "huber", options if size == "N" else rival),
+            (Chinchilla(), "huber", own if size == "N" else rival),
             (Chinchilla(), "variable_projection", rival),
         ]
         if size == "N":
@@ -295,13 +300,33 @@ def _of_n_and_d(
                 seen = runs.assign(U=runs[["D", "unique_tokens"]].min(axis=1))
                 data = _points(seen, "C", {"N": size, "D": "D", "U": "U"})
                 forms.append((DataConstrained(), "huber", rival))
-        laws = [_law(form, fit(form, data, how, approach), known) for form, approach, how in forms]
+        fits = [(form, fit(form, data, how, approach)) for form, approach, how in forms]
+        laws = [_law(form, _called(one, size), known) for form, one in fits]
         found.append(asked("joint", size, data, laws, note))
         if kind == "isoflop" and "C" in data.axes:
             optima = [fit_isoflop(data, way, options) for way in ("parabola", "akima")]
             laws = [_law(None, one, known) for one in optima]
             found.append(asked("isoflop", size, data, laws, "; ".join(_outside(runs, note))))
     return found
+
+
+def _counted(options: FitOptions, size: str) -> FitOptions:
+    """The options of laws whose N is counted in a convention: the places asked in it alone."""
+    at = {role: place for role, place in options.at.items() if role not in CONVENTIONS}
+    return replace(options, at=at | ({"N": options.at[size]} if size in options.at else {}))
+
+
+def _called(one: Fit, size: str) -> Fit:
+    """Their fits, with N at its places called by its convention."""
+
+    def named(at: Mapping[str, float]) -> dict[str, float]:
+        return {size if role == "N" else role: place for role, place in at.items()}
+
+    derived = {
+        name: replace(found, at=named(found.at), outside=named(found.outside))
+        for name, found in one.derived.items()
+    }
+    return replace(one, derived=derived, settings=one.settings | {"at": named(one.settings["at"])})
 
 
 def _outside(runs: pd.DataFrame, note: str) -> list[str]:

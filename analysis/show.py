@@ -5,7 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-_SAID = ("a", "b", "a_exact", "b_exact", "eta", "tokens_per_parameter", "predicted_loss")
+from analysis.fits.result import said_place
+
+_SAID = (
+    "a",
+    "b",
+    "a_exact",
+    "b_exact",
+    "eta",
+    "N_opt",
+    "D_opt",
+    "tokens_per_parameter",
+    "predicted_loss",
+)
 
 
 def show(answer: Mapping[str, Any]) -> str:
@@ -45,14 +57,11 @@ def _asked(one: Mapping[str, Any]) -> list[str]:
     """What a law says of the places that were asked about with --at."""
     asked = one["settings"].get("at", {})
     return [
-        f"{name.replace('_', ' ')} {_number(found['value'])}{_ends(found['ci'])} at {_at(found)}"
+        f"{name.replace('_', ' ')} {_number(found['value'])}{_ends(found['ci'])} at"
+        f" {said_place(found['at'], found['outside'])}"
         for name, found in one["derived"].items()
         if found["at"].keys() & asked.keys()
     ]
-
-
-def _at(found: Mapping[str, Any]) -> str:
-    return ", ".join(f"{role} = {place:.3g}" for role, place in found["at"].items())
 
 
 def _adaptation(found: Mapping[str, Any]) -> list[str]:
@@ -84,7 +93,8 @@ def _fit(one: Mapping[str, Any]) -> str:
         if name in one["derived"]:
             found = one["derived"][name]
             line = f"  {name:<22}{_number(found['value']):>12}{_ends(found['ci'])}"
-            lines.append(line + (f"  at {_at(found)}" if found["at"] else ""))
+            place = said_place(found["at"], found["outside"])
+            lines.append(line + (f"  at {place}" if place else ""))
     for budget in one["budgets"]:
         optimum = (
             ""

@@ -97,7 +97,7 @@ def study(request: Request, say: Say) -> Study:
     say(f"{len(runs)} finished runs, {len(apart)} apart; {design.describe()}")
     parts = series(runs, design)
     enough = [(name, part) for name, part in parts if part["group"].nunique() >= LEVELS]
-    _check_places(request.options.at, {role for _, part in enough for role in roles(part, design)})
+    _check_places(request.options.at, {one for _, part in enough for one in roles(part, design)})
     ready_folder(request.out)  # before the fits, which take their time
     asked = [
         question
@@ -115,11 +115,17 @@ def study(request: Request, say: Say) -> Study:
     return Study(table, runs, apart, design, unit, floor, parts, asked, found, request.options)
 
 
-def _check_places(at: Mapping[str, float], known: set[str]) -> None:
-    """Refuses places of roles that no law is of."""
-    if unknown := set(at) - known:
-        said = ", ".join(sorted(known)) or "nothing"
+def _check_places(at: Mapping[str, float], known: set[tuple[str, ...]]) -> None:
+    """Refuses places of roles that no law is of, or that a law needs another beside."""
+    if unknown := set(at) - {role for together in known for role in together}:
+        said = ", ".join(sorted({role for together in known for role in together})) or "nothing"
         raise UserError(f"--at names {min(unknown)!r}, but the laws of these runs are of {said}.")
+    answered = {role for together in known if at.keys() >= {*together} for role in together}
+    if left := set(at) - answered:
+        role = min(left)
+        beside = next(together for together in sorted(known) if role in together)
+        lacking = " and ".join(f"--at {one}" for one in beside if one not in at)
+        raise UserError(f"--at {role} is half a place for the laws of these runs: give {lacking}.")
 
 
 def _judged(runs: pd.DataFrame, request: Request) -> tuple[Unit, Mask]:

@@ -18,7 +18,6 @@ from analysis.fits.form import (
     between,
     exponents,
     floors,
-    largest,
     levelled,
     too_few_levels,
 )
@@ -28,8 +27,27 @@ from analysis.fits.points import Points
 from analysis.fits.power_law import PowerLaw
 
 
+class Additive(OfSizeAndTokens):
+    """A law with a floor and a term each of N and D, whose best split of compute is known."""
+
+    def answers(self, at: Mapping[str, float]) -> set[str]:
+        """N and D together, and C."""
+        return super().answers(at) | ({"C"} & at.keys())
+
+    def derived(
+        self, params: Mapping[str, Array], data: Points, at: Mapping[str, float]
+    ) -> dict[str, Asked]:
+        """What `frontier` says, and the loss at N and D, or where C is best spent."""
+        found = frontier(params, data, at)
+        asked = super().derived(params, data, at)
+        if not asked and "C" in at:
+            best = {"N": found["N_opt"].values, "D": found["D_opt"].values}
+            asked["predicted_loss"] = Asked(self.predict(params, best), "loss", {"C": at["C"]})
+        return found | asked
+
+
 @dataclass(frozen=True)
-class Chinchilla(OfSizeAndTokens):
+class Chinchilla(Additive):
     """``L(N, D) = E + A/N^alpha + B/D^beta`` (Hoffmann et al. 2022, arXiv:2203.15556).
 
     N in parameters, D in tokens; E, A, B in the loss's unit (A at N = 1, B at D = 1).
@@ -92,15 +110,9 @@ class Chinchilla(OfSizeAndTokens):
             + params["B"] * axes["D"] ** -params["beta"]
         )
 
-    def derived(
-        self, params: Mapping[str, Array], data: Points, at: Mapping[str, float]
-    ) -> dict[str, Asked]:
-        """The exponents a, b of N*, D* in C, tokens per parameter at C, and a predicted loss."""
-        return frontier(params, data, at) | super().derived(params, data, at)
-
 
 @dataclass(frozen=True)
-class OpenLM(OfSizeAndTokens):
+class OpenLM(Additive):
     """``L = E + A N^-alpha + B D^-alpha``, one exponent (Gadre et al. 2024, arXiv:2403.08540).
 
     The paper writes ``L = E + (a M^eta + b M^-eta) C^-eta`` with M = D/N and C = 6ND, the same
@@ -171,8 +183,7 @@ class OpenLM(OfSizeAndTokens):
             "a_gadre": Asked(params["A"] * 6**eta, "loss", {}),
             "b_gadre": Asked(params["B"] * 6**eta, "loss", {}),
         }
-        both = {**params, "beta": params["alpha"]}
-        return frontier(both, data, at) | own | super().derived(params, data, at)
+        return own | super().derived(params, data, at)
 
 
 def frontier(
@@ -186,7 +197,7 @@ def frontier(
     attention weigh), and the optimum along it has ``a = beta/(alpha + m beta)``, ``b = 1 - m a``;
     those come as a_exact and b_exact, and D*/N* follows them.
     """
-    alpha, beta = params["alpha"], params["beta"]
+    alpha, beta = params["alpha"], params.get("beta", params["alpha"])
     out = {
         "a": Asked(beta / (alpha + beta), "", {}),
         "b": Asked(alpha / (alpha + beta), "", {}),
@@ -198,7 +209,7 @@ def frontier(
         m = 1.0 + float(slope)
         a = beta / (alpha + m * beta)
         out |= {"a_exact": Asked(a, "", {}), "b_exact": Asked(1 - m * a, "", {})}
-    compute = at.get("C", largest(data).get("C", float(np.max(6 * np.exp(n + d)))))
+    compute = at.get("C", float(np.max(6 * np.exp(n + d) if c is None else c)))
     gain = np.log(alpha * params["A"] / (m * beta * params["B"]))
     log_n = (gain + beta * (np.log(compute) - log_k)) / (alpha + m * beta)
     log_d = np.log(compute) - log_k - m * log_n

@@ -91,7 +91,8 @@ def _finish(
     predicted = predict(form, exact, data)[0]
     asked = form.derived(exact, data, options.at)
     derived = {
-        name: Derived(float(one.values[0]), None, one.unit, one.at) for name, one in asked.items()
+        name: Derived(float(one.values[0]), None, one.unit, one.at, data.outside(one.at))
+        for name, one in asked.items()
     }
     done = replace(
         base,

@@ -83,14 +83,20 @@ class Form(ABC):
         """Laws with a term less, which the points must refute for these exponents to count."""
         return ()
 
+    def answers(self, at: Mapping[str, float]) -> set[str]:
+        """Which of the roles asked about the law has an answer to: all of its axes, or none."""
+        return set(self.axes) if at.keys() >= set(self.axes) else set()
+
     def derived(
         self, params: Mapping[str, Array], data: Points, at: Mapping[str, float]
     ) -> dict[str, Asked]:
-        """Quantities that follow from parameters [S]; by default the predicted loss.
+        """Quantities that follow from parameters [S]; by default the loss at the place asked.
 
-        ``at`` holds the places asked about by role; unless given, the point of largest compute.
+        ``at`` holds the places asked about by role.
         """
-        place = {role: at.get(role, largest(data)[role]) for role in self.axes}
+        if not self.axes or not self.answers(at) >= set(self.axes):
+            return {}
+        place = {role: at[role] for role in self.axes}
         axes = {role: np.asarray(value) for role, value in place.items()}
         return {"predicted_loss": Asked(self.predict(params, axes), "loss", place)}
 
@@ -112,14 +118,6 @@ class OfSizeAndTokens(Form):
             or too_few_levels(data, "D", self.least, self.name)
             or move_together(data, "N", "D")
         )
-
-
-def largest(data: Points) -> dict[str, float]:
-    """The axes of the point with the most compute (or the largest first axis)."""
-    flops = data.flops()
-    order = flops if flops is not None else next(iter(data.axes.values()))
-    top = int(np.argmax(order))
-    return {role: float(values[top]) for role, values in data.axes.items()}
 
 
 def grid(levels: Sequence[Callable[[int], Array]], count: int) -> Array:

@@ -10,6 +10,8 @@ import numpy.typing as npt
 
 from analysis.fits.model import Array, Index, Mask
 
+_SAME = 1.01  # ratio up to which a place is that of the outermost point
+
 
 @dataclass(frozen=True)
 class Points:
@@ -54,6 +56,19 @@ class Points:
         if "N" in self.axes and "D" in self.axes:
             return 6.0 * self.axes["N"] * self.axes["D"]
         return None
+
+    def outside(self, at: Mapping[str, float]) -> dict[str, float]:
+        """Of places by role those beyond the points: how many times the largest value or, below
+        1, the smallest one they are."""
+        found = {}
+        for role, place in at.items():
+            values = self.axes[role] if role in self.axes else self.flops()
+            if values is None:
+                continue
+            nearest = float(np.clip(place, values.min(), values.max()))
+            if not 1 / _SAME < place / nearest < _SAME:
+                found[role] = place / nearest
+        return found
 
     def groups(self) -> tuple[Index, int]:
         """Each point's group from 0, and how many groups there are."""

@@ -48,12 +48,14 @@ class Derived:
         ci: its percentile interval; None without a bootstrap.
         unit: what it is measured in.
         at: where it is asked (N in parameters, D in tokens, C in FLOPs); empty where nowhere.
+        outside: which of those lie beyond the points, see `Points.outside`.
     """
 
     value: float
     ci: Interval | None
     unit: str
     at: Mapping[str, float] = field(default_factory=dict)
+    outside: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -134,6 +136,16 @@ class Fit:
         return {name: _plain(getattr(self, name)) for name in self.__dataclass_fields__}
 
 
+def said_place(at: Mapping[str, float], outside: Mapping[str, float]) -> str:
+    """A place in words, with how far it lies beyond the points: C = 1e+24 (10 times ...)."""
+    far = [
+        f"{role} {ratio:.3g} times that of the {'largest' if ratio > 1 else 'smallest'} run"
+        for role, ratio in outside.items()
+    ]
+    said = ", ".join(f"{role} = {place:.3g}" for role, place in at.items())
+    return f"{said} (extrapolated: {', '.join(far)})" if far else said
+
+
 def refused(
     form: str,
     approach: str,
@@ -156,6 +168,7 @@ def _plain(value: Any) -> Any:
             "ci": _plain(value.ci),
             "unit": value.unit,
             "at": _plain(value.at),
+            "outside": _plain(value.outside),
         }
     if isinstance(value, Mapping):
         return {str(key): _plain(item) for key, item in value.items()}

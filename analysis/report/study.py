@@ -17,7 +17,7 @@ from analysis.figures.joint import (
     slices_figure,
 )
 from analysis.figures.law import conventions_figure, law_figure
-from analysis.fits import Derived
+from analysis.fits.result import said_place
 from analysis.floor import OF_THE_FLOOR
 from analysis.laws import LEVELS, Law, Question
 from analysis.report.document import (
@@ -200,12 +200,12 @@ def _laws_table(question: Question) -> Table:
     if any(predicted):
         head.append("predicted loss")
         for row, one in zip(rows, predicted, strict=True):
-            row.append("–" if one is None else f"{between(one.value, one.ci)} at {_at(one)}")
+            row.append(
+                "–"
+                if one is None
+                else f"{between(one.value, one.ci)} at {said_place(one.at, one.outside)}"
+            )
     return Table(head, rows, f"{caption}.", left=3)
-
-
-def _at(place: Derived) -> str:
-    return ", ".join(f"{role} = {figure(value, 3)}" for role, value in place.at.items())
 
 
 def parameters(law: Law) -> str:
@@ -244,7 +244,7 @@ def _sizes_sections(
                 continue
             said = ["–", "–"]
             if (ratio := fit.derived.get("tokens_per_parameter")) is not None:
-                said = [between(ratio.value, ratio.ci), _at(ratio)]
+                said = [between(ratio.value, ratio.ci), said_place(ratio.at, ratio.outside)]
             exponents = [between(*one) for one in pair]
             rows.append([law.name, named(question.size), *exponents, *said])
             if pair[0][0] is not None:

@@ -140,7 +140,15 @@ def test_flops_stand_in_for_tokens_or_beside_them(table: pd.DataFrame, tmp_path:
         ({"--exclude": "loss > 0"}, "leaves no rows"),
         ({"--at": "C:1"}, "must be ROLE=VALUE"),
         ({"--at": "Z=1"}, "names 'Z', but the columns given are N, D"),
+        ({"--at": "N=1e9"}, "--at N is half a place for chinchilla: it needs --at D too"),
+        ({"--at": "C=1e20", "--form": "kaplan"}, "--at C asks what kaplan does not predict"),
+        ({"--at": "C=1e20", "--form": "isoflop"}, "--at C asks what isoflop does not predict"),
         ({"--approach": "magic"}, "huber or variable_projection"),
+        ({"--approach": "magic", "--form": "all"}, "all is fitted by huber or"),
+        ({"--x": "run"}, "--x is for laws of one axis, and chinchilla is none"),
+        ({"--x": "val/loss", "--form": "power_law"}, "'val/loss' is the column of the losses"),
+        ({"--x": "N", "--form": "power_law"}, "--x 'N' would stand beside --n"),
+        ({"--unique": "run"}, "--unique is for data_constrained, and not for chinchilla"),
         ({"--form": "data_constrained"}, "needs --unique"),
         ({"--csv": "nowhere.csv"}, "there is no file nowhere.csv"),
     ],
@@ -200,6 +208,30 @@ def test_degenerate_columns_give_a_status_and_no_number(
     assert found["status"] == "not_identified"
     assert "'params (M)' has 1 distinct value" in found["message"]
     assert set(found["params"].values()) == {None}
+
+
+def test_a_prediction_is_where_it_was_asked_for(table: pd.DataFrame, tmp_path: Path) -> None:
+    columns = (*COLUMNS, "--approach", "variable_projection", "--bootstrap", "0")
+    said = []
+    for name, rows in (("a.csv", table), ("b.csv", table[::-1])):
+        args = ["--csv", save(rows, tmp_path, name), *columns, "--at", "C=1e24"]
+        said.append(CliRunner().invoke(analyze, args, catch_exceptions=False).output)
+        (found,) = json.loads(CliRunner().invoke(analyze, [*args, "--json"]).output)["fits"]
+        derived, at = found["derived"], {"C": 1e24}
+        n, d = derived["N_opt"]["value"], derived["D_opt"]["value"]
+        law = found["params"]
+        best = law["E"] + law["A"] * n ** -law["alpha"] + law["B"] * d ** -law["beta"]
+        assert derived["predicted_loss"]["value"] == pytest.approx(best)
+        assert derived["predicted_loss"]["at"] == at
+        far = 1e24 / (6 * table["params (M)"] * table["tokens"]).max()
+        assert derived["predicted_loss"]["outside"]["C"] == pytest.approx(far)
+        assert f"at C = 1e+24 (extrapolated: C {far:.3g} times that of the largest" in said[-1]
+    inside = ("--n", "params (M)", "--at", "N=100", "--at", "D=1e9")
+    found = answer("--csv", save(table, tmp_path), *columns, *inside)["fits"][0]["derived"]
+    assert found["predicted_loss"]["at"] == {"N": 100, "D": 1e9}
+    assert found["predicted_loss"]["outside"] == {}
+    unasked = answer("--csv", save(table, tmp_path), *columns)["fits"][0]["derived"]
+    assert "predicted_loss" not in unasked
 
 
 def test_all_forms_that_apply_are_compared(table: pd.DataFrame, tmp_path: Path) -> None:

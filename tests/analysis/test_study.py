@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner
@@ -17,6 +18,7 @@ from analysis.figures import law
 from analysis.figures.isoflop import basins_figure
 from analysis.figures.style import Saved, save
 from analysis.fits import FitOptions
+from analysis.laws import questions
 from analysis.report.document import Picture, Text, between, figure
 from analysis.report.study import _floor_section, _laws_table, _rates_section, _short
 from analysis.reporting import _laws
@@ -232,6 +234,7 @@ def test_variants_have_laws_of_their_own(variants: Recorder, workplace: Path) ->
         (["--exclude", "loss > 0"], "leaves no run"),
         (["--at", "n=1e9"], "--at names 'n', but the laws of these runs are of C, D, N, N_non"),
         (["--at", "batch_size=8"], "--at names 'batch_size', but the laws"),
+        (["--at", "C=1e15", "--at", "C=1e16"], "--at names C twice"),
     ],
 )
 def test_options_that_do_not_go_together(studied: Recorder, words: list[str], said: str) -> None:
@@ -255,15 +258,41 @@ def test_a_report_that_cannot_be_written_is_said_before_the_fits(
 def test_what_is_asked_at_a_place_is_answered(quick: Study) -> None:
     said = show_store(_laws(quick))
     by_key = {question.key: question for question in quick.questions}
-    sizes = by_key["n"]
+    sizes, sizes_and_tokens = by_key["n"], by_key["joint-n"].runs
     assert sizes.headline is not None
     value = sizes.headline.fit.derived["predicted_loss"].value
     assert f"    predicted loss {value:.5g} at N = 1e+06\n" in said
-    assert re.search(r"    tokens per parameter \S+ at C = 1e\+15\n", said)
     table = _laws_table(sizes)
     assert table.columns[-1] == "predicted loss"
-    assert table.rows[0][-1] == f"{figure(value)} at N = 1,000,000"
+    far = 1e15 / sizes_and_tokens["C"].max()
+    place = f"C = 1e+15 (extrapolated: C {far:.3g} times that of the largest run)"
+    assert re.search(rf"    tokens per parameter \S+ at {re.escape(place)}\n", said)
+    assert table.rows[0][-1] == f"{figure(value)} at N = 1e+06"
     assert _laws_table(by_key["d"]).columns[-1] == "held-out error"
+    # Of laws of size and tokens a size alone is no place; the loss is that where C is best spent.
+    joint = by_key["joint-n"].laws[0].fit.derived
+    best = {role: joint[f"{role}_opt"].value for role in "ND"}
+    law = by_key["joint-n"].laws[0]
+    assert law.form is not None
+    params = {name: np.asarray(one) for name, one in law.fit.values().items()}
+    at_best = law.form.predict(params, {role: np.asarray(one) for role, one in best.items()})
+    assert joint["predicted_loss"].value == pytest.approx(float(at_best))
+    assert joint["predicted_loss"].at == {"C": 1e15}
+    assert "predicted_loss" not in by_key["n-non-embedding"].laws[0].fit.derived
+
+
+def test_a_place_of_one_convention_is_not_one_of_another(studied: Recorder) -> None:
+    runs = table(studied)
+    options = FitOptions(starts=20, bootstrap=0, holdout=0, at={"N": 1e6, "D": 1e6})
+    asked = questions("", runs, design_of(runs), options, lambda _: None)
+    by_key = {one.key: one.laws[0].fit.derived for one in asked}
+    assert by_key["joint-n"]["predicted_loss"].at == {"N": 1e6, "D": 1e6}
+    assert "predicted_loss" not in by_key["joint-n-non-embedding"]
+    bare = replace(options, at={"N_non_embedding": 1e6, "D": 1e6})
+    asked = questions("", runs, design_of(runs), bare, lambda _: None)
+    by_key = {one.key: one.laws[0].fit.derived for one in asked}
+    assert by_key["joint-n-non-embedding"]["predicted_loss"].at == bare.at
+    assert "predicted_loss" not in by_key["joint-n"]
 
 
 @pytest.mark.parametrize(
@@ -289,15 +318,22 @@ def test_the_caption_of_a_law_tells_of_the_band_that_is_drawn(
     assert ("low" in pd.read_csv(tmp_path / "law-n.csv")) is (resamples == 60)
 
 
+def test_an_interval_is_said_in_digits_that_hold_its_value() -> None:
+    assert between(1.2346, (1.2341, 1.2349)) == "1.2346 [1.2341, 1.2349]"
+    assert between(0.34964, (0.31206, 0.36481)) == "0.35 [0.312, 0.365]"
+    assert between(2.0, None) == "2"
+    assert between(1.5, (1.5, 1.5)) == "1.5 [1.5, 1.5]"
+
+
 def test_why_no_law_has_an_e_to_hold_against_the_entropy(quick: Study, tmp_path: Path) -> None:
     without = replace(quick, held=[])
     of_width = [one for one in quick.questions if one.axis == "width"]
-    for questions, why in (
+    for asked, why in (
         (quick.questions, "No law with an E converged, for the reasons"),
         (of_width, "What was fitted are laws of width, whose E is not the entropy, so nothing"),
         ([], "No law was fitted, so nothing"),
     ):
-        (section,) = _floor_section(replace(without, questions=questions), tmp_path)
+        (section,) = _floor_section(replace(without, questions=asked), tmp_path)
         (block,) = section.blocks
         assert isinstance(block, Text)
         assert f" nats per token. {why}" in block.text
