@@ -18,6 +18,8 @@ class Held:
 
     Attributes:
         law: what it is of.
+        series: the variant that it is of, empty where there is only one.
+        joint: whether it is of size and tokens together.
         value: the fitted E.
         ci: its interval.
         agrees: whether the floor is inside; None without an interval.
@@ -25,6 +27,8 @@ class Held:
     """
 
     law: str
+    series: str
+    joint: bool
     value: float
     ci: tuple[float, float] | None
     agrees: bool | None
@@ -48,7 +52,7 @@ def held(question: Question, law: Law, floor: float) -> Held | None:
     else:
         side = "above" if ci is not None and ci[0] > floor else "below"
         said += f"E lies {side} it. {' '.join(_reasons(question, law, floor, side))}"
-    return Held(name, value, ci, agrees, said)
+    return Held(name, question.series, question.axis == "joint", value, ci, agrees, said)
 
 
 def _reasons(question: Question, law: Law, floor: float, side: str) -> list[str]:

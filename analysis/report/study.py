@@ -80,8 +80,12 @@ def _short(found: Study) -> list[Block]:
         else:
             formula = _FORMULAS[law.fit.form]
             lines.append(f"{question.title}: {formula} with {parameters(law)}. {law.claim}")
-    joint = [one for one in found.held if "against parameters and tokens" in one.law]
-    lines += [joint[0].sentence] if joint else []
+    joint: dict[str, str] = {}
+    for held in found.held:
+        if held.joint:
+            said = f"{held.series}: {held.sentence}" if held.series else held.sentence
+            joint.setdefault(held.series, said)
+    lines += joint.values()
     if found.floor is not None and not joint:
         lines.append(
             f"The corpus's entropy is {found.floor:.4g} {found.unit.name}; no joint law gave an E"

@@ -19,7 +19,7 @@ from analysis.figures.isoflop import basins_figure
 from analysis.figures.style import Saved, save
 from analysis.fits import FitOptions
 from analysis.laws import questions
-from analysis.report.document import Picture, Text, between, figure
+from analysis.report.document import Bullets, Picture, Text, between, figure
 from analysis.report.study import _floor_section, _laws_table, _rates_section, _short
 from analysis.reporting import _laws
 from analysis.runs import Selection, read_runs
@@ -316,6 +316,19 @@ def test_the_caption_of_a_law_tells_of_the_band_that_is_drawn(
     labels = figures[0].axes[0].get_legend_handles_labels()[1]
     assert ("E + A x^-α, 95% band" in labels) is (resamples == 60)
     assert ("low" in pd.read_csv(tmp_path / "law-n.csv")) is (resamples == 60)
+
+
+def test_each_series_is_held_against_the_entropy_by_its_name(quick: Study) -> None:
+    (one, *_) = quick.held
+    assert one.joint
+    names = ("attention mha", "attention mha", "attention mqa")
+    both = [replace(one, series=name) for name in names]
+    (bullets,) = _short(replace(quick, held=both))
+    assert isinstance(bullets, Bullets)
+    said = [line for line in bullets.items if "The fitted E is" in line]
+    assert [line.split(":")[0] for line in said] == ["attention mha", "attention mqa"]
+    (bullets,) = _short(quick)
+    assert isinstance(bullets, Bullets) and one.sentence in bullets.items
 
 
 def test_an_interval_is_said_in_digits_that_hold_its_value() -> None:
