@@ -98,7 +98,7 @@ def _finish(
         base,
         params=params,
         derived=derived,
-        quality=quality(data, predicted, len(params)),
+        quality=quality(data, predicted, len(params), len(form.axes)),
         residuals=[float(r) for r in np.log(data.loss) - np.log(predicted)],
         held_out=hold_out(form, data, options, base.approach) if options.holdout > 0 else {},
     )
@@ -158,7 +158,8 @@ def _needless(
 
     The likelihood ratio, ``2n`` (absolute residuals, which Huber's are with a small delta) or
     ``n`` (squares) times the logarithm of the objectives' ratio, must exceed chi-squared's 1 %
-    point for as many degrees of freedom as there are parameters less.
+    point for as many degrees of freedom as there are parameters less. Of the ``n`` points those
+    of one trajectory are one.
     """
     squares = is_squares(options, approach)
     for simpler in form.simpler():
@@ -169,7 +170,7 @@ def _needless(
         if objective <= len(data) * _PERFECT < with_less.objective:
             continue
         ratio = max(with_less.objective / objective, 1.0)
-        weight = (1 if squares else 2) * len(data)
+        weight = (1 if squares else 2) * data.groups()[1]
         if weight * np.log(ratio) < stats.chi2.isf(0.01, less):
             axes = [data.columns.get(role, role) for role in form.axes if role not in simpler.axes]
             what = f"without {axes[0]!r}" if axes else f"({simpler.name}) with {less} fewer"

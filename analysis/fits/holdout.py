@@ -17,7 +17,7 @@ _STARTS = 1 / 9  # of the starts: the subset's minimum is near the whole's
 
 
 def hold_out(form: Form, data: Points, options: FitOptions, approach: str) -> dict[str, Any]:
-    """The error on the largest runs, from a fit to the others.
+    """The error on the largest runs, from a fit to the others of other trajectories.
 
     Runs are ordered by FLOPs (by the first axis where FLOPs are unknown). Errors are signed and
     relative, ``(predicted - observed)/observed``: ``mean_error``, ``median_error``,
@@ -29,8 +29,10 @@ def hold_out(form: Form, data: Points, options: FitOptions, approach: str) -> di
     order = data.axes[by] if order is None else order
     count = int(np.ceil(options.holdout * len(data)))
     held = order >= np.sort(order)[-count] * (1 - 1e-9)  # equal budgets go together
-    said = {"n": int(held.sum()), "by": by, "n_fitted": int((~held).sum())}
-    small, large = data.take(~held), data.take(held)
+    group = data.groups()[0]
+    apart = ~np.isin(group, group[held])  # a run's other points would tell its noise
+    said = {"n": int(held.sum()), "by": by, "n_fitted": int(apart.sum())}
+    small, large = data.take(apart), data.take(held)
     status, reason = refusal(form, small)
     if status is not None:
         return {**said, "status": str(status), "message": f"without the largest runs, {reason}"}

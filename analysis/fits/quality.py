@@ -13,8 +13,8 @@ from analysis.fits.points import Points
 _ROUNDING = 1e-9  # log units: residuals below this have no trend worth a test
 
 
-def quality(data: Points, predicted: Array, parameters: int) -> dict[str, Any]:
-    """Figures of merit of a fit.
+def quality(data: Points, predicted: Array, parameters: int, axes: int) -> dict[str, Any]:
+    """Figures of merit of a fit of a law with so many parameters and axes.
 
     Residuals are ln L observed less ln L predicted. Keys: ``r_squared`` of ln L;
     ``rms_log_residual`` and the robust ``median_abs_log_residual``; ``rmse`` in the loss's unit;
@@ -34,7 +34,10 @@ def quality(data: Points, predicted: Array, parameters: int) -> dict[str, Any]:
         "rmse": float(np.sqrt(np.mean((data.loss - predicted) ** 2))),
         "aic": aic,
         "aicc": None if room <= 0 else aic + 2 * free * (free + 1) / room,
-        "trend": {role: trend(values, residual) for role, values in _axes(data).items()},
+        "trend": {
+            role: trend(values, residual, 1 + (parameters - 1) / max(axes, 1), data.groups()[1])
+            for role, values in _axes(data).items()
+        },
     }
 
 
@@ -43,20 +46,25 @@ def _axes(data: Points) -> dict[str, Array]:
     return dict(data.axes) if flops is None else {**data.axes, "C": flops}
 
 
-def trend(axis: Array, residual: Array) -> dict[str, float | None]:
+def trend(
+    axis: Array, residual: Array, met: float = 1, groups: int | None = None
+) -> dict[str, float | None]:
     """Whether residuals bend or lean along an axis.
+
+    ``met``: how many levels the law's own parameters can meet whatever they are, a common one and
+    a share of the others. ``groups``: how many of the points are independent; all where None.
 
     ``slope``: log residual per e-fold of the axis. ``p_value``: F test of a line and a parabola
     in ln axis on the residuals' ranks, which outliers do not sway; small means a trend. None
-    where the axis has too few levels or the residuals are rounding.
+    where the axis has no more levels than are met, or the residuals are rounding.
     """
     x = np.log(axis)
     x = x - x.mean()
     levels = len(np.unique(axis))
     slope = float(x @ residual / (x @ x)) if levels > 1 else None
     columns = min(levels - 1, 2)
-    room = len(x) - 1 - columns
-    if columns < 1 or room < 3 or np.sqrt(np.mean(residual**2)) < _ROUNDING:
+    room = (len(x) if groups is None else groups) - 1 - columns
+    if columns < 1 or levels <= met or room < 3 or np.sqrt(np.mean(residual**2)) < _ROUNDING:
         return {"slope": slope, "p_value": None}
     ranks = stats.rankdata(residual)
     ranks = ranks - ranks.mean()
