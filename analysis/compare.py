@@ -21,12 +21,12 @@ from analysis.design import (
     named,
     numeric,
     series,
-    tuned,
     varies,
 )
 from analysis.equal import Equal, Groups, at_compute, at_sizes, equal
 from analysis.memory import inference_bytes
 from analysis.paired import Test, against, listed
+from analysis.rates import tuned
 from analysis.runs import RunTable, Selection, read_runs
 from analysis.summary import configurations, summary
 from analysis.units import Unit, choose, floor_of, in_unit, texts

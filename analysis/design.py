@@ -36,8 +36,8 @@ PREFIX = "evaluation.tokens"  # losses of another prefix of the validation split
 JOINT = ("N", "D", "C")
 """Axes of laws of size and tokens together, and the compute that the two decide."""
 
-_FIELDS = ("data.", "model.", "optimizer.", "schedule.", "batch.", PREFIX)
-_NO_VARIANTS = {  # dimensions have columns of their own; a branch is the run of its budget
+FIELDS = ("data.", "model.", "optimizer.", "schedule.", "batch.", PREFIX)
+NO_VARIANTS = {  # dimensions have columns of their own; a branch is the run of its budget
     "schedule.branches",
     "model.d_model",
     "model.n_layers",
@@ -48,7 +48,6 @@ _NO_VARIANTS = {  # dimensions have columns of their own; a branch is the run of
     "data.max_documents",
 }
 _NUISANCES = ("optimizer.", "schedule.")
-_RATE = "optimizer.lr"
 IN_BUDGETS = 0.9  # share of an isoFLOP design's runs that lie in its budgets
 _SIZES = 3  # that a compute budget needs for its valley
 _SAME = 1.01  # ratio up to which token counts are one: runs are of whole steps
@@ -104,14 +103,14 @@ def amount(column: str, value: float) -> str:
 
 def design_of(runs: pd.DataFrame, stated: str | None = None) -> Design:
     """What varies in the table; `stated` overrides the kind of design."""
-    varying = [c for c in map(str, runs) if c.startswith(_FIELDS) and varies(runs, c)]
+    varying = [c for c in map(str, runs) if c.startswith(FIELDS) and varies(runs, c)]
     dimensions = [c for c in DIMENSIONS if varies(runs, c) and numeric(runs, c)]
     shape = [c for c in SHAPE if c in dimensions]
     nuisances, variants = [], []
     for field in varying:
-        if field in _NO_VARIANTS or _follows(runs, field, shape):
+        if field in NO_VARIANTS or _follows(runs, field, shape):
             continue
-        if _is_nuisance(runs, field):
+        if is_nuisance(runs, field):
             nuisances.append(field)
         else:
             variants.append(field)
@@ -158,59 +157,6 @@ def series(runs: pd.DataFrame, design: Design) -> list[tuple[str, pd.DataFrame]]
         )
         found.append((name, part))
     return found
-
-
-def tuned(runs: pd.DataFrame, design: Design) -> pd.DataFrame:
-    """At each point of the dimensions, the runs of the nuisances' best values, all seeds.
-
-    The best is the lowest mean of the final losses over seeds; where some values have more seeds
-    than others, only those with the most are in the choice, lest a lucky single one be taken.
-    """
-    if not design.nuisances:
-        return runs
-    kept = []
-    for _, point in runs.groupby(places(runs), dropna=False):
-        by = point.groupby(list(design.nuisances), dropna=False)["loss"]
-        counts, means = by.transform("count"), by.transform("mean")
-        most = counts == counts.max()
-        kept.append(point[most & (means == means[most].min())])
-    return pd.concat(kept).sort_index()
-
-
-def basins(runs: pd.DataFrame) -> list[tuple[pd.DataFrame, pd.DataFrame]]:
-    """The runs at each point of the dimensions, and their final losses by learning rate.
-
-    The losses are a row a rate, in order: ``lr``, ``mean``, ``min``, ``max``, ``count`` (runs of a
-    finite loss) and ``best``, which marks the rate that `tuned` would take. Of other nuisances
-    each rate has its own best values.
-    """
-    others = [c for c in map(str, runs) if _is_nuisance(runs, c) and c != _RATE]
-    others = [c for c in others if varies(runs, c)]
-    found = []
-    for _, point in runs.groupby(places(runs), dropna=False):
-        losses = point.groupby(["lr", *others])["loss"]
-        rates = losses.agg(mean="mean", min="min", max="max", count=_finite).reset_index()
-        rates = rates.sort_values(["count", "mean"], ascending=[False, True]).drop_duplicates("lr")
-        rates["best"] = np.arange(len(rates)) == 0
-        found.append((point, rates.sort_values("lr").drop(columns=others)))
-    return found
-
-
-def tried(runs: pd.DataFrame, apart: pd.DataFrame) -> pd.DataFrame:
-    """A series' runs and the diverged ones beside them, as runs of an infinite loss.
-
-    Beside them are those that agree with some run of the series in every field but the learning
-    rate and the dimensions; they count at the tokens that they were planned for.
-    """
-    gone = apart[apart["why"] == "diverged"] if len(apart) else apart
-    for field in map(str, runs):
-        if field.startswith(_FIELDS) and field not in {*_NO_VARIANTS, _RATE}:
-            gone = gone[gone[field].isin(runs[field].unique())]
-    if gone.empty:
-        return runs
-    planned = gone.get("resolved.tokens", gone["D"])
-    gone = gone.assign(D=planned.where(planned.notna(), gone["D"]), loss=np.inf)
-    return pd.concat([runs, gone], ignore_index=True)
 
 
 def settings(runs: pd.DataFrame, axes: Sequence[str]) -> list[str]:
@@ -314,15 +260,11 @@ def rounded(values: pd.Series) -> pd.Series:
     return values.astype(float).map(steps)
 
 
-def _is_nuisance(runs: pd.DataFrame, field: str) -> bool:
+def is_nuisance(runs: pd.DataFrame, field: str) -> bool:
     """Whether a field is one to tune: of the optimizer, with a number in every run, maybe 0."""
     if not field.startswith(_NUISANCES) or runs[field].dtype == bool:
         return False
     return bool(np.isfinite(pd.to_numeric(runs[field], errors="coerce").astype(float)).all())
-
-
-def _finite(losses: pd.Series) -> int:
-    return int(np.isfinite(losses).sum())
 
 
 def _follows(runs: pd.DataFrame, column: str, of: Sequence[str]) -> bool:

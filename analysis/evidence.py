@@ -25,17 +25,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from analysis.design import (
-    IN_BUDGETS,
-    JOINT,
-    basins,
-    in_budgets,
-    level,
-    named,
-    settings,
-)
+from analysis.design import IN_BUDGETS, JOINT, in_budgets, level, named, settings
 from analysis.fits.isoflop import group_budgets
 from analysis.fits.result import Fit
+from analysis.rates import basins
 
 if TYPE_CHECKING:
     import pandas as pd

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from analysis.design import varies
 from analysis.evidence import Verdict
-from analysis.laws import Law, Question
+from analysis.question import Law, Question
 
 OF_THE_FLOOR = frozenset({"joint", "N", "D", "C"})
 """Axes whose laws' E is a loss that more of size or text would come to, which the floor bounds."""

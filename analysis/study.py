@@ -14,7 +14,8 @@ from analysis.fits import FitOptions
 from analysis.fits.exclusion import excluded
 from analysis.fits.model import Mask
 from analysis.floor import OF_THE_FLOOR, Held, held
-from analysis.laws import LEVELS, Question, questions, roles
+from analysis.laws import LEVELS, questions, roles
+from analysis.question import Question
 from analysis.runs import RunTable, Selection, read_runs
 from analysis.units import BITS, Unit, choose, floor_of, in_unit
 from scaling.errors import UserError

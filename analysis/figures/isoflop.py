@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from analysis.design import DIMENSIONS, SHAPE, amount, basins, named, numeric, varies
+from analysis.design import DIMENSIONS, SHAPE, amount, named, numeric, varies
 from analysis.figures.style import (
     COLOURS,
     Saved,
@@ -21,7 +21,8 @@ from analysis.figures.style import (
     title,
 )
 from analysis.fits.isoflop import group_budgets
-from analysis.laws import Question
+from analysis.question import Question
+from analysis.rates import basins
 from analysis.units import Unit
 
 

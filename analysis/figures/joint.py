@@ -27,7 +27,7 @@ from analysis.figures.style import (
 )
 from analysis.fits.isoflop import group_budgets
 from analysis.fits.model import Array
-from analysis.laws import Law, Question
+from analysis.question import Law, Question
 from analysis.units import Unit
 
 _LINES = 10  # at most, whose colours are told apart

@@ -25,7 +25,7 @@ from analysis.figures.style import (
     title,
 )
 from analysis.fits import FitOptions
-from analysis.laws import Law, Question
+from analysis.question import Law, Question
 from analysis.units import Unit
 
 if TYPE_CHECKING:

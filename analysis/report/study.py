@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from analysis.design import CONVENTIONS, basins, level, named, numeric
+from analysis.design import CONVENTIONS, level, named, numeric
 from analysis.figures.isoflop import basins_figure, valleys_figure
 from analysis.figures.joint import (
     Estimate,
@@ -19,7 +19,9 @@ from analysis.figures.joint import (
 from analysis.figures.law import conventions_figure, law_figure
 from analysis.fits.result import said_place
 from analysis.floor import OF_THE_FLOOR
-from analysis.laws import LEVELS, Law, Question
+from analysis.laws import LEVELS
+from analysis.question import Law, Question
+from analysis.rates import basins
 from analysis.report.document import (
     Block,
     Bullets,

@@ -6,21 +6,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.design import (
-    JOINT,
-    basins,
-    design_of,
-    frontier,
-    rounded,
-    settings,
-    slices,
-    tried,
-    tuned,
-)
+from analysis.design import JOINT, design_of, frontier, rounded, settings, slices
 from analysis.evidence import equal_budgets
 from analysis.figures.isoflop import basins_figure
 from analysis.fits import FitOptions
 from analysis.laws import questions
+from analysis.rates import basins, tried, tuned
 from analysis.runs import Selection, read_runs
 from analysis.units import choose
 from tests.analysis.recorded import Recorder

@@ -13,12 +13,13 @@ from click.testing import CliRunner
 from matplotlib.figure import Figure
 
 from analysis.cli import analyze, compare
-from analysis.design import design_of, frontier, series, slices, tuned
+from analysis.design import design_of, frontier, series, slices
 from analysis.figures import law
 from analysis.figures.isoflop import basins_figure
 from analysis.figures.style import Saved, save
 from analysis.fits import FitOptions
 from analysis.laws import questions
+from analysis.rates import tuned
 from analysis.report.document import Bullets, Picture, Text, between, figure
 from analysis.report.study import _floor_section, _laws_table, _rates_section, _short
 from analysis.reporting import _laws
