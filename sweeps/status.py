@@ -63,9 +63,8 @@ def read_status(sweep: Sweep, request: Request) -> Status:
     of_trials, trials = None, dict[str, int]()
     if sweep.spec.search:
         of_trials, first, runs = sweep.spec.search.trials, runs[0], []
-        if begun:
-            working = driver is not None
-            trials, runs = _of_search(sweep, first, request, folder, working=working)
+        trials, runs = _of_search(sweep, first, request, folder, working=driver is not None)
+        begun = begun or bool(trials)
     ledger = Ledger(
         Path(config.tracking.folder),
         tracking_uri(config.tracking.uri),

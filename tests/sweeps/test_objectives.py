@@ -54,12 +54,10 @@ def test_the_pruner_hears_the_objectives_unit(sweep_of: SweepOf) -> None:
         hopeless=lambda job, percent, figure: heard.append((percent, figure)),
     )
     trainer: Any = SimpleNamespace(
-        wall_seconds=1.0,
-        seconds=0.0,
-        evaluated_at=5,
+        clock=SimpleNamespace(session=1.0),
         step=5,
         total=10,
-        last=[SimpleNamespace(loss=3.0, bpb=1.5)],
+        progress=SimpleNamespace(evaluated_at=5, last=[SimpleNamespace(loss=3.0, bpb=1.5)]),
     )
     _Attempt(Job(0, (), 1, source.judged), channel)._progress(trainer)
     assert heard == [(50, 1.5)]

@@ -51,7 +51,7 @@ def test_looking_at_a_search_writes_nothing(sweep_of: SweepOf) -> None:
     assert not Path(HERE, JOURNAL).exists() and not Path("trials.db").exists()
     source_of(sweep, folder=HERE).refill()
     before = Path(HERE, JOURNAL).read_bytes()
-    assert read_status(sweep, Request()).trials == {"running": 2}
+    assert read_status(sweep, Request()).trials == {"left": 2}
     plan_only(sweep, Request(measure=False), Board())
     assert Path(HERE, JOURNAL).read_bytes() == before
 
