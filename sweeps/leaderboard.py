@@ -30,6 +30,7 @@ class Group:
     mean: dict[str, float]
     deviation: dict[str, float]  # over seeds, n - 1; none of one seed
     diverged: int
+    pruned: int  # seeds that a search gave up
 
 
 def entries(
@@ -82,6 +83,7 @@ def groups(runs: Sequence[Wanted], known: Mapping[Key, Known]) -> list[Group]:
                 mean,
                 deviation,
                 len(ended) - len(whole),
+                sum(k.state == "pruned" for _, k in there),
             )
         )
     return found
@@ -97,14 +99,17 @@ def competing(found: Sequence[Group]) -> list[Group]:
 
 
 def best_rates(rule: RatePerSize, found: Sequence[Group]) -> list[dict[str, Any]]:
-    """For each size the best learning rate, and whether it lies inside the range."""
+    """For each size the best learning rate, and whether it lies inside the range.
+
+    The rate is None where a seed diverged at each of them.
+    """
     names = found[0].labels if found else {}
     axis = next((name for name in names if f".{rule.field}".endswith(f".{name}")), rule.field)
     sizes: dict[tuple[tuple[str, str], ...], list[Group]] = {}
     for group in found:
         size = tuple((k, v) for k, v in group.labels.items() if k != axis)
         sizes.setdefault(size, []).append(group)
-    answers = []
+    answers: list[dict[str, Any]] = []
     for size, tried in sizes.items():
         losses = [
             (group.mean["final_val_loss"], float(group.labels[axis]))
@@ -112,6 +117,8 @@ def best_rates(rule: RatePerSize, found: Sequence[Group]) -> list[dict[str, Any]
             if "final_val_loss" in group.mean
         ]
         if not losses:
+            if all(group.diverged for group in tried):
+                answers.append({**dict(size), axis: None, "final_val_loss": None, "inside": None})
             continue
         loss, rate = min(losses)
         ends = (min(rule.rates), max(rule.rates))
@@ -150,6 +157,8 @@ def group_table(spec: SweepSpec, found: Sequence[Group], by: Objective) -> list[
         bpb = group.mean.get("final_val_bpb")
         point = ", ".join(f"{k} {v}" for k, v in group.labels.items()) or spec.name
         seeds = f"{len(group.seeds)} seed{'s' * (len(group.seeds) != 1)}"
+        if group.pruned and not group.seeds:
+            seeds = "pruned"
         if group.diverged:
             seeds = f"{group.diverged} of {seeds} diverged"
         row = [point, loss, f"{bpb:.4f}" if bpb is not None else "-", seeds]

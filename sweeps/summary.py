@@ -72,7 +72,13 @@ def outcome_lines(sweep: Sweep, summary: Mapping[str, Any], found: Sequence[Grou
     if "search" in summary:
         lines += _best_lines(summary["search"]["best"])
     for answer in summary.get("lr_per_size", []):
-        told = ", ".join(f"{k} {v}" for k, v in answer.items() if k not in _RATE_ENDS)
+        told = ", ".join(
+            f"{k} {v}" for k, v in answer.items() if k not in _RATE_ENDS and v is not None
+        )
+        if answer["final_val_loss"] is None:
+            size = f"{told}: " if told else ""
+            lines.append(f"best rate: {size}none, since each diverged; try smaller ones")
+            continue
         where = "inside the range" if answer["inside"] else "AT THE END of the range: widen it"
         lines.append(f"best rate: {told}, {where}")
     time = summary["time"]

@@ -44,7 +44,9 @@ class EvaluationConfig(Part):
     """When and on what the run is judged."""
 
     every: Interval | None = Field(
-        0.1, description="validate at this share of the run (or so many steps); null: at the ends"
+        0.1,
+        description="validate at this share of the run (or so many steps), but for one that comes"
+        " shortly before the end; null: at the ends",
     )
     tokens: Count | Literal["all"] = Field(
         "all", description="validation tokens: the whole split, or a fixed prefix of it"

@@ -18,7 +18,9 @@ from sweeps.leaderboard import (
 from sweeps.ledger import Known
 from sweeps.objectives import judged_by
 from sweeps.reading import Sweep
+from sweeps.record import SweepRecord
 from sweeps.spec import Objective
+from sweeps.summary import conclude, outcome_lines
 from sweeps.wanted import Wanted, wanted_runs
 
 SweepOf = Callable[..., Sweep]
@@ -42,6 +44,31 @@ def test_a_rate_at_which_a_seed_diverged_is_not_the_best(sweep_of: SweepOf) -> N
     assert (answer["lr"], answer["inside"]) == (0.01, True)
     lines = group_table(sweep.spec, found, LOSS)
     assert "1 of 2 seeds diverged" in lines[-1]
+
+
+def test_a_size_at_which_every_rate_diverged_is_told(sweep_of: SweepOf, workplace: Path) -> None:
+    rule = {"low": 1e-3, "high": 1e-1, "points": 2}
+    sweep = sweep_of(grid={"model.d_model": [16, 32]}, lr_per_size=rule)
+    runs = wanted_runs(sweep)
+    losses = [3.0, 1.0, None, None]
+    known = {run.key: done(run, loss) for run, loss in zip(runs, losses, strict=True)}
+    record = SweepRecord(sweep, runs[0].config, print)
+    record.open()
+    summary = conclude(record, runs, known, None, None, None)
+    lines = outcome_lines(sweep, summary, groups(runs, known))
+    assert lines[-2].startswith("best rate: d_model 16, lr 0.1, AT THE END")
+    assert lines[-1] == "best rate: d_model 32: none, since each diverged; try smaller ones"
+
+
+def test_points_that_a_search_gave_up_are_told_as_such(sweep_of: SweepOf) -> None:
+    sweep = sweep_of(grid={"optimizer.lr": [0.01, 0.02]})
+    runs = wanted_runs(sweep)
+    known = {
+        runs[0].key: done(runs[0], 2.0),
+        runs[1].key: Known(runs[1].key, "pruned", None, "i", {}),
+    }
+    lines = group_table(sweep.spec, groups(runs, known), LOSS)
+    assert lines[1].endswith("1 seed") and lines[2].endswith("pruned")
 
 
 def test_across_tokenizers_bits_per_byte_decide(sweep_of: SweepOf) -> None:
