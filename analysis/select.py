@@ -55,32 +55,39 @@ def _members(kind: str, wanted: str, runs: Path, say: Say) -> list[RunFolder]:
 def _here(kind: str, wanted: str, runs: Path, say: Say) -> list[RunFolder]:
     """Folders of the set's runs that count as they do in the store: finished, neither diverged
     nor pruned, and of one config and seed the last."""
-    file = runs / SWEEPS / wanted / WANTED
-    members = Members.read(file) if kind == "sweep" and file.exists() else None
+    there = [(f, r) for f, r in recorded_runs(runs) if not r.tags.get("tinyscale.kind")]
+    belongs = _belonging(kind, wanted, runs, [record for _, record in there])
+    of_set = [(folder, record) for folder, record in there if belongs(record)]
     found: dict[Key, RunFolder] = {}
-    belonging = 0
-    for folder, record in recorded_runs(runs):  # the oldest first
-        if record.tags.get("tinyscale.kind") or not _belongs(record, kind, wanted, members):
-            continue
-        belonging += 1
+    for folder, record in of_set:  # the oldest first
         diverged = record.tags.get("tinyscale.diverged") == "true"
         if record.status == "FINISHED" and not diverged:  # a pruned one is KILLED
             found[record.identity, record.seed] = folder
-    if found and (rest := belonging - len(found)):
+    if found and (rest := len(of_set) - len(found)):
         say(
-            f"{rest} of the {belonging} runs of {kind} {wanted} are left out: not finished,"
+            f"{rest} of the {len(of_set)} runs of {kind} {wanted} are left out: not finished,"
             " diverged, pruned, or made again later."
         )
     return list(found.values())
 
 
-def _belongs(record: RunRecord, kind: str, wanted: str, members: Members | None) -> bool:
+def _belonging(
+    kind: str, wanted: str, runs: Path, records: Sequence[RunRecord]
+) -> Callable[[RunRecord], bool]:
+    """Whether a run is of the set."""
     if kind == "experiment":
-        return record.experiment == wanted
-    own = record.tags.get(f"tinyscale.{kind}") == wanted
-    if members is None:
-        return own
-    return (record.identity, record.seed) in members.labels or (members.grows and own)
+        return lambda record: record.experiment == wanted
+    tagged = {r.id for r in records if r.tags.get(f"tinyscale.{kind}") == wanted}
+    if kind == "group":  # a configuration, whatever sweeps have named its seeds
+        same = {record.identity for record in records if record.id in tagged}
+        return lambda record: record.identity in same
+    file = runs / SWEEPS / wanted / WANTED
+    if not file.exists():
+        return lambda record: record.id in tagged
+    members = Members.read(file)
+    return lambda record: (
+        (record.identity, record.seed) in members.labels or (members.grows and record.id in tagged)
+    )
 
 
 def _in_store(kind: str, wanted: str, say: Say) -> list[RunFolder]:

@@ -256,8 +256,10 @@ def test_the_record_knows_what_it_is_of(prompts: PromptSet, runs: list[RunFolder
 
 def test_selection(runs: list[RunFolder]) -> None:
     group = runs[0].read_record().tags["tinyscale.group"]
+    runs[1].update(tags=runs[1].read_record().tags | {"tinyscale.group": "another-sweeps-name"})
     assert [t.label for t in select(["wide"])] == [runs[2].path.name]
-    assert {t.label for t in select([], group=group)} == {r.path.name for r in runs[:2]}
+    for name in (group, "another-sweeps-name"):
+        assert {t.label for t in select([], group=name)} == {r.path.name for r in runs[:2]}
     every = select(["wide"], experiment="tinyscale")
     assert every[0].label == runs[2].path.name and len(every) == 3
     assert select([str(runs[1].path)], checkpoint=30)[0].step == 30
