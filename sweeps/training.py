@@ -14,6 +14,7 @@ import torch
 
 from scaling.config import RunConfig
 from scaling.disk import is_full
+from scaling.memory import is_out_of_memory
 from scaling.signals import stop_here
 from scaling.tracking.folder import RunFolder, write_whole
 from scaling.tracking.sent import Sent
@@ -192,10 +193,7 @@ def _config(member: Member) -> RunConfig:
 
 def kind_of(error: Exception) -> str:
     """`memory`, `full` (the disk) or `other`."""
-    text = str(error)
-    if isinstance(error, torch.OutOfMemoryError | MemoryError):
-        return "memory"
-    if isinstance(error, RuntimeError) and ("allocate memory" in text or "out of memory" in text):
+    if is_out_of_memory(error):
         return "memory"
     return "full" if is_full(error) else "other"
 

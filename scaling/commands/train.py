@@ -12,6 +12,7 @@ from scaling.config import RunConfig
 from scaling.console import Console, show_fields
 from scaling.disk import full_disk_is_said
 from scaling.errors import UserError
+from scaling.memory import lack_of_memory_is_said
 from scaling.recipes import load_config
 
 if TYPE_CHECKING:
@@ -64,14 +65,15 @@ def train(
         from scaling.training import resume
 
         folders = [find_run(name) for name in resumed.split(",")]
-        with full_disk_is_said("the same command goes on"):
+        with full_disk_is_said("the same command goes on"), lack_of_memory_is_said():
             results = resume(folders, say=console.say, progress=console.progress)
     else:
         base = load_config(config or "baseline", words)
         configs = [base] if seeds is None else _seeded(base, seeds)
         from scaling.training import train as run
 
-        with full_disk_is_said("--resume goes on from the last checkpoint"):
+        then = "--resume goes on from the last checkpoint"
+        with full_disk_is_said(then), lack_of_memory_is_said():
             results = run(configs, say=console.say, progress=console.progress)
     console.close()
     for result in results:

@@ -56,3 +56,12 @@ def test_cuda_where_there_is_none(tinyscale: Call) -> None:
     done = tinyscale("train", "--runtime.device", "cuda", CUDA_VISIBLE_DEVICES="")
     assert done.returncode == 2
     assert "runtime.device is cuda, but torch finds no CUDA device here" in done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("tiny_yaml")
+def test_a_model_that_no_memory_holds_is_a_sentence(tinyscale_here: Call) -> None:
+    call = tinyscale_here("train", "tiny.yaml", "--model.d_model", str(2**20))
+    assert call.returncode == 2
+    assert "there is too little memory" in call.stderr and "takes less." in call.stderr
+    assert "Traceback" not in call.stderr
