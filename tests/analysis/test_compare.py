@@ -306,6 +306,7 @@ def test_groups_are_compared_at_their_own_best_rates(workplace: Path) -> None:
     assert equals.difference == pytest.approx(3.1 - there)
 
 
+@pytest.mark.slow
 def test_what_else_groups_differ_in_is_said_of_their_test(workplace: Path) -> None:
     recorder = Recorder(workplace)
     flags = ("--model.attention.kind", "mqa", "--model.norm", "layernorm", "--batch.size", "8")

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pytest
 
 from analysis.design import design_of
 from analysis.figures.joint import slices_figure
@@ -28,6 +29,7 @@ def drawn(n: np.ndarray, d: np.ndarray, folder: Path) -> tuple[str, pd.DataFrame
     return saved.caption, pd.read_csv(folder / f"{saved.name}.csv")
 
 
+@pytest.mark.slow
 def test_runs_of_many_token_counts_are_drawn_with_the_law_of_their_own(tmp_path: Path) -> None:
     c, k = (a.ravel() for a in np.meshgrid([1e13, 4e13, 16e13], np.arange(-2, 3)))
     n = np.sqrt(c / 6 / 20) * 1.5**k

@@ -282,6 +282,7 @@ def test_what_is_asked_at_a_place_is_answered(quick: Study) -> None:
     assert "predicted_loss" not in by_key["n-non-embedding"].laws[0].fit.derived
 
 
+@pytest.mark.slow
 def test_a_place_of_one_convention_is_not_one_of_another(studied: Recorder) -> None:
     runs = table(studied)
     options = FitOptions(starts=20, bootstrap=0, holdout=0, at={"N": 1e6, "D": 1e6})
