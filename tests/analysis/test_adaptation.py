@@ -143,6 +143,7 @@ def test_seeds_that_agree_by_chance_are_one() -> None:
         assert summary(pd.concat([one, two.assign(seed=2)]))["gain_low"].notna().all()
 
 
+@pytest.mark.slow
 def test_any_number_of_baselines_and_methods_is_drawn(tmp_path: Path) -> None:
     one = recorded().query("edit == 'verbatim' and rank == 4 and seed == 1 and steps == 1")[:1]
     runs = pd.concat(

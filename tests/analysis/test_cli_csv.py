@@ -234,6 +234,7 @@ def test_a_prediction_is_where_it_was_asked_for(table: pd.DataFrame, tmp_path: P
     assert "predicted_loss" not in unasked
 
 
+@pytest.mark.slow
 def test_all_forms_that_apply_are_compared(table: pd.DataFrame, tmp_path: Path) -> None:
     few = ("--starts", "20", "--bootstrap", "5")
     args = ["--csv", save(table, tmp_path), *COLUMNS, *few, "--form", "all"]

@@ -247,6 +247,7 @@ def test_inference_memory_is_weights_and_one_cache(
     assert inference_bytes(run) == 2 * (1000 + 3 * cached)
 
 
+@pytest.mark.slow
 def test_groups_of_an_experiment(variants: Recorder, workplace: Path) -> None:
     words = ("--store", variants.uri, "--experiment", "variants")
     found = run(*words, "--group-by", "model.attention.kind", "--out", "out")

@@ -95,6 +95,7 @@ def test_repeated_tokens_are_recovered_exactly() -> None:
 
 @settings(max_examples=4, deadline=None, derandomize=True)
 @given(st.floats(-12, 12), st.floats(-12, 12), st.floats(-6, 6), st.integers(0, 10**6))
+@pytest.mark.slow
 def test_units_change_heights_and_nothing_else(
     n_unit: float, d_unit: float, loss_unit: float, seed: int
 ) -> None:

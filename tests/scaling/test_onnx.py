@@ -115,6 +115,7 @@ def test_without_the_extra_one_sentence_says_what_to_install(
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_what_the_exporter_cannot_write_is_said_in_one_sentence(
     tokenizer: Tokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

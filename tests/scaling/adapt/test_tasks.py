@@ -61,6 +61,7 @@ def test_replaced_facts_are_of_things_that_stories_have_and_contradict_them() ->
         assert by_fact["home"].answers[0] in document.passage
 
 
+@pytest.mark.slow
 def test_no_sound_stands_beside_one_that_it_begins() -> None:
     # A dove's coo-coo and a pigeon's coo: the shorter is never the less likely.
     for document in load_tasks(
