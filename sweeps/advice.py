@@ -36,9 +36,7 @@ class Advisor:
     ) -> None:
         self.spec, self.machine, self.calibration = spec, machine, calibration
         self.members = 1 if alone else None if spec.cohort == "auto" else spec.cohort
-        self.workers = machine.workers
-        if spec.workers != "auto":
-            self.workers = min(spec.workers, machine.workers)
+        self.workers = machine.workers_of(spec.workers)
 
     def form(self, todo: Sequence[tuple[Wanted, Known | None]]) -> list[Cohort]:
         """The runs as programs, in the order in which they are to start."""

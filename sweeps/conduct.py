@@ -40,6 +40,26 @@ class Request:
     measure: bool = True
 
 
+@dataclass(frozen=True)
+class _Session:
+    """A sweep while one command makes it.
+
+    Attributes:
+        runs: a grid's that are asked for; of a search those at the ends of its space.
+        search: what a search had asked for as the command began; None of a grid, or before that.
+        owner: whether this command answers for the sweep; else it helps.
+    """
+
+    sweep: Sweep
+    request: Request
+    board: Board
+    runs: list[Wanted]
+    record: SweepRecord[Sweep]
+    ledger: Ledger
+    search: "Trials | None"
+    owner: bool
+
+
 def conduct(sweep: Sweep, request: Request, board: Board) -> Result:
     """Make what the sweep wants and is not there yet; nothing is trained before all is checked."""
     runs = first_runs(sweep, request)
@@ -63,7 +83,7 @@ def conduct(sweep: Sweep, request: Request, board: Board) -> Result:
             else:
                 over = all_done(runs, ledger.scan(run.key for run in runs))
             if not over:
-                return _make(sweep, runs, request, board, record, ledger, owner)
+                return _make(_Session(sweep, request, board, runs, record, ledger, search, owner))
             if not owner:  # the record is another driver's to close
                 return Result({}, ["there is nothing to help with: all of it is done"], 0)
             from sweeps.closing import as_it_was
@@ -85,7 +105,7 @@ def plan_only(sweep: Sweep, request: Request, board: Board) -> "Planned":
     machine = this_machine(config.runtime.device)
     record = SweepRecord(sweep, config, board.say)
     ledger = Ledger(Path(config.tracking.folder), record.uri, record.experiment)
-    known = look(ledger, runs)
+    known, search = look(ledger, runs), _trials(sweep, runs, request, record)
     executor = _executor(sweep, machine, sweep_folder(sweep, config)) if request.measure else None
     try:
         return plan_sweep(
@@ -97,7 +117,7 @@ def plan_only(sweep: Sweep, request: Request, board: Board) -> "Planned":
             board.say,
             retry_failed=request.retry_failed,
             limit=request.limit,
-            told=_told(sweep, runs, request, record),
+            told=search.told if search is not None else 0,
         )
     finally:
         if executor is not None:
@@ -138,42 +158,27 @@ def look(ledger: Ledger, runs: Sequence[Run]) -> dict[Key, Known]:
     return known
 
 
-def _make(
-    sweep: Sweep,
-    runs: list[Wanted],
-    request: Request,
-    board: Board,
-    record: SweepRecord[Sweep],
-    ledger: Ledger,
-    owner: bool,
-) -> Result:
+def _make(session: _Session) -> Result:
     from sweeps.machine import this_machine
 
+    runs = session.runs
     machine = this_machine(runs[0].config.runtime.device)
-    executor = _executor(sweep, machine, record.path)
-    executor.warm(min(len(runs), request.limit or len(runs)))  # while this process prepares
+    executor = _executor(session.sweep, machine, session.record.path)
+    most = session.request.limit or len(runs)
+    executor.warm(min(len(runs), most))  # while this process prepares
     try:
-        return _drive(sweep, runs, request, board, record, ledger, owner, machine, executor)
+        return _drive(session, machine, executor)
     except BaseException as error:
-        if owner:
+        if session.owner:
             with contextlib.suppress(OSError):  # a full disk: what was wrong goes before
-                record.fail(error)
+                session.record.fail(error)
         raise
     finally:
         executor.close()
 
 
-def _drive(
-    sweep: Sweep,
-    runs: list[Wanted],
-    request: Request,
-    board: Board,
-    record: SweepRecord[Sweep],
-    ledger: Ledger,
-    owner: bool,
-    machine: "Machine",
-    executor: "LocalExecutor",
-) -> Result:
+def _drive(session: _Session, machine: "Machine", executor: "LocalExecutor") -> Result:
+    """Plan, record, make, conclude."""
     from sweeps.closing import close_sweep
     from sweeps.driver import Driver, Options
     from sweeps.leaderboard import write_table
@@ -181,6 +186,8 @@ def _drive(
     from sweeps.planning import plan_sweep
     from sweeps.showing import plan_lines, plan_rows
 
+    sweep, request, board = session.sweep, session.request, session.board
+    runs, record, ledger, owner = session.runs, session.record, session.ledger, session.owner
     searches = sweep.spec.search is not None
     every = _all(sweep, runs, request)
     if owner:
@@ -197,11 +204,11 @@ def _drive(
         board.say,
         retry_failed=request.retry_failed,
         limit=request.limit,
-        told=_told(sweep, runs, request, record),
+        told=session.search.told if session.search is not None else 0,
     )
     for line in plan_lines(planned.plan, request.price):
         board.say(line)
-    source = _source(sweep, runs, request, record, planned.advisor)
+    source = _source(session, planned.advisor)
     every = source.runs() if searches else every
     if owner:
         if searches:
@@ -236,22 +243,15 @@ def _drive(
 def _executor(sweep: Sweep, machine: "Machine", folder: Path) -> "LocalExecutor":
     from sweeps.local import LocalExecutor
 
-    workers = sweep.spec.workers
-    count = machine.workers if workers == "auto" else min(workers, machine.workers)
-    return LocalExecutor(machine, count, folder)
+    return LocalExecutor(machine, machine.workers_of(sweep.spec.workers), folder)
 
 
-def _source(
-    sweep: Sweep,
-    runs: list[Wanted],
-    request: Request,
-    record: SweepRecord[Sweep],
-    advisor: "Advisor",
-) -> "Source[Wanted]":
+def _source(session: _Session, advisor: "Advisor") -> "Source[Wanted]":
     from sweeps.search import SearchSource
     from sweeps.source import Grid
     from sweeps.study import begin_study
 
+    sweep, runs, request = session.sweep, session.runs, session.request
     if not sweep.spec.search:
         return Grid(runs)
     # So many points at a time as fill every worker's program with their seeds, yet few enough for
@@ -259,8 +259,9 @@ def _source(
     config, seeds = runs[0].config, max(1, len(sweep.spec.seeds))
     batch = min(-(-advisor.fill(config) // seeds), sweep.spec.search.trials // 5)
     batch = max(-(-advisor.at_once(advisor.rule(config)) // seeds), batch)
-    study = begin_study(sweep, runs[0], request.storage, record.path)
-    return SearchSource(sweep, study, record.path, batch, retry_failed=request.retry_failed)
+    folder = session.record.path
+    study = begin_study(sweep, runs[0], request.storage, folder)
+    return SearchSource(sweep, study, folder, batch, retry_failed=request.retry_failed)
 
 
 def _trials(
@@ -278,12 +279,6 @@ def _trials(
 def _all(sweep: Sweep, runs: list[Wanted], request: Request) -> list[Wanted]:
     """Every run of a grid, of which `--only` picks some: the record is of the whole."""
     return wanted_runs(sweep) if request.only else runs
-
-
-def _told(sweep: Sweep, runs: list[Wanted], request: Request, record: SweepRecord[Sweep]) -> int:
-    """How many trials of a search have ended; none of a grid, or where it has not begun."""
-    search = _trials(sweep, runs, request, record)
-    return search.told if search is not None else 0
 
 
 def _is_there(uri: str) -> bool:

@@ -12,8 +12,6 @@ class Executor(Protocol):
     exactly one `Ended` or `Died` (a measurement in one `Measured`).
     """
 
-    workers: int  # jobs that can train at once
-
     def warm(self, count: int) -> None:
         """Get ready for so many jobs, if that helps."""
         ...

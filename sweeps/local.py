@@ -11,7 +11,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
-from sweeps.job import Answer, Died, Event, Job, Measured, Measurement, Ready
+from sweeps.job import Answer, Died, Event, Job, Measured, Measurement
 from sweeps.machine import Machine
 from sweeps.worker import main
 
@@ -25,7 +25,6 @@ class _Worker:
     pipe: Connection
     log: Path
     job: Job | Measurement | None = None
-    ready: bool = False
     asked: bool = False  # to stop
     heard: int = field(default=0)  # bytes of the log before the job
 
@@ -141,9 +140,7 @@ class LocalExecutor:
         try:
             while worker.pipe.poll():
                 event = worker.pipe.recv()
-                if isinstance(event, Ready):
-                    worker.ready = True
-                elif _ends(event):
+                if _ends(event):
                     worker.job = None
                 yield event
         except (EOFError, ConnectionResetError):

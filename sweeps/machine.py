@@ -9,6 +9,7 @@ import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import psutil
 from loky import cpu_count
@@ -47,6 +48,10 @@ class Machine:
     def workers(self) -> int:
         """Processes that train at once, at most."""
         return self.gpus or self.cores
+
+    def workers_of(self, asked: int | Literal["auto"]) -> int:
+        """Processes of a sweep that asks for so many."""
+        return self.workers if asked == "auto" else min(asked, self.workers)
 
     def at_once(self, way: Way, workers: int | None = None) -> int:
         """Programs of this way that train side by side; `workers` is the most there may be."""

@@ -1,6 +1,6 @@
 """Making a plan: sizes, what is there, cohorts, and times measured where they are not known."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from scaling.branches import is_recorded
@@ -19,7 +19,7 @@ from sweeps.ledger import Known, prospect
 from sweeps.machine import Machine
 from sweeps.plan import Plan, make_plan
 from sweeps.reading import Sweep
-from sweeps.sizes import size_of
+from sweeps.sizes import Size, size_of
 from sweeps.wanted import Wanted, wanted_runs
 
 
@@ -75,19 +75,8 @@ def plan_sweep(
     if executor is not None and work:
         found = explore(group(now), advisor, executor, say, work / len(now))
     plan = make_plan(runs, known, sizes, _within(most, advisor.form(todo)), advisor)
-    notes = []
-    if repeats := _repeats(sweep):
-        notes.append(f"{repeats} runs of the grid equal others of it and are made once")
-    if found.timed and calibration.busy:
-        notes.append(
-            f"something else took {calibration.others:.0%} of this machine's cores: the time is"
-            " what it takes like this"
-        )
-    schedules = (notice(run.config.schedule, sizes[run.key].budget.steps) for run in runs)
-    notes += [sentence.rstrip(".") for sentence in dict.fromkeys(filter(None, schedules))]
-    if lacking := without_branches(runs, known):
-        notes.append(lacking)
-    plan = replace(plan, warnings=[*notes, *plan.warnings])
+    busy = calibration.others if found.timed and calibration.busy else None
+    plan = replace(plan, warnings=[*_notes(sweep, runs, known, sizes, busy), *plan.warnings])
     if found.short:
         names = ", ".join(found.short[:3]) + (" ..." if len(found.short) > 3 else "")
         short = f"too little work to time more than the rule's way: {names}"
@@ -97,6 +86,29 @@ def plan_sweep(
     if plan.wall is not None and plan.cohorts and not found.starting:
         plan = replace(plan, wall=plan.wall + calibration.starting)
     return Planned(plan, advisor, found.starting, found.seconds)
+
+
+def _notes(
+    sweep: Sweep,
+    runs: Sequence[Wanted],
+    known: dict[Key, Known],
+    sizes: Mapping[Key, Size],
+    busy: float | None,
+) -> list[str]:
+    """What a plan's reader should know first; `busy` is the share of cores that others took."""
+    notes = []
+    if repeats := _repeats(sweep):
+        notes.append(f"{repeats} runs of the grid equal others of it and are made once")
+    if busy is not None:
+        notes.append(
+            f"something else took {busy:.0%} of this machine's cores: the time is what it takes"
+            " like this"
+        )
+    schedules = (notice(run.config.schedule, sizes[run.key].budget.steps) for run in runs)
+    notes += [sentence.rstrip(".") for sentence in dict.fromkeys(filter(None, schedules))]
+    if lacking := without_branches(runs, known):
+        notes.append(lacking)
+    return notes
 
 
 def _asked(sweep: Sweep, told: int, limit: int | None) -> int | None:

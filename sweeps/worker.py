@@ -15,7 +15,7 @@ from sweeps.job import Answer, Ended, Job, Measurement, Ready
 
 
 def main(pipe: Connection, number: int, log: Path, started: float) -> None:
-    """Serve the driver at the other end of `pipe` until it says None or is gone."""
+    """Serve the driver at the other end of `pipe` until it is gone."""
     with contextlib.suppress(OSError):  # already a leader, under some launchers
         os.setsid()  # a terminal's Ctrl-C is the driver's to hear
     _redirect(log)
@@ -32,8 +32,6 @@ def main(pipe: Connection, number: int, log: Path, started: float) -> None:
         try:
             job = pipe.recv()
         except (EOFError, ConnectionResetError):  # the driver is gone
-            return
-        if job is None:
             return
         if isinstance(job, Answer):  # that came too late
             continue

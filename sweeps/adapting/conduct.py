@@ -69,9 +69,7 @@ def _drive(
 ) -> Result:  # fmt: skip
     spec = sweep.spec
     machine = this_machine(spec.runtime.device)
-    workers = machine.workers
-    if spec.workers != "auto":
-        workers = min(spec.workers, workers)
+    workers = machine.workers_of(spec.workers)
     told = ", ".join(f"{one.config.label} ({one.parameters:,} parameters)" for one in baselines)
     board.say(f"{len(runs)} adaptations of {told}")
     executor = LocalExecutor(machine, workers, record.path)
