@@ -48,7 +48,8 @@ def close_sweep(
     if not owner:
         return Result({}, [*lines, f"helped: {len(driver.clock.jobs)} jobs"], code)
     whole = driver.options.limit is None and driver.stopped is None
-    estimate = planned.plan.wall if whole else None
+    # Without programs nothing was estimated: what others trained then may have come to this one.
+    estimate = planned.plan.wall if whole and planned.plan.cohorts else None
     search = source if isinstance(source, SearchSource) else None
     summary = conclude(record, runs, known, driver, estimate, search)
     _remember(driver, planned)
@@ -155,6 +156,8 @@ def _remember(driver: Driver[Wanted], planned: "Planned") -> None:
     endings = []
     for job, cohort in driver.clock.jobs:
         assert isinstance(cohort, Cohort)
+        if cohort.size.branches:  # whose training is no part of `job.training`
+            continue
         calibration, members = planned.advisor.calibration, len(cohort.runs)
         costs = calibration.costs(cohort.config, cohort.way)
         if costs is not None and all(outcome.end == "finished" for outcome in job.outcomes):

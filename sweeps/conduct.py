@@ -89,6 +89,9 @@ def conduct(sweep: Sweep, request: Request, board: Board) -> Result:
             from sweeps.closing import as_it_was
 
             every = search.runs() if search is not None else _all(sweep, runs, request)
+            keys = {run.key for run in every}
+            if len(ledger.scan(keys)) < len(keys):  # of a search, or those beside `--only`
+                look(ledger, every)
             return as_it_was(record, every, ledger, board, search)
     finally:
         if owner:
@@ -194,7 +197,8 @@ def _drive(session: _Session, machine: "Machine", executor: "LocalExecutor") -> 
         if not searches:
             record.want(members_of(every, grows=False))  # by which others see if they can help
         record.make_store()  # which takes as long as the workers take to start
-    known = look(ledger, runs)
+    asked_for = session.search.runs() if session.search is not None else every
+    known = look(ledger, [*runs, *asked_for])
     planned = plan_sweep(
         sweep,
         runs,

@@ -353,11 +353,14 @@ class Driver(Generic[R]):
                 again.append(member.key)
                 continue
             there = self.ledger.scan([member.key]).get(member.key)
+            if there is not None and there.state == "done":  # the worker died after its end
+                self._settle(member.key, there)
+                continue
             from sweeps.training import failed_run
 
             left = there.folder if there is not None else None
             folder = failed_run(member, f"{event.log}\n{event.why}\n", left)
-            outcome = Outcome(member.key, "failed", folder.path.resolve(), None, {}, event.why)
+            outcome = Outcome(member.key, "failed", folder.path.resolve(), event.why)
             self._count_failure(event.job, outcome)
             self._settle(member.key, _known_of(outcome))
         if not again:

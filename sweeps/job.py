@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from scaling.adapt.config import AdaptConfig
 from scaling.config import RunConfig
@@ -86,8 +86,6 @@ class Outcome:
     key: Key
     end: End
     folder: Path | None
-    run_id: str | None
-    summary: dict[str, Any]
     error: str | None = None
 
 

@@ -53,10 +53,9 @@ class Machine:
         """Processes of a sweep that asks for so many."""
         return self.workers if asked == "auto" else min(asked, self.workers)
 
-    def at_once(self, way: Way, workers: int | None = None) -> int:
-        """Programs of this way that train side by side; `workers` is the most there may be."""
-        most = min(workers or self.workers, self.workers)
-        return most if self.gpus else max(1, min(most, self.cores // way.threads))
+    def at_once(self, way: Way, workers: int) -> int:
+        """Programs of this way that train side by side, of so many workers."""
+        return workers if self.gpus else max(1, min(workers, self.cores // way.threads))
 
     def fits(self, bytes_a_program: int, at_once: int) -> bool:
         """Whether so many programs of this size have room: on one card each, or side by side."""

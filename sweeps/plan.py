@@ -28,6 +28,7 @@ class Row:
     run: Wanted
     size: Size
     state: str  # missing, or a ledger's word
+    left: float  # the share of its steps that is to be done
     cohort: int | None  # which program it is trained in; None: nothing is to be done
     memory: int  # bytes of that program
     seconds: float | None  # its share of the program's
@@ -55,12 +56,12 @@ class Plan:
     @property
     def tokens(self) -> int:
         """Tokens to train on."""
-        return round(self._of_todo([row.size.tokens for row in self._open]))
+        return round(self._of_todo([row.left * row.size.tokens for row in self._open]))
 
     @property
     def flops(self) -> float:
         """FLOPs to train with."""
-        return self._of_todo([row.size.flops for row in self._open])
+        return self._of_todo([row.left * row.size.flops for row in self._open])
 
     @property
     def busy(self) -> float:
@@ -97,6 +98,7 @@ def make_plan(
                 run,
                 sizes[run.key],
                 there.state if there else "missing",
+                1.0 - cohort.begun / cohort.size.budget.steps if cohort else 1.0,
                 i,
                 _memory(cohort, advisor) if cohort else 0,
                 each / len(cohort.runs) if each is not None and cohort else None,

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 from filelock import FileLock, Timeout
 
 from scaling.config import TrackingConfig
+from scaling.disk import is_full
 from scaling.errors import UserError
 from scaling.outputs import ready_folder
 from scaling.tracking.folder import RunFolder, RunRecord, Status, write_whole
@@ -177,7 +178,9 @@ class SweepRecord(Generic[S]):
             self._send(store)
             if self._claimed and again:
                 store.set_tag(self._claimed, "tinyscale.sweep_run", self.run_id)
-        except MlflowException as error:
+        except (MlflowException, OSError) as error:
+            if is_full(error):
+                raise
             raise no_answer(self.uri, error) from None
         self._sender.start([self.folder])
 

@@ -74,10 +74,12 @@ class SearchSource(Trials):
 
         Trials of another host's driver are taken for its own, but with `retry_failed`.
         """
-        if self.retry_failed and not self._queued:
-            self._queued = True
-            self._again()
-        if left := self._adopt():
+        with self._asking:  # or two drivers would take over one trial, or retry it twice
+            if self.retry_failed and not self._queued:
+                self._queued = True
+                self._again()
+            left = self._adopt()
+        if left:
             return left
         runs: list[Wanted] = []
         asked = 0

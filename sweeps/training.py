@@ -17,13 +17,12 @@ from scaling.disk import is_full
 from scaling.memory import is_out_of_memory
 from scaling.signals import stop_here
 from scaling.tracking.folder import RunFolder, write_whole
-from scaling.tracking.sent import Sent
 from scaling.tracking.store import client, sync
 from scaling.tracking.tracker import Tracker, new_run
 from scaling.training import RunResult, resume, train
 from sweeps.channel import Channel
 from sweeps.job import End, Ended, Job, Member, Outcome
-from sweeps.ledger import last_step
+from sweeps.ledger import last_step, read_known
 
 if TYPE_CHECKING:
     from scaling.trainer import Trainer
@@ -71,7 +70,6 @@ class _Attempt:
             smaller = _smaller(members[0], micro_size)
             if smaller is not None:
                 self.channel.say(f"{self.job.name}: out of memory; micro-batch of {smaller}")
-                _tag(members, oom_micro_size=str(smaller))
                 return self._in_turn(_alike(members), smaller)
         if len(members) > 1 and problem != "full":
             # One member's mistake is not the others' end, and half a cohort takes half the memory.
@@ -85,7 +83,7 @@ class _Attempt:
         outcomes: list[Outcome] = []
         for part in parts:
             if any(outcome.end == "stopped" for outcome in outcomes):  # the rest waits too
-                outcomes += [Outcome(m.key, "stopped", m.folder, None, {}) for m in part]
+                outcomes += [Outcome(m.key, "stopped", m.folder) for m in part]
             else:
                 outcomes += self.run(part, micro_size)
         return outcomes
@@ -127,7 +125,7 @@ class _Attempt:
         self._spent = trainer.clock.session
         self.channel.progress(self.job, trainer)
         judged = trainer.progress.evaluated_at
-        by = self.job.judged
+        by = None if trainer.branch_off is None else self.job.judged  # a branch is another run
         if by is not None and judged == trainer.step and judged != self._judged_at:
             self._judged_at = judged
             last = trainer.progress.last[0]
@@ -143,26 +141,24 @@ class _Attempt:
         self._spent = None
 
     def _outcome(self, member: Member, result: RunResult) -> Outcome:
-        run_id = Sent.read(result.folder).run_id
         path = result.folder.path.resolve()
         if result.status == "FINISHED":
-            return Outcome(member.key, "finished", path, run_id, result.summary)
+            return Outcome(member.key, "finished", path)
         end: End = "pruned" if self.pruned else "stopped"
-        return Outcome(member.key, end, path, run_id, {})
+        return Outcome(member.key, end, path)
 
     def _failed(self, member: Member, text: str, last: str, full: bool) -> Outcome:
-        """A failed run keeps its traceback, also one that failed before it had a folder."""
+        """A failed run keeps its traceback, also one that failed outside of its tracking."""
         folder = RunFolder(member.folder) if member.folder else None
         try:
-            if folder is None:
-                folder = failed_run(member, text)
-            elif full:  # once there is room the run goes on
+            if full and folder is not None:  # once there is room the run goes on
                 folder.update(status="KILLED")
+            elif folder is None or read_known(folder).state == "half":
+                folder = failed_run(member, text, folder)
         except OSError as error:  # no room even for that: the driver tells of it
             last = f"{last}; {error}"
         path = folder.path.resolve() if folder else None
-        run_id = Sent.read(folder).run_id if folder else None
-        return Outcome(member.key, "full" if full else "failed", path, run_id, {}, last)
+        return Outcome(member.key, "full" if full else "failed", path, last)
 
 
 def failed_run(member: Member, text: str, folder: RunFolder | None = None) -> RunFolder:
@@ -202,8 +198,9 @@ def _smaller(member: Member, micro_size: int | None) -> int | None:
     """The next smaller divisor of the batch, about half; None where one sequence was too much."""
     size = micro_size
     batch = _config(member).batch
-    if size is None and member.folder is not None:
-        recorded = RunFolder(member.folder).read_record().params.get("micro_size")
+    if size is None and batch.micro_size == "auto" and member.folder is not None:
+        record = RunFolder(member.folder).read_record()
+        recorded = record.tags.get("tinyscale.micro_size", record.params.get("micro_size"))
         size = int(recorded) if recorded else None
     if size is None:
         size = batch.size if batch.micro_size == "auto" else batch.micro_size
@@ -217,12 +214,6 @@ def _alike(members: Sequence[Member]) -> list[list[Member]]:
     for member in members:
         groups.setdefault((member.folder is None, member.step), []).append(member)
     return list(groups.values())
-
-
-def _tag(members: Sequence[Member], **tags: str) -> None:
-    for member in members:
-        if member.folder is not None:
-            Tracker(RunFolder(member.folder)).tag(**tags)
 
 
 def _step(folder: Path | None) -> int | None:

@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 import secrets
 import socket
 import time
@@ -189,9 +188,3 @@ def recorded_runs(parent: Path) -> list[tuple[RunFolder, RunRecord]]:
     folders = map(RunFolder, parent.iterdir() if parent.is_dir() else ())
     found = [(folder, record) for folder in folders if (record := folder.find_record())]
     return sorted(found, key=lambda run: run[1].started)
-
-
-def id_of(path: Path) -> str | None:
-    """The run id in a run folder's name."""
-    found = re.search(r"-([0-9a-f]{8})$", path.name)
-    return found.group(1) if found else None

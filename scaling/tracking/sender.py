@@ -33,19 +33,19 @@ class Sender:
         self._folders = list(folders)
         self._thread.start()
 
-    def close(self) -> bool:
-        """Send the rest, for at most `deadline` seconds; returns whether all of it arrived."""
+    def close(self) -> None:
+        """Send the rest, for at most `deadline` seconds, and say if not all of it has arrived."""
         self._closing.set()
+        if self._thread.ident is None:  # never started: there is nothing to send
+            return
         self._thread.join(self.deadline)
-        arrived = not self._thread.is_alive() and self._failed is None
-        if not arrived:
+        if self._thread.is_alive() or self._failed is not None:
             why = self._failed or f"it did not answer within {self.deadline:.0f} s"
             self.say(
                 f"The store {self.uri} lacks a part of this run ({why});"
                 " the run folder has it all, and `tinyscale doctor` sends it (with --runs where it"
                 " is not in ./runs)."
             )
-        return arrived
 
     def _run(self) -> None:
         store: MlflowClient | None = None

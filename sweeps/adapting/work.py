@@ -56,14 +56,14 @@ class _Work:
                 for tracker in tracking.trackers:
                     tracker.finish("KILLED", figures=False)
                 return [
-                    Outcome(m.key, "stopped", f.path.resolve(), Sent.read(f).run_id, {})
+                    Outcome(m.key, "stopped", f.path.resolve())
                     for m, f in zip(self.job.members, self.folders, strict=True)
                 ]
             for tracker, one in zip(tracking.trackers, made, strict=True):
                 _record(tracker, one)
         return [
-            Outcome(m.key, "finished", f.path.resolve(), Sent.read(f).run_id, one.row)
-            for m, f, one in zip(self.job.members, self.folders, made, strict=True)
+            Outcome(m.key, "finished", f.path.resolve())
+            for m, f in zip(self.job.members, self.folders, strict=True)
         ]
 
     def _adapt(self, configs: Sequence[AdaptConfig], moved: Any) -> list[Adapted]:
@@ -168,8 +168,7 @@ def _failed(job: Job, folders: Sequence[RunFolder], error: Exception) -> list[Ou
         except OSError as problem:  # no room even for that: the driver tells of it
             last = f"{last}; {problem}"
         path: Path | None = folder.path.resolve() if folder else None
-        run_id = Sent.read(folder).run_id if folder else None
-        outcomes.append(Outcome(member.key, "full" if full else "failed", path, run_id, {}, last))
+        outcomes.append(Outcome(member.key, "full" if full else "failed", path, last))
     return outcomes
 
 

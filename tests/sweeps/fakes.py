@@ -81,13 +81,13 @@ class FakeExecutor:
         outcomes = []
         for member, fate in zip(job.members, fates, strict=True):
             if self.stopped:
-                outcomes.append(Outcome(member.key, "stopped", None, None, {}))
+                outcomes.append(Outcome(member.key, "stopped", None))
                 continue
             status = {"finished": "FINISHED", "failed": "FAILED"}[fate]
             folder = finished_run(member, status)
             error = "RuntimeError: boom" if fate == "failed" else None
             end: Any = fate
-            outcomes.append(Outcome(member.key, end, folder.path, None, {}, error))
+            outcomes.append(Outcome(member.key, end, folder.path, error))
         return [Ended(job.number, tuple(outcomes), time.time(), 0.0, 0.0, 1)]
 
     def answer(self, answer: Answer) -> None: ...

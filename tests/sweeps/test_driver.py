@@ -114,6 +114,21 @@ def test_a_dead_worker_costs_its_runs_one_retry(sweep_of: SweepOf, drive: Drive)
     assert (driver.counts().done, trained(driver)) == (3, 4)
 
 
+def test_a_run_that_its_worker_finished_before_it_died_is_done(
+    sweep_of: SweepOf, drive: Drive
+) -> None:
+    tries: list[Member] = []
+
+    def fate(run: Member) -> str:
+        tries.append(run)
+        if len(tries) == 2:  # its last chance
+            finished_run(run)
+        return "died"
+
+    driver = drive(sweep_of(grid={"optimizer.lr": [0.01]}), fate)
+    assert (driver.counts().done, driver.counts().failed, len(tries)) == (1, 0, 2)
+
+
 def test_runs_of_a_dead_worker_are_tried_again_each_alone(sweep_of: SweepOf, drive: Drive) -> None:
     def fate(run: Member) -> str:
         return "finished" if run.key in seen or seen.add(run.key) else "died"  # type: ignore[func-returns-value]

@@ -8,9 +8,11 @@ import pytest
 
 import sweeps.training
 from scaling.config import RunConfig
+from scaling.errors import UserError
 from scaling.tracking.folder import RunFolder
 from scaling.training import RunResult
 from sweeps.job import Job, Member
+from sweeps.ledger import read_known
 from sweeps.reading import Sweep
 from sweeps.wanted import Wanted, wanted_runs
 from tests.sweeps.fakes import finished_run
@@ -83,3 +85,32 @@ def test_what_never_fits_fails_with_its_traceback(
     assert (outcome.end, outcome.error) == ("failed", "MemoryError: no room at all")
     assert outcome.folder is not None
     assert "MemoryError" in (outcome.folder / "traceback.txt").read_text()
+
+
+def test_a_later_session_begins_where_the_ladder_stood(
+    sweep_of: Callable[..., Sweep], attempts: list[tuple[int, int]]
+) -> None:
+    (run,) = wanted_runs(sweep_of())
+    folder = finished_run(run, "KILLED", {"tinyscale.micro_size": "2"})
+    folder.update(params={"micro_size": "4"})
+    member = Member(run.config, run.key, {}, folder.path)
+    sweeps.training.run_job(Job(0, (member,), 1), Channel())  # type: ignore[arg-type]
+    assert attempts == [(1, 4), (1, 1)]
+
+
+def test_a_half_done_run_that_cannot_go_on_has_failed(
+    sweep_of: Callable[..., Sweep],
+    attempts: list[tuple[int, int]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def resume(*_: Any, **__: Any) -> list[RunResult]:
+        raise UserError("its prompt set is gone")  # before its record is opened again
+
+    (run,) = wanted_runs(sweep_of())
+    folder = finished_run(run, "KILLED")
+    monkeypatch.setattr(sweeps.training, "resume", resume)
+    member = Member(run.config, run.key, {}, folder.path)
+    sweeps.training.run_job(Job(0, (member,), 1), Channel())  # type: ignore[arg-type]
+    known = read_known(folder)
+    assert known.state == "failed"
+    assert known.error is not None and "prompt set is gone" in known.error

@@ -46,7 +46,10 @@ def test_tokenizers_are_not_compared_by_what_is_per_token(sweep_of: SweepOf) -> 
     assert first_runs(sweep_of(search=per_byte), Request())
 
 
-def test_the_pruner_hears_the_objectives_unit(sweep_of: SweepOf) -> None:
+@pytest.mark.parametrize("branch", [False, True])
+def test_the_pruner_hears_the_objectives_unit_and_no_branch(
+    sweep_of: SweepOf, branch: bool
+) -> None:
     source = source_of(sweep_of(budget={"tokens": 4000}, search=search(space=LR, **PRUNED)))
     heard = []
     channel: Any = SimpleNamespace(
@@ -57,10 +60,11 @@ def test_the_pruner_hears_the_objectives_unit(sweep_of: SweepOf) -> None:
         clock=SimpleNamespace(session=1.0),
         step=5,
         total=10,
+        branch_off=None if branch else print,
         progress=SimpleNamespace(evaluated_at=5, last=[SimpleNamespace(loss=3.0, bpb=1.5)]),
     )
     _Attempt(Job(0, (), 1, source.judged), channel)._progress(trainer)
-    assert heard == [(50, 1.5)]
+    assert heard == ([] if branch else [(50, 1.5)])
 
 
 def test_a_search_answers_by_its_objective(sweep_of: SweepOf) -> None:

@@ -68,6 +68,17 @@ def test_branches_are_trained_too(sweep_of: SweepOf) -> None:
     assert plan.tokens == (20 + 5) * 4 * 32
 
 
+def test_what_is_half_done_counts_by_what_is_left(sweep_of: SweepOf) -> None:
+    sweep = sweep_of(budget={"steps": 20}, grid={"optimizer.lr": [0.01, 0.02]})
+    whole = plan_of(sweep)
+    half = finished_run(wanted_runs(sweep)[0], "KILLED")
+    (half.path / "checkpoints").mkdir()
+    (half.path / "checkpoints" / "index.json").write_text('{"last": 15}')
+    plan = plan_of(sweep)
+    assert (plan.tokens, plan.todo) == (25 * 4 * 32, 2)
+    assert plan.flops == pytest.approx(whole.flops * 25 / 40)
+
+
 def test_a_branch_that_is_nothing_but_decay_is_told_before_anything_is_trained(
     sweep_of: SweepOf,
 ) -> None:

@@ -1,6 +1,7 @@
 """The sweep's own run: what it is of, where it is, and what becomes of it when things change."""
 
 import json
+import shutil
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -11,14 +12,22 @@ from mlflow.entities import Run
 from scaling.errors import UserError
 from scaling.tracking.folder import RunFolder
 from scaling.tracking.store import client, stages, tracking_uri
-from sweeps.conduct import Request, conduct
+from sweeps.calibration import Calibration
+from sweeps.closing import close_sweep
+from sweeps.conduct import Request, conduct, plan_only
+from sweeps.driver import Driver
+from sweeps.job import Costs
+from sweeps.machine import Way
 from sweeps.progress import Board
 from sweeps.reading import Sweep, read_sweep
 from sweeps.record import DriverLock, SweepRecord
-from sweeps.wanted import members_of, wanted_runs
+from sweeps.source import Grid
+from sweeps.wanted import Wanted, members_of, wanted_runs
 from tests.sweeps.fakes import finished_run
+from tests.sweeps.searches import search, source_of
 
 SweepOf = Callable[..., Sweep]
+Drive = Callable[..., Driver[Wanted]]
 FOLDER = Path("runs/sweeps/s")
 RATES = {"optimizer.lr": [0.01, 0.02]}
 
@@ -158,3 +167,67 @@ def test_the_parents_page_follows_the_sweep(sweep_of: SweepOf) -> None:
     whole(sweep_of(seeds=[1, 2], grid=RATES))
     (parent,), _ = in_store()
     assert parent.data.tags["tinyscale.seeds"] == "1,2"
+
+
+def test_a_searchs_runs_whose_folders_are_gone_are_known_by_the_store(
+    sweep_of: SweepOf, drive: Drive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sweeps.closing.write_search", lambda *_: None)  # takes seconds to draw
+    sweep = sweep_of(search=search(trials=3))
+    drive(sweep, source=source_of(sweep, folder=str(FOLDER)))
+    conduct(sweep, Request(), Board())
+    shutil.rmtree(max(Path("runs").glob("s-*")))
+    result = conduct(sweep, Request(), Board())
+    assert result.exit_code == 0
+    assert {run["status"] for run in result.summary["runs"]} == {"done"}
+
+
+def test_a_store_that_takes_no_artifact_is_told_as_the_cause(
+    sweep_of: SweepOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuses(*_: object) -> None:
+        raise PermissionError("the artifacts' place is not writable")
+
+    sweep = sweep_of(grid=RATES)
+    runs = wanted_runs(sweep)
+    record = SweepRecord(sweep, runs[0].config, print)
+    record.want(members_of(runs, grows=False))
+    monkeypatch.setattr("mlflow.MlflowClient.log_artifact", refuses)
+    with pytest.raises(UserError, match="is not writable") as raised:
+        record.open()
+    record.fail(raised.value)
+    assert RunFolder(FOLDER).read_record().status == "FAILED"
+
+
+def test_no_estimate_is_told_where_nothing_was_planned(sweep_of: SweepOf, drive: Drive) -> None:
+    sweep = sweep_of(grid={"optimizer.lr": [0.01]})
+    runs = wanted_runs(sweep)
+    elsewhere = finished_run(runs[0], "RUNNING")  # by this process, which lives
+    planned = plan_only(sweep, Request(measure=False), Board())
+    assert planned.plan.wall == 0.0
+    shutil.rmtree(elsewhere.path)  # the other driver was stopped: its run comes to this one
+    driver = drive(sweep)
+    record = SweepRecord(sweep, runs[0].config, print)
+    record.open()
+    result = close_sweep(record, Grid(runs), runs, driver, planned, True)
+    assert result.exit_code == 0 and not any("estimated" in line for line in result.lines)
+
+
+@pytest.mark.parametrize("branches", [[], [0.5]])
+def test_estimates_learn_nothing_of_ends_from_runs_with_branches(
+    sweep_of: SweepOf, drive: Drive, monkeypatch: pytest.MonkeyPatch, branches: list[float]
+) -> None:
+    learned = list[float]()
+    monkeypatch.setattr(Calibration, "note_endings", lambda self, seconds: learned.extend(seconds))
+    wsd = {"schedule.kind": "wsd", "schedule.warmup": 2, "schedule.decay": 5}
+    fields = wsd | {"schedule.branches": branches, "model.d_model": 40}
+    sweep = sweep_of(budget={"steps": 20}, fields=fields, grid={"optimizer.lr": [0.01]})
+    (run,) = wanted_runs(sweep)
+    planned = plan_only(sweep, Request(measure=False), Board())
+    costs = Costs(setup=0.0, step=1.0, eval_token=0.0, save=0.0, measuring=0.1)
+    for threads in (1, 2):
+        planned.advisor.calibration.note(run.config, Way(1, threads), [costs], 0.0)
+    record = SweepRecord(sweep, run.config, print)
+    record.open()
+    close_sweep(record, Grid([run]), [run], drive(sweep), planned, True)
+    assert bool(learned) == (not branches)

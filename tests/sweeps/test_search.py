@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from scaling.errors import UserError
@@ -244,6 +245,29 @@ def test_two_drivers_ask_for_no_more_trials_than_there_are_to_be(
         list(pool.map(SearchSource.refill, drivers))
     assert len(source_of(sweep).states()) == 3
     assert source_of(sweep_of(search=search(trials=2))).total == 3  # all that were asked for
+
+
+def test_two_drivers_take_over_no_trial_twice(
+    sweep_of: SweepOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sweep, plain = sweep_of(search=search(trials=4)), SearchSource._begin
+    dead = source_of(sweep, 4)
+    for run in dead.refill():
+        assert run.trial is not None
+        dead._attribute(run.trial, "driver", [os.uname().nodename, os.getpid(), 0.0])
+
+    def slowly(self: SearchSource, *told: Any) -> list[Wanted]:
+        time.sleep(0.05)
+        return plain(self, *told)
+
+    another = psutil.Process(os.getppid())  # a living one, which this process is not to itself
+    signed = [os.uname().nodename, another.pid, another.create_time()]
+    monkeypatch.setattr("sweeps.search.this_process", lambda: signed)
+    monkeypatch.setattr(SearchSource, "_begin", slowly)
+    drivers = [source_of(sweep, 4) for _ in range(2)]
+    with ThreadPoolExecutor() as pool:
+        found = [run.trial for runs in pool.map(SearchSource.refill, drivers) for run in runs]
+    assert sorted(map(str, found)) == ["0", "1", "2", "3"]
 
 
 def test_trials_of_a_host_that_is_gone_are_taken_over_when_asked(
