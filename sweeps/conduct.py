@@ -288,4 +288,4 @@ def _all(sweep: Sweep, runs: list[Wanted], request: Request) -> list[Wanted]:
 def _is_there(uri: str) -> bool:
     """Whether a store can have anything: a sqlite file that is not there yet has not."""
     prefix = "sqlite:///"
-    return not uri.startswith(prefix) or Path(uri.removeprefix(prefix)).exists()
+    return not uri.startswith(prefix) or Path(uri[len(prefix) :].partition("?")[0]).exists()

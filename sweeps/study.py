@@ -128,7 +128,8 @@ def _is_there(url: str | None, folder: Path) -> bool:
         return (folder / JOURNAL).exists()
     if not url.startswith("sqlite:///"):
         return True
-    return Path(url.removeprefix("sqlite:///")).exists()
+    file = url.removeprefix("sqlite:///").partition("?")[0]
+    return file.startswith("file:") or Path(file).exists()
 
 
 def _refuse_another(sweep: Sweep, storage: str | None, folder: Path) -> None:

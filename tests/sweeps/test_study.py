@@ -16,6 +16,8 @@ from tests.sweeps.searches import ended, exhaust, search, source_of
 SweepOf = Callable[..., Sweep]
 HERE = "runs/sweeps/s"
 DATABASE = "sqlite:///trials.db"
+WITH_OPTIONS = f"{DATABASE}?timeout=60"
+AS_FILE = "sqlite:///file:trials.db?uri=true"
 
 
 @pytest.mark.parametrize("torn", ['{"op_code":4,"wor', "\0" * 8, '{"op_code":4,"wor\n'])
@@ -69,6 +71,19 @@ def test_a_search_is_begun_in_one_storage(sweep_of: SweepOf) -> None:
     source_of(in_folder, folder="runs/sweeps/in_folder").refill()
     with pytest.raises(UserError, match="was begun without --storage"):
         read_status(in_folder, Request(storage=DATABASE))
+
+
+@pytest.mark.parametrize("storage", [DATABASE, WITH_OPTIONS, AS_FILE])
+def test_a_study_is_found_and_kept_whatever_its_url_asks_for(
+    sweep_of: SweepOf, storage: str
+) -> None:
+    sweep = sweep_of(search=search())
+    exhaust(source_of(sweep, folder=HERE, storage=storage))
+    assert Path("trials.db").exists()
+    other = sweep_of(search=search(objectives=[{"metric": "final/val_loss"}, {"metric": "flops"}]))
+    with pytest.raises(UserError, match="was begun with another objectives"):
+        source_of(other, folder=HERE, storage=storage)
+    assert read_status(sweep, Request(storage=storage)).trials == {"complete": 6}
 
 
 def test_a_grid_has_no_study_to_store(sweep_of: SweepOf) -> None:

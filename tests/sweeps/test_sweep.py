@@ -10,8 +10,10 @@ import pytest
 import yaml
 
 from scaling.tracking.folder import run_folders
+from scaling.tracking.members import Key
 from scaling.tracking.store import client, tracking_uri
-from sweeps.conduct import Request, plan_only
+from sweeps.conduct import Request, look, plan_only
+from sweeps.ledger import Ledger
 from sweeps.progress import Board
 from sweeps.reading import Sweep
 from sweeps.showing import plan_json
@@ -99,6 +101,17 @@ def test_the_plan_tells_of_more_validation_than_training(
     found = plan_only(sweep, Request(measure=False), Board()).plan.warnings
     # 13 or 2 evaluations of 300 tokens, and 12 steps of 4 x 32.
     assert any("3,900 tokens are validated" in w and "1,536" in w for w in found) == told
+
+
+def test_a_stores_options_do_not_hide_what_it_has(
+    sweep_of: Callable[..., Sweep], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[Key] = []
+    monkeypatch.setattr(Ledger, "ask_store", lambda self, keys: asked.extend(keys))
+    (run,) = wanted_runs(sweep_of(grid={"optimizer.lr": [0.01]}))
+    for store in (f"{tracking_uri()}?timeout=60", "sqlite:///none.db"):
+        look(Ledger(Path("runs"), store, "tinyscale"), [run])
+    assert asked == [run.key]
 
 
 def test_a_mistake_ends_it_before_anything_is_trained(
