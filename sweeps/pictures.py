@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 
     from sweeps.trials import Trials
 
+FEWEST = 10  # trials of which importances say anything
+BEST = 5  # of them are held against all, at least: PED-ANOVA's authors ask for so many
+
 
 def write_search(trials: "Trials", folder: Path) -> None:
     """The study as `trials.csv`, `importances.json` and PNGs, as far as its trials allow."""
@@ -32,11 +35,14 @@ def write_search(trials: "Trials", folder: Path) -> None:
     if len(whole) < 2:
         return
     finite = _finite(study, whole)  # diverged trials would stretch every axis to infinity
+    several = len(trials.search.objectives) > 1
     for i, objective in enumerate(trials.search.objectives):
-        several = len(trials.search.objectives) > 1
-        name = objective.metric.replace("/", "_")
-        target = _value(i) if several else None
-        _draw(finite, folder, f"-{name}" if several else "", target, objective.metric)
+        suffix = f"-{objective.metric.replace('/', '_')}" if several else ""
+        _draw(finite, folder, suffix, _value(i) if several else None, objective.metric)
+        if len(whole) >= FEWEST:
+            # Optuna takes a target for the better the smaller, whatever the study's direction.
+            small = _value(i, -1.0 if objective.direction == "maximize" else 1.0)
+            _draw_importances(finite, folder, suffix, small, objective.metric)
     if len(trials.search.objectives) in (2, 3):
         names = [objective.metric for objective in trials.search.objectives]
         _save("plot_pareto_front", folder / "pareto.png", finite, target_names=names)
@@ -54,22 +60,26 @@ def _draw(
     _save("plot_slice", folder / f"slice{suffix}.png", study, **told)
     if len(study.trials[0].params) > 1:
         _save("plot_parallel_coordinate", folder / f"parallel{suffix}.png", study, **told)
-    shares = _importances(study, target)
-    if shares is not None:
-        write_whole(folder / f"importances{suffix}.json", json.dumps(shares, indent=1))
-        _save("plot_param_importances", folder / f"importances{suffix}.png", study, **told)
 
 
-def _importances(
-    study: "Study", target: "Callable[[FrozenTrial], float] | None"
-) -> dict[str, float] | None:
-    """The share of each parameter in the objective's variation; None where too little is known."""
-    from optuna.importance import get_param_importances
+def _draw_importances(
+    study: "Study", folder: Path, suffix: str, small: "Callable[[FrozenTrial], float]", name: str
+) -> None:
+    """The share of each parameter in what tells the best trials from the others, if any does."""
+    from optuna.importance import PedAnovaImportanceEvaluator
 
-    try:
-        return get_param_importances(study, target=target)
-    except (ValueError, RuntimeError):  # constant parameters, too few trials
-        return None
+    best = max(0.1, BEST / len(study.trials))
+    evaluator = PedAnovaImportanceEvaluator(target_quantile=best)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of which way a target is good
+        found = evaluator.evaluate(study, target=small)
+    total = sum(found.values())
+    if not total:  # of what is alike in all trials Optuna would give each parameter as much
+        return
+    shares = {name: share / total for name, share in found.items()}
+    write_whole(folder / f"importances{suffix}.json", json.dumps(shares, indent=1))
+    told = {"evaluator": evaluator, "target": small, "target_name": name}
+    _save("plot_param_importances", folder / f"importances{suffix}.png", study, **told)
 
 
 def _save(plot: str, path: Path, study: "Study", **told: Any) -> None:
@@ -95,5 +105,5 @@ def _finite(study: "Study", trials: "list[FrozenTrial]") -> "Study":
     return copy
 
 
-def _value(index: int) -> "Callable[[FrozenTrial], float]":
-    return lambda trial: float(trial.values[index])
+def _value(index: int, sign: float = 1.0) -> "Callable[[FrozenTrial], float]":
+    return lambda trial: sign * float(trial.values[index])

@@ -1,11 +1,14 @@
 """Searches: Optuna's study over batches, resumes, repeats, divergence, seeds and pruning."""
 
+import json
 import math
 import os
+import random
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import psutil
@@ -16,6 +19,7 @@ from sweeps.conduct import Request, conduct, first_runs
 from sweeps.driver import Driver
 from sweeps.job import Member
 from sweeps.ledger import Known
+from sweeps.pictures import _save, write_search
 from sweeps.progress import Board
 from sweeps.reading import Sweep
 from sweeps.record import SweepRecord
@@ -296,6 +300,45 @@ def test_an_ended_search_tells_of_its_failures_again(sweep_of: SweepOf, drive: D
     assert result.exit_code == 1
     assert "1 runs failed" in result.lines[-1]
     assert {path.name for path in (folder / "search").iterdir()} >= {"history.png"}
+
+
+@pytest.mark.parametrize(("trials", "enough"), [(9, False), (100, True)])
+def test_importances_are_of_what_makes_an_objective_good(
+    sweep_of: SweepOf,
+    workplace: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    recwarn: pytest.WarningsRecorder,
+    trials: int,
+    enough: bool,
+) -> None:
+    import optuna
+    from optuna.distributions import BaseDistribution, FloatDistribution
+    from optuna.trial import create_trial
+
+    speed = {"metric": "final/tokens_per_second", "direction": "maximize"}
+    spec = sweep_of(search=search(objectives=[{"metric": "flops"}, speed])).spec.search
+    assert spec is not None
+    study = optuna.create_study(directions=["minimize", "maximize"])
+    ranges: dict[str, BaseDistribution] = {name: FloatDistribution(0, 1) for name in "ab"}
+    draw = random.Random(0)
+    for _ in range(trials):  # `a` says which are the slowest, and `b` which are the fastest
+        a, b = draw.random(), draw.random()
+        values = [1.0, 10 * b if a > 0.15 else a]
+        study.add_trial(create_trial(params={"a": a, "b": b}, distributions=ranges, values=values))
+
+    def save(plot: str, *args: Any, **told: Any) -> None:
+        if plot == "plot_param_importances":  # all of them take seconds
+            _save(plot, *args, **told)
+
+    monkeypatch.setattr("sweeps.pictures._save", save)
+    several: Any = SimpleNamespace(study=study, search=spec)
+    write_search(several, workplace / "search")
+    found = {path.name for path in Path("search").glob("importances*")}
+    name = "importances-final_tokens_per_second"
+    assert found == ({f"{name}.json", f"{name}.png"} if enough else set())  # flops are all alike
+    assert not [warning for warning in recwarn if "PedAnova" in str(warning.message)]
+    if enough:
+        assert json.loads(Path(f"search/{name}.json").read_text())["b"] > 0.9
 
 
 def test_other_seeds_are_another_search(sweep_of: SweepOf) -> None:
