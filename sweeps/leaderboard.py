@@ -2,7 +2,6 @@
 
 import csv
 import io
-import math
 import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -36,7 +35,7 @@ class Group:
 def entries(
     runs: Sequence[Wanted], known: Mapping[Key, Known], by: Objective
 ) -> list[dict[str, Any]]:
-    """One entry for each config and seed, best first, those without a figure last."""
+    """One entry for each config and seed, best first, those without a figure or diverged last."""
     found = []
     for run in runs:
         there = known.get(run.key)
@@ -54,7 +53,11 @@ def entries(
             "error": there.error if there else None,
         }
         found.append(entry)
-    return sorted(found, key=lambda entry: by.rank(entry[by.figure]))
+
+    def rank(entry: Mapping[str, Any]) -> float:
+        return by.rank(None if entry["status"] == "diverged" else entry[by.figure])
+
+    return sorted(found, key=rank)
 
 
 def groups(runs: Sequence[Wanted], known: Mapping[Key, Known]) -> list[Group]:
@@ -111,9 +114,10 @@ def best_rates(rule: RatePerSize, found: Sequence[Group]) -> list[dict[str, Any]
         sizes.setdefault(size, []).append(group)
     answers: list[dict[str, Any]] = []
     for size, tried in sizes.items():
+        sound = competing(tried)
         losses = [
             (group.mean["final_val_loss"], float(group.labels[axis]))
-            for group in competing(tried)
+            for group in sound
             if "final_val_loss" in group.mean
         ]
         if not losses:
@@ -121,8 +125,9 @@ def best_rates(rule: RatePerSize, found: Sequence[Group]) -> list[dict[str, Any]
                 answers.append({**dict(size), axis: None, "final_val_loss": None, "inside": None})
             continue
         loss, rate = min(losses)
-        ends = (min(rule.rates), max(rule.rates))
-        inside = not any(math.isclose(rate, end, rel_tol=1e-3) for end in ends)
+        # Of a rate beside it that was left out, is missing or has failed nothing is known.
+        judged = [float(g.labels[axis]) for g in tried if g.diverged or g in sound]
+        inside = min(judged) < rate < max(judged)
         answers.append({**dict(size), axis: rate, "final_val_loss": loss, "inside": inside})
     return answers
 

@@ -4,6 +4,7 @@ import csv
 import statistics
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -44,6 +45,38 @@ def test_a_rate_at_which_a_seed_diverged_is_not_the_best(sweep_of: SweepOf) -> N
     assert (answer["lr"], answer["inside"]) == (0.01, True)
     lines = group_table(sweep.spec, found, LOSS)
     assert "1 of 2 seeds diverged" in lines[-1]
+
+
+def test_an_end_of_what_was_tried_is_not_inside_the_range(sweep_of: SweepOf) -> None:
+    rule = {"low": 1e-3, "high": 1e-1, "points": 3}
+    where = {"exclude": [{"model.d_model": 32, "optimizer.lr": 0.1}]}
+    grid = {"model.d_model": [16, 32, 48, 64]}
+    sweep = sweep_of(grid=grid, where=where, lr_per_size=rule)
+    runs = wanted_runs(sweep)
+    losses = [3.0, 2.0, 2.5, 3.0, 2.0, 3.0, 2.0, 2.5, 3.0, 2.0, None]
+    known = {run.key: done(run, loss) for run, loss in zip(runs, losses, strict=True)}
+    del known[runs[7].key]
+    assert sweep.spec.lr_per_size is not None
+    found = best_rates(sweep.spec.lr_per_size, groups(runs, known))
+    # All rates; the highest left out; the highest not there yet; the highest diverged.
+    assert [answer["lr"] for answer in found] == [0.01] * 4
+    assert [answer["inside"] for answer in found] == [True, False, False, True]
+    known[runs[7].key] = Known(runs[7].key, "failed", None, "i", {})
+    assert best_rates(sweep.spec.lr_per_size, groups(runs, known)) == found
+
+
+@pytest.mark.parametrize("direction", ["minimize", "maximize"])
+def test_a_diverged_run_is_not_the_best_by_any_figure(
+    sweep_of: SweepOf, direction: Literal["minimize", "maximize"]
+) -> None:
+    runs = wanted_runs(sweep_of(grid={"optimizer.lr": [0.01, 0.02, 0.03]}))
+    flops = {"minimize": [2.0, 1.0, 3.0], "maximize": [2.0, 3.0, 1.0]}[direction]
+    known = {
+        run.key: Known(run.key, "done", None, "i", {"flops": count, "diverged": i == 1})
+        for i, (run, count) in enumerate(zip(runs, flops, strict=True))
+    }
+    rows = entries(runs, known, Objective(metric="flops", direction=direction))
+    assert [row["lr"] for row in rows] == ["0.01", "0.03", "0.02"]
 
 
 def test_a_size_at_which_every_rate_diverged_is_told(sweep_of: SweepOf, workplace: Path) -> None:
