@@ -39,18 +39,18 @@ class Axis:
     @property
     def fields(self) -> set[str]:
         """All fields that some place sets."""
-        return {field for _, settings in self.places for field in settings}
+        return {field for _, settings in self.places for field in leaves(settings)}
 
     @property
     def always(self) -> set[str]:
         """The fields that every place sets."""
-        return set.intersection(*(set(settings) for _, settings in self.places))
+        return set.intersection(*(leaves(settings) for _, settings in self.places))
 
 
 def points_of(spec: SweepSpec) -> list[Point]:
     """Every point of a grid, in the order of the file; one empty point where nothing varies."""
     axes = axes_of(spec)
-    fields = {field for axis in axes for field in axis.fields}
+    fields = {field for axis in axes for _, settings in axis.places for field in settings}
     excluded = [_exclusion(item, fields) for item in (spec.where.exclude if spec.where else ())]
     names = short_names([axis.name for axis in axes])
     found, used = [], [0] * len(excluded)
@@ -88,14 +88,18 @@ def axes_of(spec: SweepSpec) -> list[Axis]:
 
 
 def check_owners(fields: Mapping[str, Iterable[str]], things: str) -> None:
-    """Raise one sentence where two of these `things` set one field, or one the seed."""
+    """Raise one sentence where two of these `things` set one field, or one the seed.
+
+    Budgets are one field: the last that is set would replace the others.
+    """
     owner: dict[str, str] = {}
     for name, own in fields.items():
         for field in own:
             if field == "seed":
                 raise UserError("seed is not to be varied here: list the seeds under seeds.")
-            if owner.setdefault(field, name) != name:
-                raise UserError(f"{field} is set by two {things}, {owner[field]} and {name}.")
+            one = "budget" if field.split(".")[0] == "budget" else field
+            if owner.setdefault(one, name) != name:
+                raise UserError(f"{one} is set by two {things}, {owner[one]} and {name}.")
 
 
 def _axis(name: str, values: Any) -> Axis:
@@ -107,16 +111,13 @@ def _axis(name: str, values: Any) -> Axis:
         raise UserError(f"grid.{name} is an empty axis.")
     if not are_settings(values):
         check_field(name)
-    places = list(zip(labels_of(values), settings_of(name, values), strict=True))
+    labels = told_apart(f"grid.{name}", labels_of(values))
+    places = list(zip(labels, settings_of(name, values), strict=True))
     for _, settings in places:
         if not settings:
             raise UserError(f"grid.{name} has a place that sets no field.")
         for field in settings:
             check_field(field)
-    labels = [label for label, _ in places]
-    for label in labels:
-        if labels.count(label) > 1:
-            raise UserError(f"grid.{name} has {label} twice.")
     return Axis(name, tuple(places))
 
 
@@ -132,7 +133,9 @@ def _zipped(name: str, lists: Mapping[str, Any]) -> list[tuple[str, Settings]]:
         told = ", ".join(f"{field} has {n}" for field, n in lengths.items()) or "it is empty"
         raise UserError(f"grid.{name}: fields that change together have as many values: {told}.")
     rows = [dict(zip(lists, row, strict=True)) for row in zip(*lists.values(), strict=True)]
-    return list(zip(labels_of(rows), rows, strict=True))
+    columns = [labels_of(values) for values in lists.values()]
+    labels = ["/".join(row) for row in zip(*columns, strict=True)]
+    return list(zip(told_apart(f"grid.{name}", labels), rows, strict=True))
 
 
 def settings_of(name: str, values: Sequence[Any]) -> list[Settings]:
@@ -154,6 +157,25 @@ def labels_of(values: Sequence[Any]) -> list[str]:
         else label
         for value, label in zip(values, short, strict=True)
     ]
+
+
+def told_apart(place: str, labels: list[str]) -> list[str]:
+    """The labels, or one sentence where two at this place of the file are alike."""
+    for label in labels:
+        if labels.count(label) > 1:
+            raise UserError(f"{place} has {label} twice.")
+    return labels
+
+
+def leaves(settings: Settings) -> set[str]:
+    """The dotted fields that are set, those of a mapping one by one."""
+    found: set[str] = set()
+    for field, value in settings.items():
+        if isinstance(value, Mapping) and value:
+            found |= leaves({f"{field}.{key}": inner for key, inner in value.items()})
+        else:
+            found.add(field)
+    return found
 
 
 def check_field(dotted: str) -> None:

@@ -142,6 +142,8 @@ def assemble(
     spec = parse_spec(tree, source)
     _check_overruled(spec, {f"--{'.'.join(field)}": ".".join(field) for field in flags or ()})
     _check_overruled(spec, {f"fields: {dotted}": dotted for dotted in spec.fields})
+    if corpus:
+        _check_overruled(spec, {"--corpus": "data.corpus.kind"})
     if smoke:
         spec = smoke_spec(spec)
     base, trail = _base(spec, path)

@@ -17,8 +17,10 @@ from sweeps.axes import (
     check_owners,
     label_of,
     labels_of,
+    leaves,
     settings_of,
     short_names,
+    told_apart,
 )
 from sweeps.spec import SpecPart, mistake
 
@@ -85,7 +87,9 @@ class Dimension:
     def fields(self) -> set[str]:
         """All fields that some value sets."""
         choices = self.parameter.choices
-        return {self.name} if choices is None else set().union(*settings_of(self.name, choices))
+        if choices is None:
+            return {self.name}
+        return set().union(*map(leaves, settings_of(self.name, choices)))
 
     def settings(self, value: Any) -> Settings:
         """The fields that a suggested value sets."""
@@ -152,7 +156,7 @@ class Space:
     @property
     def always(self) -> set[str]:
         """The fields that every point sets."""
-        return set.intersection(*(set(point.settings) for point in self.corners()))
+        return set.intersection(*(leaves(point.settings) for point in self.corners()))
 
 
 def encode(value: Any) -> str:
@@ -174,10 +178,7 @@ def _dimension(name: str, tree: dict[str, Any]) -> Dimension:
         where = ".".join([place, *map(str, details["loc"])])
         raise UserError(f"{where}: {details['msg']}.") from None
     if parameter.choices is not None:
-        labels = labels_of(parameter.choices)
-        for label in labels:
-            if labels.count(label) > 1:
-                raise UserError(f"{place}.choices has {label} twice.")
+        told_apart(f"{place}.choices", labels_of(parameter.choices))
         if are_settings(parameter.choices):
             for settings in settings_of(name, parameter.choices):
                 if not settings:

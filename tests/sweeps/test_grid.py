@@ -30,6 +30,10 @@ def test_fields_of_one_axis_change_together(sweep_of: SweepOf) -> None:
     runs = wanted_runs(sweep_of(grid={"size": together}))
     assert [(r.config.model.d_model, r.config.model.n_layers) for r in runs] == [(16, 1), (32, 2)]
     assert runs[1].labels["size"] == "32/2"
+    windows = [{"kind": "sliding_window", "window": 8}, {"kind": "sliding_window", "window": 16}]
+    grid = {"v": {"model.attention": windows, "model.d_model": [16, 16]}}
+    found = [run.labels["v"] for run in wanted_runs(sweep_of(grid=grid))]
+    assert found == ["sliding_window/8/16", "sliding_window/16/16"]
 
 
 def test_an_axis_of_settings_may_set_other_fields_at_each_place(sweep_of: SweepOf) -> None:
@@ -143,6 +147,25 @@ def test_what_the_sweep_sets_in_every_run_is_not_set_beside_it(
         read_sweep("s", flags)
 
 
+@pytest.mark.parametrize("always", [True, False])
+def test_mappings_set_their_fields_in_every_run(sweep_of: SweepOf, always: bool) -> None:
+    second = {"kind": "lion", "lr": 0.02} if always else {"kind": "lion"}
+    sweep_of(grid={"optimizer": [{"kind": "adamw", "lr": 0.01}, second]})
+    if not always:
+        assert read_sweep("s", ["--optimizer.lr", "0.5"])
+        return
+    with pytest.raises(UserError, match=r"--optimizer.lr would change nothing"):
+        read_sweep("s", ["--optimizer.lr", "0.5"])
+
+
+def test_a_corpus_that_every_run_has_another_of_is_refused(sweep_of: SweepOf) -> None:
+    corpora = [{"kind": "stories"}, {"kind": "tinystories"}]
+    for grid in ({"data.corpus": corpora}, {"data.corpus.kind": ["stories", "tinystories"]}):
+        sweep_of(base="baseline", grid=grid)
+        with pytest.raises(UserError, match="--corpus would change nothing"):
+            read_sweep("s", corpus="tinystories")
+
+
 def test_an_experiment_is_the_files_unless_a_flag_names_another(sweep_of: SweepOf) -> None:
     sweep_of(experiment="mine", grid={"optimizer.lr": [0.01]})
     assert wanted_runs(read_sweep("s"))[0].config.tracking.experiment == "mine"
@@ -174,6 +197,22 @@ def test_no_file_is_one_sentence(workplace: Path, name: str) -> None:
         ({"grid": {"model.d_model": [16, 16]}}, "has 16 twice"),
         ({"grid": {"model.d_model": [17]}}, "d_model=17: model.n_heads 2 does not divide"),
         ({"grid": {"a": {"model.d_model": [1, 2], "model.n_layers": [1]}}}, "as many values"),
+        ({"grid": {"a": {"model.d_model": [16, 16], "model.n_layers": [1, 1]}}}, "has 16/1 twice"),
+        (
+            {"grid": {"budget.tokens": [9000], "budget.steps": [9]}},
+            "budget is set by two axes, budget.tokens and budget.steps",
+        ),
+        (
+            {"grid": {"optimizer.lr": [0.1], "optimizer": [{"kind": "adamw", "lr": 0.01}]}},
+            "optimizer.lr is set by two axes, optimizer.lr and optimizer",
+        ),
+        (
+            {
+                "lr_per_size": {"low": 0.01, "high": 0.1},
+                "grid": {"optimizer": [{"kind": "adamw", "lr": 0.01}, {"kind": "lion"}]},
+            },
+            "optimizer.lr is set by two axes, optimizer and optimizer.lr",
+        ),
         ({"grid": {"seed": [1, 2]}}, "list the seeds under seeds"),
         (
             {"budget": {"steps": 3}, "grid": {"budget.tokens": [100]}},

@@ -440,6 +440,19 @@ def pruner(kind: str, **options: Any) -> dict[str, Any]:
             {"space": {**PAIR, "optimizer.lr": {"low": 1e-3, "high": 1e-1}}},
             "optimizer.lr is set by two dimensions of the space, pair and optimizer.lr",
         ),
+        (
+            {
+                "space": {
+                    "optimizer": {"choices": [{"kind": "adamw", "lr": 0.1}]},
+                    "optimizer.lr": {"low": 1e-3, "high": 1e-1},
+                }
+            },
+            "optimizer.lr is set by two dimensions of the space, optimizer and optimizer.lr",
+        ),
+        (
+            {"space": {"budget.steps": {"choices": [2]}, "budget.tokens": {"choices": [900]}}},
+            "budget is set by two dimensions of the space, budget.steps and budget.tokens",
+        ),
         ({"space": {"a": {"choices": [{"seed": 1, "label": "x"}]}}}, "list the seeds under seeds"),
         ({"space": {"seed": {"low": 1, "high": 2}}}, "list the seeds under seeds"),
         ({"space": {"a": {"choices": [{"label": "x"}]}}}, "choices has one that sets no field"),
