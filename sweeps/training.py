@@ -129,7 +129,8 @@ class _Attempt:
         if by is not None and judged == trainer.step and judged != self._judged_at:
             self._judged_at = judged
             last = trainer.progress.last[0]
-            if 0 < trainer.step < trainer.total and last is not None:
+            sound = trainer.progress.diverged[0] is None  # else `last` is of an earlier step
+            if 0 < trainer.step < trainer.total and last is not None and sound:
                 percent = round(100 * trainer.step / trainer.total)
                 if self.channel.hopeless(self.job, percent, getattr(last, by)):
                     self.pruned = True

@@ -46,12 +46,15 @@ def test_tokenizers_are_not_compared_by_what_is_per_token(sweep_of: SweepOf) -> 
     assert first_runs(sweep_of(search=per_byte), Request())
 
 
-@pytest.mark.parametrize("branch", [False, True])
-def test_the_pruner_hears_the_objectives_unit_and_no_branch(
-    sweep_of: SweepOf, branch: bool
+@pytest.mark.parametrize(
+    ("diverged", "branch", "told"),
+    [(None, False, [(50, 1.5)]), (5, False, []), (None, True, [])],
+)
+def test_the_pruner_hears_the_objectives_unit_but_of_no_branch_nor_what_has_diverged(
+    sweep_of: SweepOf, diverged: int | None, branch: bool, told: list[tuple[int, float]]
 ) -> None:
     source = source_of(sweep_of(budget={"tokens": 4000}, search=search(space=LR, **PRUNED)))
-    heard = []
+    heard: list[tuple[int, float]] = []
     channel: Any = SimpleNamespace(
         progress=lambda job, trainer: None,
         hopeless=lambda job, percent, figure: heard.append((percent, figure)),
@@ -61,10 +64,12 @@ def test_the_pruner_hears_the_objectives_unit_and_no_branch(
         step=5,
         total=10,
         branch_off=None if branch else print,
-        progress=SimpleNamespace(evaluated_at=5, last=[SimpleNamespace(loss=3.0, bpb=1.5)]),
+        progress=SimpleNamespace(
+            evaluated_at=5, last=[SimpleNamespace(loss=3.0, bpb=1.5)], diverged=[diverged]
+        ),
     )
     _Attempt(Job(0, (), 1, source.judged), channel)._progress(trainer)
-    assert heard == ([] if branch else [(50, 1.5)])
+    assert heard == told
 
 
 def test_a_search_answers_by_its_objective(sweep_of: SweepOf) -> None:
