@@ -20,6 +20,8 @@ def put(tree: Tree, path: tuple[str, ...], value: Any) -> None:
         tree.pop("budget", None)
     for key in path[:-1]:
         inner = tree.get(key)
+        if isinstance(inner, str):  # `sampler: gp` is short for `sampler: {kind: gp}`
+            inner = {"kind": inner}
         tree[key] = dict(inner) if isinstance(inner, Mapping) else {}
         tree = tree[key]
     last = tree.get(path[-1])

@@ -264,6 +264,13 @@ def test_flags_set_axes_by_their_dotted_names(write_sweep: Callable[..., Path]) 
     searched = read_sweep("s", ["--search.space.optimizer.lr.low", "0.01"]).spec.search
     assert searched is not None
     assert searched.space == {"optimizer.lr": {"low": 0.01, "high": 0.1}}
+    flags = ["--search.sampler", "gp", "--search.sampler.options.n_startup_trials", "5"]
+    sampler = {"kind": "gp", "options": {"n_startup_trials": 5}}
+    for short in (flags, flags[2:]):
+        write_sweep(search={"trials": 4, "sampler": "gp", "space": space})
+        searched = read_sweep("s", short).spec.search
+        assert searched is not None
+        assert searched.sampler.model_dump() == sampler
 
 
 def test_only_by_a_name_that_two_axes_have_is_refused(sweep_of: SweepOf) -> None:
