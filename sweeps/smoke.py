@@ -1,5 +1,6 @@
 """`--smoke`: any sweep shrunk to under a minute, to see that it runs from end to end."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from scaling.errors import UserError
@@ -13,6 +14,7 @@ from sweeps.spec import SweepSpec
 STEPS = 12
 BATCH, CONTEXT = 4, 64
 D_MODEL = 64
+KV_HEADS = "model.attention.n_kv_heads"
 MOST_PLACES = 2  # of an axis of numbers; the settings of a named axis are all tried
 MOST_RUNS = 8
 SMALL: dict[str, Any] = {
@@ -79,9 +81,12 @@ def smoke_base(spec: SweepSpec, base: Tree, trail: Trail) -> None:
     small = {field: value for field, value in SMALL.items() if field not in varied}
     if "model.d_model" not in varied:
         small["model.d_model"] = D_MODEL
-        heads = base.get("model", {}).get("n_heads")
-        if heads and D_MODEL % (2 * heads):  # such as 6 of a width of 384
-            small["model.head_dim"] = D_MODEL // 2
+        if not varied & {"model.n_heads", "model.head_dim"}:
+            model = base.get("model", {})
+            small["model.n_heads"] = heads = _heads(model)
+            groups = (model.get("attention") or {}).get("n_kv_heads")
+            if groups and heads % groups and KV_HEADS not in varied:
+                small[KV_HEADS] = 2
     corpus = base.get("data", {}).get("corpus", {})
     if corpus.get("kind", "stories") == "stories":
         small["data.corpus.documents"] = 600
@@ -89,6 +94,13 @@ def smoke_base(spec: SweepSpec, base: Tree, trail: Trail) -> None:
     if tokenizer.get("kind", "bpe") == "bpe" and "data.tokenizer.vocab_size" not in varied:
         small["data.tokenizer.vocab_size"] = 512
     merge(base, nest(small), trail, "--smoke")
+
+
+def _heads(model: Mapping[str, Any]) -> int:
+    """As many as the base has, which its heads of keys and values divide; where they would not
+    divide the small width, as the 6 of a width of 384, so many that 1, 2, 4 and 8 divide them."""
+    heads = model.get("n_heads") or model.get("d_model", 128) // (model.get("head_dim") or 32)
+    return heads if heads and D_MODEL % (2 * heads) == 0 else 8
 
 
 def _is_budget(field: str) -> bool:

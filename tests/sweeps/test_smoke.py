@@ -11,6 +11,10 @@ from sweeps.conduct import Request, first_runs
 from sweeps.reading import read_sweep
 
 SEARCH: dict[str, Any] = {"trials": 9, "sampler": "random"}
+WIDE = {"model.d_model": 256}
+GROUPED = {"model.attention.kind": "gqa", "model.attention.n_kv_heads": 4}
+KV_3 = {"model.attention.n_kv_heads": 3}
+LR = {"optimizer.lr": [0.01, 0.02]}
 LAYERS = {"model.n_layers": {"low": 1, "high": 4}}
 
 
@@ -22,8 +26,15 @@ LAYERS = {"model.n_layers": {"low": 1, "high": 4}}
         {"fields": {"batch.size": 64, "batch.micro_size": 16}, "grid": {"optimizer.lr": [0.01]}},
         {"base": "gpt2_33m", "budget": {"steps": 9}, "grid": {"optimizer.lr": [0.01, 0.02]}},
         {"grid": {"size": {"budget.steps": [10, 20]}, "optimizer.lr": [0.01, 0.02]}},
+        {"base": "baseline", "fields": WIDE | GROUPED, "grid": LR},
+        {"base": "baseline", "fields": WIDE | {"model.head_dim": 128}, "grid": LR},
+        {"base": "gpt2_33m", "fields": GROUPED | KV_3, "grid": LR},
+        {"fields": GROUPED | {"model.d_model": 384, "model.n_heads": 12}, "grid": LR},
     ],
-    ids=["pruner", "budget", "accumulation", "heads", "zipped budgets"],
+    ids=[
+        *("pruner", "budget", "accumulation", "heads", "zipped budgets", "groups", "wide heads"),
+        *("three groups", "twelve heads"),
+    ],
 )
 def test_it_has_a_small_form(write_sweep: Callable[..., Path], fields: dict[str, Any]) -> None:
     write_sweep(**fields)
