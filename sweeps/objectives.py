@@ -95,8 +95,9 @@ def _check_pruner(search: Search, sweep: Sweep, configs: Sequence[RunConfig]) ->
             "search.pruner judges runs at their evaluations: evaluation.every cannot be null."
         )
     varied = Space(search.space).fields
-    sized = any(f.split(".")[0] in ("model", "batch", "data", "budget") for f in varied)
-    if sized and "tokens" not in sweep.base.get("budget", {}):
+    sized = any(f.split(".")[0] in ("model", "batch", "data") for f in varied)
+    budgets = any(f.split(".")[0] == "budget" for f in varied)
+    if budgets or (sized and "tokens" not in sweep.base.get("budget", {})):
         raise UserError(
             "search.pruner compares runs at equal shares of equal budgets: give budget.tokens, so"
             " that every point of this space has the same."

@@ -42,6 +42,14 @@ PRUNER_DEFAULTS: dict[str, dict[str, Any]] = {
     "successive_halving": {"min_resource": 10},
     "patient": {"patience": 2},
 }
+PERCENTS = ("n_warmup_steps", "interval_steps", "min_resource", "max_resource")
+# How many trials a sampler draws by chance before it learns: an option, and its default.
+STARTS = {
+    "tpe": ("n_startup_trials", 10),
+    "gp": ("n_startup_trials", 10),
+    "nsgaii": ("population_size", 50),
+    "nsgaiii": ("population_size", 50),
+}
 MANY_OBJECTIVES = ("tpe", "gp", "qmc", "nsgaii", "nsgaiii", "random")
 PACKAGES = {"cmaes": "cmaes"}  # what a sampler needs besides Optuna
 OBJECTS = re.compile(r"Callable|Trial|Base[A-Z]")  # in types of options that a file cannot give
@@ -127,6 +135,12 @@ def make_pruner(pruner: Pruner) -> "BasePruner":
     if "wrapped" in given and pruner.kind != "patient":
         raise UserError(f"search.pruner {pruner.kind} wraps no other; patient does.")
     options = PRUNER_DEFAULTS[pruner.kind] | _checked("search.pruner", pruner.kind, made, given)
+    for name in PERCENTS:
+        if isinstance(value := given.get(name), int | float) and value > 100:
+            raise UserError(
+                f"search.pruner.options.{name} is {value}, but a pruner's steps are percents of"
+                " the budget, to 100."
+            )
     if pruner.kind == "patient":
         inner = options.pop("wrapped", None)
         options["wrapped_pruner"] = make_pruner(_wrapped(inner)) if inner else None

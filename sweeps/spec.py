@@ -97,7 +97,9 @@ class Pruner(SpecPart):
     kind: Literal["none", "median", "percentile", "hyperband", "successive_halving", "patient"] = (
         "none"
     )
-    options: dict[str, Any] = Field({}, description="arguments of Optuna's class")
+    options: dict[str, Any] = Field(
+        {}, description="arguments of Optuna's class; its steps are percents of the budget"
+    )
 
 
 class Search(SpecPart):

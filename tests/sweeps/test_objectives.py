@@ -115,6 +115,13 @@ def test_a_pruner_needs_evaluations_on_the_way(sweep_of: SweepOf) -> None:
         first_runs(sweep, Request())
 
 
+def test_a_pruner_needs_one_budget(sweep_of: SweepOf) -> None:
+    space = {"budget.tokens": {"low": 500_000, "high": 4_000_000}}
+    sweep = sweep_of(base="baseline", search=search(space=space, pruner="median"))
+    with pytest.raises(UserError, match="at equal shares of equal budgets"):
+        first_runs(sweep, Request())
+
+
 def test_what_the_runs_will_not_have_is_no_objective(sweep_of: SweepOf) -> None:
     tested = [{"metric": "final/test_loss"}]
     share = {"data.test_share": 0.0}

@@ -436,6 +436,11 @@ def pruner(kind: str, **options: Any) -> dict[str, Any]:
             "equal shares",
         ),
         (pruner("patient", wrapped="meidan"), "did you mean median"),
+        (pruner("median", n_warmup_steps=500), "n_warmup_steps is 500, but .* are percents"),
+        (
+            pruner("patient", wrapped={"kind": "hyperband", "options": {"max_resource": 3000}}),
+            "max_resource is 3000, but .* are percents",
+        ),
         (
             {"space": {**PAIR, "optimizer.lr": {"low": 1e-3, "high": 1e-1}}},
             "optimizer.lr is set by two dimensions of the space, pair and optimizer.lr",
