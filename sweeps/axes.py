@@ -212,7 +212,7 @@ def _exclusion(item: Mapping[str, Any], fields: set[str]) -> Settings:
 def is_excluded(item: Settings, settings: Settings) -> bool:
     """Whether a point has all values of an exclusion, of which each may be a list of them."""
     return all(
-        settings.get(field) in (values if isinstance(values, list) else [values])
+        field in settings and settings[field] in (values if isinstance(values, list) else [values])
         for field, values in item.items()
     )
 

@@ -55,6 +55,19 @@ def test_where_leaves_listed_combinations_out(sweep_of: SweepOf) -> None:
     ]  # fmt: skip
 
 
+def test_a_field_that_a_point_does_not_set_is_not_null(sweep_of: SweepOf) -> None:
+    clips = [
+        {"label": "as it is", "optimizer.kind": "adamw"},
+        {"label": "none", "optimizer.grad_clip": None},
+    ]
+    grid = {"clip": clips, "model.d_model": [16, 32]}
+    where = {"exclude": [{"optimizer.grad_clip": None, "model.d_model": 32}]}
+    runs = wanted_runs(sweep_of(grid=grid, where=where))
+    assert [run.point.text() for run in runs] == [
+        "clip=as it is,d_model=16", "clip=as it is,d_model=32", "clip=none,d_model=16",
+    ]  # fmt: skip
+
+
 def test_isoflop_trains_every_model_at_every_budget(sweep_of: SweepOf) -> None:
     runs = wanted_runs(sweep_of(grid={"model.d_model": [16, 32]}, budget={"isoflop": [1e9, 3e9]}))
     assert [(r.config.model.d_model, r.config.budget.flops) for r in runs] == [
