@@ -16,7 +16,7 @@ def nest(settings: Mapping[str, Any]) -> Tree:
 
 def put(tree: Tree, path: tuple[str, ...], value: Any) -> None:
     """Set the field at `path`; a mapping is laid upon what is there, but a budget replaces it."""
-    if path[0] == "budget" and len(path) > 1:  # one budget replaces another whole
+    if path[0] == "budget":  # one budget replaces another whole
         tree.pop("budget", None)
     for key in path[:-1]:
         inner = tree.get(key)

@@ -85,9 +85,10 @@ def test_runs_that_equal_each_other_are_one(sweep_of: SweepOf) -> None:
     assert len(wanted_runs(sweep_of(grid={"batch.micro_size": [1, 2]}))) == 1
 
 
-def test_a_sweeps_flags_are_its_own_or_the_bases(sweep_of: SweepOf) -> None:
+@pytest.mark.parametrize("budget", [["--budget.tokens", "1e4"], ["--budget", "{tokens: 1e4}"]])
+def test_a_sweeps_flags_are_its_own_or_the_bases(sweep_of: SweepOf, budget: list[str]) -> None:
     sweep_of(budget={"steps": 5}, grid={"optimizer.lr": [0.01]})
-    read = read_sweep("s", ["--budget.tokens", "1e4", "--model.n_layers=2"], seeds=[7])
+    read = read_sweep("s", [*budget, "--model.n_layers=2"], seeds=[7])
     run = wanted_runs(read)[0]
     assert (run.config.budget.tokens, run.config.budget.steps) == (10_000, None)
     assert (run.config.model.n_layers, run.config.seed) == (2, 7)
