@@ -11,6 +11,7 @@ from sweeps.calibration import evaluations
 from sweeps.cohorts import Cohort
 from sweeps.estimate import seconds_of, wall_seconds
 from sweeps.ledger import Known
+from sweeps.samplers import by_chance
 from sweeps.sizes import Size
 from sweeps.space import Space
 from sweeps.spec import SweepSpec
@@ -196,6 +197,11 @@ def warnings(spec: SweepSpec, rows: Sequence[Row]) -> list[str]:
         " only where inner widths grow with them"
         for field, width, narrow, wide in _fixed_in_mup(rows)
     ]
+    if spec.search and (first := by_chance(spec.search)) >= spec.search.trials:
+        found.append(
+            f"all {spec.search.trials} points are drawn by chance: {spec.search.sampler.kind}"
+            f" begins to learn after {first} (search.sampler.options)"
+        )
     if spec.search and spec.search.pruner.kind != "none":
         found.append("pruned runs bias a law's fit; leave them out of one")
         if any(field.startswith("model.") for field in varied):

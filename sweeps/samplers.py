@@ -89,6 +89,12 @@ def rehearse(search: Search, space: Space) -> None:
             study.tell(trial, [figure] * len(search.objectives))
 
 
+def by_chance(search: Search) -> int:
+    """How many points a search's sampler draws by chance before it has learned anything."""
+    option, default = STARTS.get(search.sampler.kind, ("", 0))
+    return int(search.sampler.options.get(option, default))
+
+
 @contextmanager
 def _working(part: str, of: Sampler | Pruner) -> Iterator[None]:
     """One sentence for whatever Optuna's code raises about options."""

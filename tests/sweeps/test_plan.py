@@ -37,6 +37,25 @@ def test_a_searchs_totals_are_of_all_its_runs(sweep_of: SweepOf) -> None:
     assert not any("one seed only" in warning for warning in plan.warnings)
 
 
+@pytest.mark.parametrize(
+    ("sampler", "told"),
+    [
+        ("nsgaii", True),
+        ({"kind": "nsgaii", "options": {"population_size": 4}}, False),
+        ({"kind": "tpe", "options": {"n_startup_trials": 12}}, True),
+        ("tpe", False),
+        ("random", False),
+    ],
+)
+def test_a_search_that_ends_before_it_learns_is_told(
+    sweep_of: SweepOf, sampler: Any, told: bool
+) -> None:
+    space = {"optimizer.lr": {"low": 1e-3, "high": 1e-1, "log": True}}
+    plan = plan_of(sweep_of(search=search(trials=12, space=space, sampler=sampler)))
+    said = "all 12 points are drawn by chance"
+    assert any(said in warning for warning in plan.warnings) == told
+
+
 def test_a_search_whose_ends_are_done_is_estimated_and_an_ended_one_is_not_timed(
     sweep_of: SweepOf, monkeypatch: pytest.MonkeyPatch
 ) -> None:
