@@ -171,11 +171,12 @@ def warnings(spec: SweepSpec, rows: Sequence[Row]) -> list[str]:
             f"up to {epochs:.1f} epochs: tokens repeated more than {MOST_EPOCHS} times are worth"
             " less than new ones"
         )
-    row = max(rows, key=lambda row: _validated(row) / row.size.budget.tokens)
-    if _validated(row) > row.size.budget.tokens:
+    row = max(rows, key=lambda row: _judged(row) / row.size.budget.tokens)
+    if _judged(row) > row.size.budget.tokens:
         found.append(
-            f"{_validated(row):,} tokens are validated in a run that trains on"
-            f" {row.size.budget.tokens:,}: evaluation.every or evaluation.tokens could spare much"
+            f"{_judged(row):,} tokens are validated or tested in a run that trains on"
+            f" {row.size.budget.tokens:,}: evaluation.every, evaluation.tokens or data.test_share"
+            " could spare much"
         )
     varied = (
         {field for axis in axes_of(spec) for field in axis.fields}
@@ -234,6 +235,7 @@ def _is_off(row: Row) -> bool:
     return asked is not None and not 1 / ALIKE < row.size.budget.flops / asked < ALIKE
 
 
-def _validated(row: Row) -> int:
-    """Tokens that a run is validated on, all of its evaluations together."""
-    return evaluations(row.run.config, row.size.budget.steps) * row.size.eval_tokens
+def _judged(row: Row) -> int:
+    """Tokens that a run is judged by: all of its evaluations together, and the test at its end."""
+    size = row.size
+    return evaluations(row.run.config, size.budget.steps) * size.eval_tokens + size.test_tokens

@@ -2,9 +2,11 @@
 
 import csv
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from subprocess import CompletedProcess
+from typing import Any
 
 import pytest
 import yaml
@@ -92,15 +94,20 @@ def test_the_plan_tells_of_inner_widths_that_mup_does_not_scale(
     assert ("feedforward.d_ff is 24 at widths from 16 to 32" in told) == (d_ff is not None)
 
 
-@pytest.mark.parametrize(("every", "told"), [(1, True), (None, False)])
+@pytest.mark.parametrize(
+    ("every", "test_share", "told"), [(1, 0.0, True), (None, 0.0, False), (None, 0.1, True)]
+)
 def test_the_plan_tells_of_more_validation_than_training(
-    sweep_of: Callable[..., Sweep], every: int | None, told: bool
+    sweep_of: Callable[..., Sweep], every: int | None, test_share: float, told: bool
 ) -> None:
-    fields = {"evaluation.every": every, "evaluation.tokens": 300}
+    fields: dict[str, Any] = {"evaluation.every": every, "evaluation.tokens": 300}
+    fields["data.test_share"] = test_share
     sweep = sweep_of(budget={"steps": 12}, fields=fields, grid={"optimizer.lr": [0.01, 0.02]})
     found = plan_only(sweep, Request(measure=False), Board()).plan.warnings
-    # 13 or 2 evaluations of 300 tokens, and 12 steps of 4 x 32.
-    assert any("3,900 tokens are validated" in w and "1,536" in w for w in found) == told
+    # 13 or 2 evaluations of 300 tokens, some 6,000 of the test, and 12 steps of 4 x 32.
+    said = "3,900" if every else r"[5-9],\d{3}"
+    pattern = f"{said} tokens are validated or tested .* 1,536"
+    assert any(re.match(pattern, warning) for warning in found) == told
 
 
 def test_a_stores_options_do_not_hide_what_it_has(
