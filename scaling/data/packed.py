@@ -30,6 +30,7 @@ class PackedSplit:
     tokens: int  # end-of-text tokens counted
     bytes: int  # UTF-8, of the documents
     floor_nats: float | None  # sum of -log p over the documents; only the stories know it
+    files: str | None = None  # the split whose files it is read from; its own unless given
 
     @property
     def predictions(self) -> int:
@@ -55,9 +56,8 @@ class PackedSplit:
 
     def tokens_array(self) -> NDArray[Any]:
         """The stream, [tokens], uint16 or uint32, mapped from the file and read-only."""
-        return np.memmap(
-            tokens_file(self.folder, self.name), self.dtype, "r", shape=(self.tokens,)
-        )
+        path = tokens_file(self.folder, self.files or self.name)
+        return np.memmap(path, self.dtype, "r", shape=(self.tokens,))
 
     def document_ends(self) -> NDArray[np.int64]:
         """Where each document's tokens end, [documents]: document i is [ends[i-1] + 1, ends[i]).
@@ -82,7 +82,8 @@ class PackedSplit:
         )
 
     def _index(self, what: str) -> NDArray[Any]:
-        return np.asarray(np.load(_index_file(self.folder, self.name, what), mmap_mode="r"))
+        path = _index_file(self.folder, self.files or self.name, what)
+        return np.asarray(np.load(path, mmap_mode="r"))
 
 
 def tokens_file(folder: Path, split: str) -> Path:

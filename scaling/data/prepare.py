@@ -170,6 +170,9 @@ def _view(config: DataConfig, plan: _Plan, manifest: Manifest, reused: bool) -> 
         for name, split in manifest.splits.items()
     }
     train, validation = splits["train"], splits["validation"]
+    test = splits.get("test")
+    if config.val_is_test:
+        test = replace(validation, name="test", files="validation")
     documents = min(train.documents, max(1, round(config.fraction * train.documents)))
     if config.max_documents is not None:
         documents = min(documents, config.max_documents)
@@ -186,6 +189,6 @@ def _view(config: DataConfig, plan: _Plan, manifest: Manifest, reused: bool) -> 
         reused=reused,
         train=train,
         validation=validation,
-        test=replace(validation, name="test") if config.val_is_test else splits.get("test"),
+        test=test,
         source=plan.source.description,
     )

@@ -127,7 +127,8 @@ def test_validation_reported_as_test_only_when_asked(prepared_with: Prepare) -> 
     same = prepared_with(val_is_test=True)
     assert same.test
     assert same.test.name == "test"
-    assert same.test.documents == same.validation.documents
+    assert documents(same, "test") == documents(same, "validation")
+    assert same.test.prefix(3).bytes == same.validation.prefix(3).bytes
     assert same.train.documents == 400 - same.validation.documents
 
 
