@@ -19,7 +19,8 @@ from scaling.data.readers import divide
 from scaling.data.source import Document, Source
 from scaling.errors import UserError
 
-# Version 2 is kept beside the data set proper, as two text files.
+# Both versions are kept as two text files too, version 2 as nothing else.
+V1_FILES = {"train": "TinyStories-train.txt", "validation": "TinyStories-valid.txt"}
 V2_FILES = {
     "train": "TinyStoriesV2-GPT4-train.txt",
     "validation": "TinyStoriesV2-GPT4-valid.txt",
@@ -71,8 +72,10 @@ def local_folder(corpus: TinyStoriesCorpus) -> Path | None:
 
 
 def _local(corpus: TinyStoriesCorpus, folder: Path, memo: FileMemo) -> Source:
+    v1 = {role: folder / name for role, name in V1_FILES.items()}
     v2 = {role: folder / name for role, name in V2_FILES.items()}
     read: dict[str, Callable[[], Iterator[Document]]]
+    layout: str = corpus.version
     if corpus.version == "v2-gpt4":
         missing = [path.name for path in v2.values() if not path.is_file()]
         if missing:
@@ -81,6 +84,9 @@ def _local(corpus: TinyStoriesCorpus, folder: Path, memo: FileMemo) -> Source:
             )
         files = list(v2.values())
         read = {role: partial(_lines, str(path)) for role, path in v2.items()}
+    elif all(path.is_file() for path in v1.values()) and not (folder / "data").is_dir():
+        layout, files = "v1 text", list(v1.values())
+        read = {role: partial(_lines, str(path)) for role, path in v1.items()}
     else:
         files = [
             path
@@ -89,13 +95,15 @@ def _local(corpus: TinyStoriesCorpus, folder: Path, memo: FileMemo) -> Source:
             and path not in v2.values()
             and not any(part.startswith(".") for part in path.relative_to(folder).parts)
         ]
+        if not files and any(path.is_file() for path in v2.values()):
+            raise UserError(f"{folder} has version v2-gpt4 alone: set data.corpus.version to it")
         read = {
             role: partial(_rows, str(folder), None, role, corpus.streaming) for role in V2_FILES
         }
     return Source(
         kind="tinystories",
         description=f"{folder} {corpus.version}",
-        fingerprint=digest_of(["folder", corpus.version, memo.digests(files)]),
+        fingerprint=digest_of(["folder", layout, memo.digests(files)]),
         details={},
         parts=read,
     )
@@ -137,6 +145,11 @@ def _rows(source: str, commit: str | None, role: str, streaming: bool) -> Iterat
         raise UserError(
             f"{source} has no {role} split that `datasets` can read: {error}"
         ) from error
+    if dataset.info.builder_name == "text":  # which would make a document of every line
+        raise UserError(
+            f"{source} holds .txt files that are not {' and '.join(V1_FILES.values())}: read them"
+            " with data.corpus.kind files, or set data.corpus.version to v2-gpt4"
+        )
     if "text" not in (dataset.column_names or ["text"]):
         raise UserError(f"{source} has no column 'text', but {', '.join(dataset.column_names)}")
     yield from _documents(dataset)

@@ -61,6 +61,27 @@ def test_v2_from_a_local_folder(folder: Path, tmp_path: Path, streaming: bool) -
     assert prepared.validation.documents == 8
 
 
+@pytest.mark.parametrize("streaming", [False, True])
+def test_text_files_are_divided_by_story_and_not_by_line(
+    folder: Path, tmp_path: Path, streaming: bool
+) -> None:
+    shutil.rmtree(folder / "data")
+    wanted = config(source=str(folder), streaming=streaming)
+    with pytest.raises(UserError, match=r"has version v2-gpt4 alone: set data\.corpus\.version"):
+        prepare(wanted, cache=tmp_path / "cache")
+    (folder / "README.txt").write_text("What this is.")
+    with pytest.raises(UserError, match=r"\.txt files that are not .* data\.corpus\.kind files"):
+        prepare(wanted, cache=tmp_path / "cache")
+    for path in list(folder.glob("*.txt")):
+        path.rename(folder / path.name.replace("V2-GPT4", ""))
+    prepared = prepare(wanted, cache=tmp_path / "cache")
+    assert len(documents(prepared, "train") + documents(prepared, "test")) == 50
+    assert prepared.validation.documents == 8
+    (folder / "TinyStories-valid.txt").write_text("One.\n<|endoftext|>\nTwo.\nThree.")
+    changed = prepare(wanted, cache=tmp_path / "cache")
+    assert sorted(documents(changed, "validation")) == ["One.", "Two.\nThree."]
+
+
 def test_the_versions_are_different_data(folder: Path, tmp_path: Path) -> None:
     v1 = prepare(config(source=str(folder)), cache=tmp_path / "cache")
     v2 = prepare(config(source=str(folder), version="v2-gpt4"), cache=tmp_path / "cache")
