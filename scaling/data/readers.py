@@ -151,13 +151,18 @@ def _instead(fields: Iterable[str]) -> str:
 def _csv(path: Path, text_field: str) -> Iterator[str]:
     csv.field_size_limit(_FIELD_LIMIT)
     with path.open(encoding="utf-8-sig", newline="") as file:
-        rows = csv.reader(file)
+        rows = csv.reader(file, strict=True)
         try:
             header = next(rows, [])
             if text_field not in header:
                 raise UserError(f"{path} line 1 has no column '{text_field}', {_instead(header)}")
             column = header.index(text_field)
             for row in rows:
+                if len(row) > len(header):  # a text without quotation marks, cut at its commas
+                    raise UserError(
+                        f"{path} line {rows.line_num} has {len(row)} fields, and line 1 has"
+                        f" {len(header)}: quote the texts that hold commas"
+                    )
                 yield row[column] if column < len(row) else ""
         except csv.Error as error:
             raise UserError(f"{path} line {rows.line_num} is not CSV: {error}") from error

@@ -99,6 +99,13 @@ def test_dividing_does_not_see_the_chunks(chunks: list[str], separator: str) -> 
         ("a.json", '[{"text": "x"}, {"t": "y"}]', "a.json item 2 has no field 'text'"),
         ("a.csv", "id,story\n1,x\n", "a.csv line 1 has no column 'text', but 'id', 'story'"),
         (
+            "a.csv",
+            'id,text\n1,"x,\ny"\n2,Once, there was\n',
+            "a.csv line 4 has 3 fields, and line 1 has 2: quote the texts that hold commas",
+        ),
+        ("a.csv", 'text\nx\n"y\nz\n', "a.csv line 4 is not CSV: unexpected end of data"),
+        ("a.csv", 'text\n"Hi," she said.\n', "a.csv line 2 is not CSV: ',' expected after"),
+        (
             "a.jsonl",
             '{"text": "x"}\n{"text": "y", "id": ' + "7" * 5000 + "}",
             "a.jsonl line 2 cannot be read: Exceeds the limit",
