@@ -1,17 +1,19 @@
 """What generated texts are like: varied or repetitive, like the reference or copied from it."""
 
 import math
-import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 import numpy as np
+import regex
 from numpy.typing import NDArray
 
 from scaling.data import stories
+from scaling.prompts.match import SPACELESS
 
-_WORD = re.compile(r"[\w'-]+")
+# Where nothing parts the words, each letter with its marks counts as one.
+_WORD = regex.compile(rf"[{SPACELESS}]\p{{M}}*|[[\w\p{{N}}'-]--[{SPACELESS}]]+", regex.V1)
 COPIED = 8  # tokens in a row that count as copied
 SCAN = 2**22  # training tokens looked through at a time
 PARSED = 24  # texts that the embedded corpus's grammar reads, of all evenly: seconds each, some

@@ -12,13 +12,13 @@ from scaling.data.tokenizer import Tokenizer
 from scaling.errors import UserError
 from scaling.model.decoder import Decoder
 from scaling.prompts.item import Item, PromptSet
-from scaling.prompts.match import PatternTimeoutError, passes
+from scaling.prompts.match import PatternTimeoutError, passes, spaceless
 from scaling.sampling import NOT_FINITE, SamplingSettings, continue_ids
 from scaling.scoring import Stretch, log_probabilities
 
 ROWS = 256  # prompts that are written to at a time
-_OPENS = "“‘([{"
-_CLOSES = ".,;:!?…%)]}’'”"  # or goes on
+_OPENS = "“‘([{「『（《"
+_CLOSES = ".,;:!?…%)]}’'”。，、；：！？」』）》"  # or goes on
 
 
 @dataclass(frozen=True)
@@ -90,13 +90,19 @@ def joined(prompt: str, option: str) -> str:
     """The text of a prompt with an option after it.
 
     A space comes between, but not where there is one, nor after what opens (a bracket, a quotation
-    mark), nor before what closes or goes on (these, a comma, an apostrophe; but no minus). Of the
-    quotation marks " the odd ones open.
+    mark), nor before what closes or goes on (these, a comma, an apostrophe; but no minus), nor
+    beside a letter of a script that has none between words. Of the quotation marks " the odd ones
+    open.
     """
     last, first = prompt[-1:], option[:1]
     quoted = '"' if prompt.count('"') % 2 else ""  # opens as the prompt's last, closes as the next
     bare = (
-        last.isspace() or first.isspace() or last in _OPENS + quoted or first in _CLOSES + quoted
+        last.isspace()
+        or first.isspace()
+        or last in _OPENS + quoted
+        or first in _CLOSES + quoted
+        or spaceless(last)
+        or spaceless(first)
     )
     return f"{prompt}{option}" if bare else f"{prompt} {option}"
 

@@ -27,6 +27,8 @@ from tests.conftest import WORDS
 
 def test_words_are_small_and_bare() -> None:
     assert words('"Don\'t go," said Mia!') == ["don't", "go", "said", "mia"]
+    assert words("घर में, cafe\u0301") == ["घर", "में", "cafe\u0301"]
+    assert words("小明 has 2 ปี.") == ["小", "明", "has", "2", "ปี"]  # no spaces part their words
 
 
 def test_distinct_is_kinds_over_all() -> None:

@@ -189,6 +189,9 @@ def _many_a(tokenizer: Tokenizer) -> Any:
         ("The cow (", "or ox)", "The cow (or ox)"),
         ("It was Tom", "'s", "It was Tom's"),
         ("It is red", "\nand", "It is red\nand"),
+        ("小明去了", "学校", "小明去了学校"),
+        ("彼は「", "はい", "彼は「はい"),
+        ("우리는", "학교", "우리는 학교"),
     ],
 )
 def test_joined(prompt: str, option: str, whole: str) -> None:

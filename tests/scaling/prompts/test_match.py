@@ -27,6 +27,14 @@ from scaling.prompts.match import MatchKind, PatternTimeoutError, passes
         ("", "!", "exact", False),
         (" Moo!", "moo", "exact", True),
         (" Moo moo!", "moo", "exact", False),
+        ("小明去了学校里玩", "学校", "contains", True),
+        ("学校里有树", "学校", "prefix", True),
+        ("「学校。」", "学校", "exact", True),
+        ("ปลาในทะเล", "ปลา", "prefix", True),
+        ("กิน", "ก", "contains", False),  # the letter has a mark
+        ("घरों में", "घर", "contains", False),  # a mark goes on with the word
+        ("cafe\u0301", "cafe", "contains", False),
+        ("我有2只cats", "cat", "contains", False),
         (" it is 42 now", r"\b4\d\b", "regex", True),
         (" it is 52 now", r"\b4\d\b", "regex", False),
         ("HELLO", "hello", "regex", True),
