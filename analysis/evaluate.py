@@ -249,7 +249,8 @@ def _states(name: str, asked: str, runs: Path) -> list[tuple[str, Trained]]:
 
 def _texts(trained: Trained, tokenizer: Tokenizer, asked: Asked, say: Say) -> list[Text]:
     if asked.files is not None:
-        stream = encoded_files(asked.files, tokenizer).tokens_array()
+        like = trained.config.data.corpus
+        stream = encoded_files(asked.files, tokenizer, like=like).tokens_array()
         return [Text(asked.files, stream, None, None)]
     found = []
     for name in asked.splits:

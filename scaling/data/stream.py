@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from scaling.config import DataConfig, FilesCorpus
+from scaling.config import Corpus, DataConfig, FilesCorpus
 from scaling.data.cache import answering_for, default_cache
 from scaling.data.corpus import open_corpus
 from scaling.data.packed import PackedSplit
@@ -30,15 +30,25 @@ class Stream:
         return self.tokens
 
 
-def encoded_files(pattern: str, tokenizer: Tokenizer, cache: Path | None = None) -> Stream:
+def encoded_files(
+    pattern: str, tokenizer: Tokenizer, cache: Path | None = None, *, like: Corpus | None = None
+) -> Stream:
     """The documents of a glob of files as training would read them, with a model's own tokenizer.
+
+    Where `like`, the model's corpus, is files too, they are divided as those are, and their text
+    is in the same field.
 
     Raises:
         UserError: there are none.
     """
     cache = cache or default_cache()
     with answering_for(cache):
-        source = open_corpus(FilesCorpus(files=pattern), cache)
+        corpus = FilesCorpus(files=pattern)
+        if isinstance(like, FilesCorpus):
+            corpus = FilesCorpus(
+                files=pattern, text_field=like.text_field, separator=like.separator
+            )
+        source = open_corpus(corpus, cache)
         documents = chain.from_iterable(part() for part in source.parts.values())
         texts = [text.decode() for text, _ in clean(documents, SplitCounts())]
     if not texts:

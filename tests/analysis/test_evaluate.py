@@ -86,14 +86,15 @@ def test_every_checkpoint_on_every_split(tiny: Callable[..., RunConfig], workpla
 def test_files_are_judged_as_training_reads_them(
     tiny: Callable[..., RunConfig], workplace: Path
 ) -> None:
-    (result,) = train([tiny()], say=lambda _: None, progress=lambda _: None)
+    tokenizer = prepare(tiny().data).tokenizer
+    run = make_run(Path("runs"), tiny("--data.corpus.separator", "'##'"), tokenizer)
     found = []
     for name, text in (
-        ("plain.txt", "the cat<|endoftext|>a dog ran"),
-        ("gaps.txt", "<|endoftext|> \n<|endoftext|>the cat<|endoftext|><|endoftext|>a dog ran"),
+        ("plain.txt", "the cat##a dog ran"),
+        ("gaps.txt", "## \n##the cat####a dog ran"),
     ):
         Path(name).write_text(text)
-        words = [str(result.folder.path), "--files", name, "--no-log", "--json"]
+        words = [str(run.path), "--files", name, "--no-log", "--json"]
         answer = CliRunner().invoke(evaluate, words, catch_exceptions=False)
         found += json.loads(answer.stdout)["results"]
     assert found[0]["tokens"] == found[1]["tokens"] == len("the cat a dog ran") + 1
