@@ -1,5 +1,6 @@
 """What a run learns from: corpus, tokenizer, splits."""
 
+import re
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
@@ -54,7 +55,11 @@ class FilesCorpus(Part):
     validation: str | None = Field(None, description="a glob of validation files")
     test: str | None = Field(None, description="a glob of test files")
     text_field: str = Field("text", description="the field or column that holds the text")
-    separator: str = Field("<|endoftext|>", description="what divides the documents of a .txt")
+    separator: str = Field(
+        "<|endoftext|>",
+        description="what divides the documents of a .txt; a blank line is '\"\\n\\n\"', with both"
+        " kinds of quotes",
+    )
     content: str | None = Field(
         None,
         description="hash of the texts, noted as a run begins: no others will do from then on",
@@ -64,6 +69,11 @@ class FilesCorpus(Part):
     def _one_way(self) -> Self:
         if (self.files is None) == (self.train is None):
             raise mistake("give either data.corpus.files or data.corpus.train")
+        if re.search(r"\\[nrt](?![A-Za-z])", self.separator):
+            raise mistake(
+                "data.corpus.separator spells out a backslash and a letter: in YAML a line ends at"
+                ' "\\n" with double quotes, on a command line at \'"\\n"\''
+            )
         if self.files is not None and (self.validation or self.test):
             raise mistake("data.corpus.validation and .test go with data.corpus.train")
         return self

@@ -127,7 +127,8 @@ def _check(spools: dict[str, Spool], counts: SplitCounts, rule: SplitRule, say: 
         raise UserError("the corpus has no document that is not empty")
     advice = (
         "give more documents, or a larger data.validation_share or data.test_share; for a .txt,"
-        " set data.corpus.separator to what divides its documents"
+        " set data.corpus.separator to what divides its documents (a blank line:"
+        " --data.corpus.separator '\"\\n\\n\"')"
     )
     if not documents["train"]:
         removed = counts.removed.get("train")

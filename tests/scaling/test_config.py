@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from scaling.budget import Budget, in_steps
-from scaling.config import RunConfig
+from scaling.config import FilesCorpus, RunConfig
 from scaling.errors import UserError
 from scaling.recipes import load_config, parse_value, recipe_folder, recipe_names
 from scaling.schema import field_help
@@ -57,6 +57,10 @@ MISTAKES = [
     ),
     (["--data.corpus.files", "x"], "data.corpus.files belongs to kind files"),
     (["--data.corpus.kind", "files"], "give either data.corpus.files or data.corpus.train"),
+    (
+        ["--data.corpus", r"{kind: files, files: x, separator: \n--\n}"],
+        "data.corpus.separator spells out a backslash and a letter",
+    ),
     (["--batch.micro_size", "5"], "batch.micro_size 5 does not divide batch.size 16"),
     (
         ["--evaluation.prompt_set", "stories"],
@@ -82,6 +86,13 @@ def test_a_mistake_in_a_flag_is_one_sentence(flags: list[str], sentence: str) ->
     assert sentence in str(caught.value)
     assert "\n" not in str(caught.value)
     assert str(caught.value).startswith(("flag --", "'seed'"))
+
+
+def test_a_blank_line_is_given_as_its_help_says() -> None:
+    flags = ["--data.corpus.kind", "files", "--data.corpus.files", "x"]
+    for value, separator in ((r'"\n\n"', "\n\n"), (r"\newpage", r"\newpage")):
+        corpus = load_config("baseline", [*flags, "--data.corpus.separator", value]).data.corpus
+        assert isinstance(corpus, FilesCorpus) and corpus.separator == separator
 
 
 def test_a_mistake_in_a_file_names_the_file(workplace: Path) -> None:

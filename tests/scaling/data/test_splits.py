@@ -243,7 +243,10 @@ def test_copies_side_by_side_of_an_earlier_version_are_packed_anew(tmp_path: Pat
     [
         ({"train": [""], "validation": [""]}, "the corpus has no document that is not empty"),
         ({"train": ["A."], "validation": [""]}, "the validation split is empty, of 1 documents"),
-        ({"train": ["One story alone."]}, "split is empty"),
+        (
+            {"train": ["One story alone."]},
+            r"""a blank line: --data.corpus.separator '"\n\n"')""",
+        ),
         ({"train": ["A."], "validation": ["A."]}, "all its 1 documents are also in another split"),
         ({"train": ["A."], "validation": ["B."]}, "too few for one window of data.context_length"),
     ],
