@@ -43,7 +43,7 @@ def shown(path: Path) -> str:
 def read_text(path: Path) -> str:
     """The file's text; raises UserError where it cannot be read."""
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8-sig")  # without the mark that Windows puts first
     except OSError as error:
         raise UserError(f"{shown(path)}: cannot be read: {error.strerror}.") from None
     except UnicodeDecodeError:

@@ -15,8 +15,9 @@ def test_the_ending_says_how_a_file_is_read(tmp_path: Path) -> None:
         "a.json": '[{"rate": 1e-3},\n {"said": "a\u2028b"}]',
         "a.jsonl": '{"rate": 1e-3}\r\n\n{"said": "a\u2028b"}\n',  # one line, as JSON has it
     }.items():
-        (tmp_path / name).write_text(text)
-        assert read_data(tmp_path / name) == [{"rate": 1e-3}, {"said": "a\u2028b"}], name
+        for mark in (b"", b"\xef\xbb\xbf"):  # as Windows puts it first
+            (tmp_path / name).write_bytes(mark + text.encode())
+            assert read_data(tmp_path / name) == [{"rate": 1e-3}, {"said": "a\u2028b"}], name
 
 
 @pytest.mark.parametrize(
