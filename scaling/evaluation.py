@@ -8,6 +8,7 @@ import torch
 
 from scaling.data.batches import Tokens, evaluation_batches, placed
 from scaling.data.packed import PackedSplit
+from scaling.errors import UserError
 from scaling.model.decoder import Decoder
 
 # Training passes' rows that are evaluated at a time: nothing is kept for a way back. On a card the
@@ -54,7 +55,13 @@ class Evaluator:
 
     @torch.no_grad()
     def __call__(self, model: Decoder) -> list[Evaluation]:
-        """The evaluation of each member."""
+        """The evaluation of each member. Raises UserError where there is no text to judge by."""
+        tokens, covered = self._predicted
+        if not covered:
+            raise UserError(
+                f"the first {tokens:,} tokens of the {self.split.name} split stand for no text:"
+                " their characters are in no training document"
+            )
         device = model.embedding.weight.device
         total = torch.zeros(model.members, dtype=torch.float64, device=device)
         batches = evaluation_batches(
@@ -63,7 +70,6 @@ class Evaluator:
         for inputs, targets in batches:
             shape = (model.members, *inputs.shape)
             total += model.loss(inputs.expand(shape), targets.expand(shape)).double()
-        tokens, covered = self._predicted
         losses = (total / tokens).tolist()
         scale = tokens / covered / math.log(2)
         return [Evaluation(loss, loss * scale, tokens) for loss in losses]

@@ -73,6 +73,8 @@ def build(
                 f"{split.unknown:,} characters of the {name} split are in no training document"
                 " and became <unk>"
             )
+        if split.unknown == split.tokens - split.documents - 1:
+            raise UserError(f"the {name} split has no character that a training document has")
     known_by = [source.fingerprint, rule.as_data(), files[TOKENIZER].sha256]
     if copies or counts.copies:  # which an earlier version let lie side by side: other data
         known_by.append("copies apart")

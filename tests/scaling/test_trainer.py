@@ -172,6 +172,15 @@ def test_the_best_of_a_run_that_gets_worse_is_its_start(tiny: Tiny, tinyscale_he
     assert done.returncode == 0, done.stderr
 
 
+def test_a_validation_that_begins_with_unknown_characters(tiny: Tiny) -> None:
+    Path("validation.txt").write_text("ЖЖЖ the cat")
+    Path("train.txt").write_text("the cat sat on the mat<|endoftext|>a dog ran to the cat")
+    corpus = "{kind: files, files: null, train: train.txt, validation: validation.txt}"
+    flags = ("--data.corpus", corpus, "--data.tokenizer.kind", "char", "--evaluation.tokens")
+    with pytest.raises(UserError, match="the first 2 tokens of the validation split stand for no"):
+        train([tiny(*flags, "2")], say=lambda _: None, progress=lambda _: None)
+
+
 def test_a_missing_checkpoint_is_told_with_those_that_are_there(tmp_path: Path) -> None:
     checkpoints = Checkpoints(tmp_path / "checkpoints")
     with pytest.raises(UserError, match="has no checkpoint best; it has none"):

@@ -148,6 +148,9 @@ def test_the_tokenizer_learns_from_train_alone(tmp_path: Path) -> None:
     assert any(f"{expected} characters of the validation split" in line for line in heard)
     manifest = json.loads((prepared.folder / "manifest.json").read_text())
     assert manifest["splits"]["validation"]["unknown"] == expected
+    write_jsonl(tmp_path / "b.jsonl", ["ЖЖЖ", "Ж"])
+    with pytest.raises(UserError, match="the validation split has no character that a training"):
+        prepare(config, cache=tmp_path / "cache")
 
 
 # ---------------------------------------------------------------- reuse
