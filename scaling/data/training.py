@@ -125,6 +125,14 @@ def _gpt2(config: Gpt2Tokenizer) -> Tokenizer:
     library.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     library.decoder = decoders.ByteLevel()
     library.add_special_tokens([END_OF_TEXT])
+    entries = library.get_vocab(with_added_tokens=True)
+    lacking = sum(character not in entries for character in byte_alphabet())
+    if lacking:  # the library leaves out, without a word, what it has no token for
+        raise UserError(f"{vocab} has no entry for {lacking} of the 256 bytes: text would be lost")
+    if sorted(entries.values()) != list(range(len(entries))):
+        raise UserError(
+            f"{vocab} does not number its {len(entries):,} entries from 0 to {len(entries) - 1:,}"
+        )
     return Tokenizer(library)
 
 

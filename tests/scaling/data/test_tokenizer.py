@@ -1,5 +1,6 @@
 """Tokenizers: text comes back, the quick way agrees with the library, and bytes add up."""
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -194,3 +195,21 @@ def test_a_file_that_is_no_tokenizer(tmp_path: Path) -> None:
 def test_gpt2_files_that_are_not_there() -> None:
     with pytest.raises(UserError, match=r"data\.tokenizer\.vocab: there is no file no\.json"):
         trained(Gpt2Tokenizer(vocab="no.json", merges="no.txt"))
+
+
+@pytest.mark.parametrize(
+    ("vocab", "says"),
+    [
+        ({c: i for i, c in enumerate(byte_alphabet()[:250])}, "no entry for 6 of the 256 bytes"),
+        ({c: i + (i > 9) for i, c in enumerate(byte_alphabet())}, "257 entries from 0 to 256"),
+        ({c: i + 9 * (i > 9) for i, c in enumerate(byte_alphabet())}, "257 entries from 0 to"),
+    ],
+)
+def test_gpt2_files_that_lack_bytes_or_numbers(
+    tmp_path: Path, vocab: dict[str, int], says: str
+) -> None:
+    (tmp_path / "vocab.json").write_text(json.dumps(vocab))
+    (tmp_path / "merges.txt").write_text("#version: 0.2\n")
+    names = {"vocab": str(tmp_path / "vocab.json"), "merges": str(tmp_path / "merges.txt")}
+    with pytest.raises(UserError, match=rf"vocab\.json .*{says}"):
+        trained(Gpt2Tokenizer(**names))
