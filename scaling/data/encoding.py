@@ -5,7 +5,7 @@ first splitting, and text repeats its words, so one dictionary look-up a word gi
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING
 
@@ -30,6 +30,17 @@ WORD = re.compile(
 UNSURE = re.compile(f"[^\\x00-\\x7f{_LETTER}\u2010-\u2027]")
 _WORDS_KEPT = 500_000  # some 100 MB; forgotten all at once beyond that
 _LONGEST_KEPT = 64
+PIECE = 1 << 18  # characters of one text at a time: the library takes some 200 bytes for each
+_CUT = re.compile(r"(?<=\S)(?=[ \n])")
+
+
+def pieces(text: str) -> Iterator[str]:
+    """A long text in pieces, whose words are the text's: a blank ends the word before it."""
+    start = 0
+    while len(text) - start > PIECE and (cut := _CUT.search(text, start + PIECE)):
+        yield text[start : cut.start()]
+        start = cut.start()
+    yield text[start:]
 
 
 class WordEncoder:
@@ -42,6 +53,15 @@ class WordEncoder:
 
     def __call__(self, texts: Sequence[str]) -> list[Ids]:
         """Encode texts; one array of ids a text."""
+        short = iter(self._encode([text for text in texts if len(text) <= PIECE]))
+        return [
+            next(short)
+            if len(text) <= PIECE
+            else np.concatenate([self._encode([piece])[0] for piece in pieces(text)])
+            for text in texts
+        ]
+
+    def _encode(self, texts: Sequence[str]) -> list[Ids]:
         if len(self._known) > _WORDS_KEPT:
             self._known.clear()
         words = [None if UNSURE.search(text) else WORD.findall(text) for text in texts]

@@ -1,16 +1,22 @@
 """Tokenizers made: trained on the train split, or built from GPT-2's files."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+
+import regex
 
 from scaling.config import BpeTokenizer, ByteTokenizer, CharTokenizer, Gpt2Tokenizer
 from scaling.config import Tokenizer as TokenizerConfig
 from scaling.data.digest import FileMemo, digest_of, noted
+from scaling.data.encoding import pieces
 from scaling.data.hub import hub_file
 from scaling.data.tokenizer import END_OF_TEXT, UNKNOWN, Tokenizer, byte_alphabet
 from scaling.errors import UserError
 
 GPT2_REPOSITORY = "openai-community/gpt2"
+# The library's trainer takes the square of a word's length: 25 s for one of 100,000 letters.
+_ENDLESS = regex.compile(r"\p{L}{1000}|\p{N}{1000}|[^\s\p{L}\p{N}]{1000}|\s{1000}")
+_BLOCK = 500  # characters, of which an endless word fills one
 
 
 def make(
@@ -78,8 +84,23 @@ def _bpe(vocab_size: int, blocks: Iterable[list[str]]) -> Tokenizer:
         initial_alphabet=byte_alphabet(),  # so that any text can be written, seen or not
         show_progress=False,
     )
-    library.train_from_iterator(blocks, trainer=trainer)
+    library.train_from_iterator(map(_words_bounded, blocks), trainer=trainer)
     return Tokenizer(library)
+
+
+def _words_bounded(texts: list[str]) -> list[str]:
+    """The texts in pieces, with a cut in every word that has no end."""
+    return [part for text in texts for piece in pieces(text) for part in _cut(piece)]
+
+
+def _cut(text: str) -> Iterator[str]:
+    blocks = (text[at : at + _BLOCK] for at in range(0, len(text) - _BLOCK + 1, _BLOCK))
+    start = 0
+    if any(len(block.split(maxsplit=1)) < 2 for block in blocks):
+        for word in _ENDLESS.finditer(text):
+            yield text[start : word.end()]
+            start = word.end()
+    yield text[start:]
 
 
 def _byte() -> Tokenizer:

@@ -1,6 +1,7 @@
 """Tokenizers: text comes back, the quick way agrees with the library, and bytes add up."""
 
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from scaling.config import BpeTokenizer, ByteTokenizer, CharTokenizer, Gpt2Tokenizer
 from scaling.config import Tokenizer as TokenizerConfig
+from scaling.data import encoding, training
 from scaling.data.encoding import UNSURE, WORD
 from scaling.data.tokenizer import END_OF_TEXT, Tokenizer, byte_alphabet
 from scaling.data.training import make
@@ -74,6 +76,22 @@ def assert_nothing_is_lost(tokenizer: Tokenizer, texts: list[str]) -> None:
 @given(texts=st.lists(text, max_size=4))
 def test_bpe_with_any_text(bpe: Tokenizer, texts: list[str]) -> None:
     assert_nothing_is_lost(bpe, texts)
+
+
+@settings(max_examples=150, deadline=None)
+@given(texts=st.lists(text, max_size=4), size=st.integers(1, 9))
+def test_long_texts_in_pieces(bpe: Tokenizer, texts: list[str], size: int) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(encoding, "PIECE", size)
+        assert_nothing_is_lost(bpe, [*texts, "".join(texts)])
+
+
+def test_a_long_text_s_pieces_are_short(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = " ".join(stories(200)) + " 日本語"
+    monkeypatch.setattr(encoding, "PIECE", 1000)
+    parts = list(encoding.pieces(whole))
+    assert "".join(parts) == whole
+    assert max(map(len, parts)) < 1020
 
 
 @settings(max_examples=100, deadline=None)
@@ -154,6 +172,33 @@ def test_saved_and_loaded_is_the_same(
 def test_training_twice_gives_the_same_tokenizer(tmp_path: Path) -> None:
     for name in ("a", "b"):
         trained(BpeTokenizer(vocab_size=400)).save(tmp_path / name)
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+@pytest.mark.parametrize("endless", ["a" * 100_000, " " * 100_000, "=-" * 50_000])
+def test_a_word_without_end_is_trained_on_in_no_time(endless: str) -> None:
+    start = time.perf_counter()
+    tokenizer = make(BpeTokenizer(vocab_size=300), lambda: [["one", endless]], lambda _: None)
+    assert time.perf_counter() - start < 5  # once it was half a minute
+    assert_nothing_is_lost(tokenizer, [endless[:500]])
+
+
+def test_ordinary_texts_are_trained_on_as_they_are(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = [
+        *stories(100),
+        " ".join(stories(100, seed=1)),
+        *TRICKY,
+        "你好，世界。" * 300,
+        "w" * 900,
+    ]
+    monkeypatch.setattr(encoding, "PIECE", 100)
+    tokenizer = make(BpeTokenizer(vocab_size=400), lambda: [texts], lambda _: None)
+    tokenizer.save(tmp_path / "a")
+    monkeypatch.setattr(training, "_words_bounded", lambda texts: texts)
+    tokenizer = make(BpeTokenizer(vocab_size=400), lambda: [texts], lambda _: None)
+    tokenizer.save(tmp_path / "b")
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
 
 
