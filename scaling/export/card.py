@@ -12,7 +12,7 @@ from transformers import AutoModelForCausalLM, AutoTokenizer
 model = AutoModelForCausalLM.from_pretrained("{folder}")
 tokenizer = AutoTokenizer.from_pretrained("{folder}")
 ids = tokenizer("Once upon a time", return_tensors="pt")
-print(tokenizer.decode(model.generate(**ids, do_sample=True, max_new_tokens=100)[0]))
+print(tokenizer.decode(model.generate(**ids, do_sample=True, max_new_tokens={new})[0]))
 ```
 """,
     "safetensors": """\
@@ -69,7 +69,11 @@ def card(metadata: dict[str, Any], config: RunConfig, folder: str) -> str:
     model = config.model
     data, licence = data_set(config)
     library = {"hf": "transformers", "onnx": "onnx"}.get(metadata["format"], "tinyscale")
-    front = f"---\nlibrary_name: {library}\npipeline_tag: text-generation\nlanguage: en\n"
+    front = f"---\nlibrary_name: {library}\npipeline_tag: text-generation\n"
+    knows = "It knows its training text and nothing else"
+    if not isinstance(config.data.corpus, FilesCorpus):
+        knows = "It writes simple stories; it knows nothing else"
+        front += "language: en\n"
     front += f"tags: [tinyscale, {metadata['family'] or model.attention.kind}]\n---\n"
     rows = {
         "parameters": f"{metadata['parameters_total']:,}"
@@ -85,13 +89,16 @@ def card(metadata: dict[str, Any], config: RunConfig, folder: str) -> str:
         **{key.replace("_", " "): _number(value) for key, value in metadata["metrics"].items()},
     }
     loading = _LOADING[metadata["format"]].format(
-        folder=folder, context=config.data.context_length, eot=metadata["eot"]
+        folder=folder,
+        context=config.data.context_length,
+        new=min(100, config.data.context_length // 2),
+        eot=metadata["eot"],
     )
     table = "\n".join(f"| {key} | {value} |" for key, value in rows.items())
     return (
         f"{front}\n# {metadata['name']}\n\nA small language model trained with tinyscale, for"
-        " studying how such models scale. It writes simple stories; it knows nothing else, and"
-        f" what it writes may be wrong.\n\n| | |\n|---|---|\n{table}\n\n"
+        f" studying how such models scale. {knows}, and what it writes may be wrong.\n\n"
+        f"| | |\n|---|---|\n{table}\n\n"
         f"{loading}\n"
         f"Losses are in nats per token, `bpb` in bits per byte of text. Run"
         f" `{metadata['run'] or ''}`, config identity `{metadata['identity']}`;"

@@ -77,7 +77,7 @@ def export(trained: Trained, to: str, out: Path, *, force: bool = False) -> dict
         write_tokenizer(tokenizer, config.data.context_length, out)
     if family is not None:
         _write_json(out / "config.json", family.settings)
-        _write_json(out / "generation_config.json", _generation(tokenizer))
+        _write_json(out / "generation_config.json", _generation(metadata))
     (out / "README.md").write_text(card(metadata, config, out.name), encoding="utf-8")
     _write_json(out / METADATA, metadata)  # last: an export that broke off is none
     return metadata
@@ -138,9 +138,10 @@ def _metadata(
     }
 
 
-def _generation(tokenizer: Tokenizer) -> dict[str, Any]:
-    ends = {"bos_token_id": tokenizer.eot, "eos_token_id": tokenizer.eot}
-    return {**ends, "pad_token_id": tokenizer.eot, "max_new_tokens": 200}
+def _generation(metadata: dict[str, Any]) -> dict[str, Any]:
+    ends = {f"{name}_token_id": metadata["eot"] for name in ("bos", "eos", "pad")}
+    # Beyond its context a model of learned positions has none, and transformers fails.
+    return {**ends, "max_new_tokens": min(200, metadata["context_length"] // 2)}
 
 
 def _write_config(config: RunConfig, out: Path) -> None:

@@ -150,6 +150,21 @@ def test_transformers_writes_what_we_write(tokenizer: Tokenizer, tmp_path: Path)
     assert words.decode(found, skip_special_tokens=True) == "Once" + ours[0]
 
 
+@pytest.mark.parametrize(
+    ("corpus", "english"), [("stories", True), ("files --data.corpus.files x.txt", False)]
+)
+def test_the_card_claims_stories_of_those_and_what_the_positions_allow(
+    tokenizer: Tokenizer, tmp_path: Path, corpus: str, english: bool
+) -> None:
+    run = make_run(tmp_path / "runs", tiny_config(f"--data.corpus.kind {corpus}"), tokenizer)
+    export(of_run(run), "hf", tmp_path / "out")
+    card = (tmp_path / "out" / "README.md").read_text()
+    assert ("language: en" in card) == ("simple stories" in card) == english
+    assert "max_new_tokens=6" in card  # half the context
+    generation = json.loads((tmp_path / "out" / "generation_config.json").read_text())
+    assert generation["max_new_tokens"] == 6
+
+
 def test_the_folder_says_what_the_model_is(tokenizer: Tokenizer, tmp_path: Path) -> None:
     run = make_run(tmp_path / "runs", tiny_config("--model.attention.kind gqa"), tokenizer)
     export(of_run(run), "hf", tmp_path / "out")
