@@ -54,7 +54,7 @@ def evaluate(
         rows = None if again else record.read(trained, key)
         start = time.perf_counter()
         if rows is None:
-            rows = _asked(trained, prompts, settings, runtime)
+            rows = _asked(trained, prompts, settings, runtime, say)
             try:
                 record.write(trained, key, rows)
             except OSError as error:  # as of a folder that is another's
@@ -71,8 +71,17 @@ def evaluate(
     return Evaluation(prompts, settings, list(models), results, keys, fresh)
 
 
-def _asked(trained: Trained, prompts: PromptSet, settings: AskSettings, runtime: Runtime) -> Rows:
+def _asked(
+    trained: Trained, prompts: PromptSet, settings: AskSettings, runtime: Runtime, say: Say
+) -> Rows:
     model, tokenizer = trained.load(runtime)
+    texts = [[i.prompt, *(i.options if i.by_probability else ())] for i in prompts.items]
+    strange = sum(not all(map(tokenizer.knows, parts)) for parts in texts)
+    if strange:
+        say(
+            f"{trained.label}: {strange} of {len(texts)} items hold characters that its tokenizer"
+            " does not know: it reads <unk> there, as nowhere in its training"
+        )
     try:
         answers = ask(model, tokenizer, prompts, settings)
     except UserError as error:  # in writing; what is chosen has a remark

@@ -75,6 +75,10 @@ class Tokenizer:
         """The ids of a text; no end-of-text token."""
         return self._library.encode(text, add_special_tokens=False).ids
 
+    def knows(self, text: str) -> bool:
+        """Whether it has a token for every character of a text."""
+        return self.unknown is None or self.unknown not in self.encode(text)
+
     def encode_batch(self, texts: Sequence[str]) -> list[Ids]:
         """The ids of several texts, one array of `dtype` a text; the same as `encode` gives."""
         return self._encoder(texts)

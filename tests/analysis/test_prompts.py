@@ -25,6 +25,8 @@ from analysis.prompts.tables import (
 )
 from analysis.select import select
 from scaling.checkpoint import Checkpoints
+from scaling.config import CharTokenizer
+from scaling.data.training import make
 from scaling.errors import UserError
 from scaling.export.write import export
 from scaling.prompts.answer import AskSettings
@@ -240,6 +242,14 @@ def test_a_model_without_finite_scores_is_named(
     run = make_run(Path("runs"), tiny_config("--name lost"), byte_tokenizer(), spread=math.inf)
     with pytest.raises(UserError, match=r"^lost-\w+: This model's scores are not finite"):
         evaluate([of_run(run)], read_prompts(workplace / "set.json"), AskSettings())
+
+
+def test_items_that_a_tokenizer_cannot_read_are_counted(prompts: PromptSet) -> None:
+    tokenizer = make(CharTokenizer(), lambda: [["A The b c d"]], lambda _: None)
+    run = make_run(Path("runs"), tiny_config("--data.tokenizer.kind char"), tokenizer)
+    heard: list[str] = []
+    evaluate([of_run(run)], prompts, AskSettings(), say=heard.append)
+    assert "1 of 3 items hold characters that its tokenizer does not know" in heard[0]
 
 
 def test_the_record_knows_what_it_is_of(prompts: PromptSet, runs: list[RunFolder]) -> None:
