@@ -39,22 +39,18 @@ class Table:
 
 
 def read_csv(path: Path) -> pd.DataFrame:
-    """A CSV file (tab-separated where it ends in .tsv).
+    """A CSV file: tab-separated where it ends in .tsv, by semicolons where its header is.
 
     Raises:
-        UserError: it is not there, cannot be read, is empty, or is no table.
+        UserError: it is not there, cannot be read, is empty, is no table, or has rows of more
+            cells than the header has names, which would move them under other names.
     """
     import pandas as pd
 
     try:
         if not path.is_file():
             raise UserError(f"there is no file {path}")
-        frame = pd.read_csv(
-            path,
-            sep="\t" if path.suffix == ".tsv" else ",",
-            encoding="utf-8-sig",
-            low_memory=False,
-        )
+        frame = pd.read_csv(path, sep=_separator(path), encoding="utf-8-sig", low_memory=False)
     except pd.errors.EmptyDataError:
         raise UserError(f"{path} is empty") from None
     except (pd.errors.ParserError, UnicodeDecodeError) as error:
@@ -63,7 +59,26 @@ def read_csv(path: Path) -> pd.DataFrame:
         raise UserError(f"{path} cannot be read: {error.strerror}") from None
     if frame.empty:
         raise UserError(f"{path} has a header and no rows")
+    if not isinstance(frame.index, pd.RangeIndex):  # pandas takes surplus cells for row names
+        raise UserError(
+            f"{path} has more cells in a row than names in its header: look for commas inside"
+            " numbers or at the ends of rows"
+        )
     return frame
+
+
+def _separator(path: Path) -> str:
+    """What divides the cells: of comma and semicolon the one that the header has more of."""
+    import pandas as pd
+
+    if path.suffix == ".tsv":
+        return "\t"
+
+    def names(separator: str) -> int:
+        header = pd.read_csv(path, sep=separator, encoding="utf-8-sig", nrows=0)
+        return len(header.columns)
+
+    return max(",", ";", key=names)
 
 
 def read_points(

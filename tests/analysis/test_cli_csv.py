@@ -1,5 +1,6 @@
 """``tinyscale analyze --csv``: right answers in fits.json, and one sentence a mistake."""
 
+import csv
 import errno
 import json
 import os
@@ -16,6 +17,7 @@ from click.testing import CliRunner
 from analysis.cli import FORMS, analyze
 from analysis.fits.catalog import APPROACHES
 from analysis.fits.exclusion import excluded
+from analysis.fits.table import read_csv
 from scaling.errors import UserError
 
 FAST = ("--starts", "80", "--bootstrap", "60")
@@ -176,11 +178,26 @@ def test_tables_that_are_none_are_said(table: pd.DataFrame, tmp_path: Path) -> N
     assert "is empty" in mistake("--csv", str(tmp_path / "empty.csv"), *COLUMNS)
     header = save(table.head(0), tmp_path, "header.csv")
     assert "a header and no rows" in mistake("--csv", header, *COLUMNS)
+    for row in ("1e6,2e7,3,5", "1e6,2e7,3.5,"):  # a decimal comma, a comma at the end
+        (tmp_path / "wide.csv").write_text("params (M),tokens,val/loss\n" + f"{row}\n" * 9)
+        said = mistake("--csv", str(tmp_path / "wide.csv"), *COLUMNS)
+        assert "more cells in a row than names in its header" in said
     (tmp_path / "taken").write_text("")
     path = save(table, tmp_path)
     assert "cannot be written" in mistake(
         "--csv", path, *COLUMNS, "--out", str(tmp_path / "taken" / "x")
     )
+
+
+@pytest.mark.parametrize(("name", "separator"), [("a.csv", ","), ("b.csv", ";"), ("c.tsv", "\t")])
+def test_cells_are_divided_as_the_header_is(tmp_path: Path, name: str, separator: str) -> None:
+    rows = [["N; all", "loss, nats", "set"], ["1e6", "3.5", "a;b"], ["2e6", "3,1", "a"]]
+    with (tmp_path / name).open("w", newline="") as file:
+        csv.writer(file, delimiter=separator).writerows(rows)
+    found = read_csv(tmp_path / name)
+    assert found.columns.tolist() == rows[0]
+    assert found["loss, nats"].tolist() == ["3.5", "3,1"]
+    assert found["set"].tolist() == ["a;b", "a"]
 
 
 def test_what_cannot_be_read_or_written_is_said_before_the_fits(
