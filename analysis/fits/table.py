@@ -17,7 +17,7 @@ from scaling.errors import UserError
 if TYPE_CHECKING:
     import pandas as pd
 
-    from analysis.fits.model import Array
+    from analysis.fits.model import Array, Mask
 
 OPTIONS = {"loss": "--loss", "N": "--n", "D": "--d", "C": "--c", "U": "--unique"}
 """The option that names each role's column; an axis of its own name comes by ``--x``."""
@@ -30,7 +30,7 @@ class Table:
     Attributes:
         kept: without the excluded rows.
         whole: with them; the same object as ``kept`` where there is no rule.
-        excluded: how many rows the rule left out; None without a rule.
+        excluded: how many rows the rule leaves out, usable or not; None without a rule.
     """
 
     kept: Points
@@ -100,14 +100,14 @@ def read_points(
         exclude: a rule, see `analysis.fits.exclusion.excluded`.
 
     Raises:
-        UserError: a column is missing, has a cell that is no number or not positive, or no
-            row is left.
+        UserError: a column is missing, has a cell that is no number or not positive in a row
+            that no rule leaves out, or no row is left.
     """
     names = {
         role: find_column(frame, name, OPTIONS.get(role, "--x")) for role, name in columns.items()
     }
     out = np.zeros(len(frame), dtype=bool) if exclude is None else excluded(frame, exclude, names)
-    values = {role: _numbers(frame, name) for role, name in names.items()}
+    values = {role: _numbers(frame, name, out) for role, name in names.items()}
     usable = np.ones(len(frame), dtype=bool)
     dropped: dict[str, int] = {}
     for role, column in values.items():
@@ -137,7 +137,7 @@ def read_points(
     whole = _points(frame, names, values, group, dropped).take(usable)
     if exclude is None:
         return Table(whole, whole, None)
-    return Table(whole.take(~out[usable]), whole, int((out & usable).sum()))
+    return Table(whole.take(~out[usable]), whole, int(out.sum()))
 
 
 def _points(
@@ -172,15 +172,15 @@ def _points(
     )
 
 
-def _numbers(frame: pd.DataFrame, name: str) -> Array:
-    """A column as floats, empty cells as NaN."""
+def _numbers(frame: pd.DataFrame, name: str, out: Mask) -> Array:
+    """A column as floats, empty cells as NaN, and so the text of rows that are left out."""
     import pandas as pd
 
     column = frame[name]
     if column.dtype == bool:
         raise UserError(f"column {name!r} is true or false, not a number")
     numbers = pd.to_numeric(column, errors="coerce")
-    wrong = np.array(numbers.isna() & column.notna(), dtype=bool)
+    wrong = np.array(numbers.isna() & column.notna(), dtype=bool) & ~out
     if wrong.any():
         blank = column[wrong].astype(str).str.strip() == ""
         wrong[wrong] = ~np.asarray(blank, dtype=bool)

@@ -113,6 +113,14 @@ def test_bad_rows_that_are_excluded_do_not_stop_the_fit(
     assert "must be positive, but row 6 has 0" in mistake("--csv", path, *COLUMNS)
     fits = answer("--csv", path, *COLUMNS, "--exclude", "loss <= 0")["fits"]
     assert {one["n_points"] for one in fits} == {48}
+    words = table["val/loss"].astype(object)
+    words[5] = "OOM"
+    path = save(table.assign(**{"val/loss": words}), tmp_path)
+    assert "is not a number in row 6: 'OOM'" in mistake("--csv", path, *COLUMNS)
+    fits = answer("--csv", path, *COLUMNS, "--exclude", "loss == OOM")["fits"]
+    assert {one["n_points"] for one in fits} == {48}
+    assert fits[-1]["settings"]["excluded_rows"] == 1
+    assert not any("matches no row" in note for one in fits for note in one["notes"])
 
 
 def test_flops_stand_in_for_tokens_or_beside_them(table: pd.DataFrame, tmp_path: Path) -> None:
