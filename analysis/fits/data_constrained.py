@@ -35,6 +35,7 @@ class DataConstrained(Form):
     ``U_N = min(N, N*(U))``, the compute-optimal size for U tokens:
     ``N*(U) = G (G U)^(beta/alpha)``, ``G = (alpha A/(beta B))^(1/(alpha+beta))``.
     R_N and R_D are pure numbers. All seven are fitted together (the paper fits five first).
+    Of a data set larger than D, U is the D tokens that were trained on.
     """
 
     name: ClassVar[str] = "data_constrained"
@@ -58,9 +59,6 @@ class DataConstrained(Form):
         if not np.any(data.axes["D"] > 1.001 * data.axes["U"]):
             column = data.columns.get("U", "U")
             return f"no run has more tokens than column {column!r}: nothing says what repeats cost"
-        if np.any(data.axes["D"] < 0.999 * data.axes["U"]):
-            column = data.columns.get("U", "U")
-            return f"column {column!r} holds more unique tokens than the run was trained on"
         return Chinchilla().unidentifiable(data)
 
     def bind(self, data: Points) -> Bound:
@@ -90,10 +88,11 @@ class DataConstrained(Form):
         """The law at N parameters, D tokens, U of them unique."""
         alpha, beta = params["alpha"], params["beta"]
         log_g = np.log(alpha * params["A"] / (beta * params["B"])) / (alpha + beta)
-        best = np.exp(log_g + beta / alpha * (log_g + np.log(axes["U"])))
+        seen = np.minimum(axes["U"], axes["D"])
+        best = np.exp(log_g + beta / alpha * (log_g + np.log(seen)))
         unique = np.minimum(best, axes["N"])
         n = unique * _worth(axes["N"] / unique, params["R_N"])
-        d = axes["U"] * _worth(np.maximum(axes["D"] / axes["U"], 1.0), params["R_D"])
+        d = seen * _worth(axes["D"] / seen, params["R_D"])
         return np.asarray(params["E"] + params["A"] * n**-alpha + params["B"] * d**-beta)
 
 
@@ -129,11 +128,12 @@ class _Repeats:
     def over(cls, data: Points, y: Array, level: float) -> _Repeats:
         """Bounds: R between a hundredth of a repeat and ten thousand (fades never)."""
         low, high, least = y.min(), y.max(), _LEAST_EXPONENT
-        n, u = np.log(data.axes["N"]), np.log(data.axes["U"])
+        seen = np.minimum(data.axes["U"], data.axes["D"])
+        n, u = np.log(data.axes["N"]), np.log(seen)
         return cls(
             n=n,
             u=u,
-            times=np.maximum(data.axes["D"] / data.axes["U"], 1.0),
+            times=data.axes["D"] / seen,
             n0=float(n.min()),
             d0=float(u.min()),
             level=level,

@@ -88,6 +88,10 @@ def test_repeated_tokens_are_recovered_exactly() -> None:
     loss = DataConstrained().predict({k: np.asarray(v) for k, v in law.items()}, axes)
     found = fit(DataConstrained(), points(loss, **axes), QUICK)
     assert found.values() == pytest.approx(law, rel=1e-6)
+    axes["U"] = np.where(unique < d, unique, 40 * d)  # of larger data sets, U is what was seen
+    larger = fit(DataConstrained(), points(loss, **axes), QUICK)
+    assert larger.values() == pytest.approx(found.values(), rel=1e-9)
+    assert larger.residuals == pytest.approx(np.zeros(n.size), abs=1e-9)
     fresh = fit(DataConstrained(), points(loss, N=n, D=d, U=d), QUICK)
     assert fresh.status is FitStatus.NOT_IDENTIFIED
     assert "repeats cost" in fresh.message
