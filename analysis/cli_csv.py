@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from analysis.doubts import doubts
 from analysis.fits.catalog import APPROACHES, ONE_AXIS, forms
 from analysis.fits.compare import compare
 from analysis.fits.fitting import fit
@@ -78,8 +79,11 @@ def analyze_csv(request: Request) -> dict[str, Any]:
     if request.exclude is not None:
         sides.insert(0, (table.whole, None))
     for data, left_out in sides:
+        notes = doubts(data, list(request.columns), apart=request.group is None)
+        if left_out == 0:
+            notes.insert(0, "the rule of --exclude matches no row")
         done = [
-            _recorded(one, request, left_out)
+            _recorded(one, request, left_out, notes)
             for name in names
             for one in _fit(name, data, request)
         ]
@@ -223,12 +227,12 @@ def _alone(data: Points, axis: str) -> Points:
     return replace(data, axes={axis: data.axes[axis]})
 
 
-def _recorded(one: Fit, request: Request, left_out: int | None) -> Fit:
-    """The fit with what was left out of it among its settings."""
+def _recorded(one: Fit, request: Request, left_out: int | None, notes: Sequence[str]) -> Fit:
+    """The fit with what was left out of it among its settings, and notes on its table."""
     rule = None if left_out is None else request.exclude
     return replace(
         one,
         settings=one.settings
         | {"exclude": rule, "excluded_rows": left_out or 0, "group": request.group},
-        notes=one.notes + (["the rule of --exclude matches no row"] if left_out == 0 else []),
+        notes=[*one.notes, *notes],
     )

@@ -15,6 +15,8 @@ import pytest
 from click.testing import CliRunner
 
 from analysis.cli import FORMS, analyze
+from analysis.doubts import doubts
+from analysis.fits import points
 from analysis.fits.catalog import APPROACHES
 from analysis.fits.exclusion import excluded
 from analysis.fits.table import read_csv
@@ -257,6 +259,36 @@ def test_a_prediction_is_where_it_was_asked_for(table: pd.DataFrame, tmp_path: P
     assert found["predicted_loss"]["outside"] == {}
     unasked = answer("--csv", save(table, tmp_path), *columns)["fits"][0]["derived"]
     assert "predicted_loss" not in unasked
+
+
+@pytest.mark.parametrize(
+    ("unit", "said"),
+    [
+        ({}, []),
+        ({"N": 1e-6}, ["'N' is 0.3 at most", "C is 1.5e+06 times 6ND"]),
+        ({"D": 1e-6, "C": 1e-6}, ["'D' is 4 at most", "'C' is 1.08e+07 at most"]),
+        ({"D": 1e3}, ["C is 0.0015 times 6ND by the median: are all three in ones?"]),
+    ],
+)
+def test_columns_in_other_units_are_doubted(unit: dict[str, float], said: list[str]) -> None:
+    n, d = (a.ravel() for a in np.meshgrid(np.geomspace(5e4, 3e5, 5), np.geomspace(1e6, 4e6, 5)))
+    axes = {"N": n, "D": d, "C": 9 * n * d}  # small models of ours
+    scaled = {role: values * unit.get(role, 1.0) for role, values in axes.items()}
+    found = doubts(points(n**-0.1, **scaled), list(axes), apart=True)
+    assert len(found) == len(said)
+    assert all(part in note for part, note in zip(said, found, strict=True))
+    derived = doubts(points(n**-0.1, **scaled), ["loss", "N"], apart=True)
+    assert derived == [note for note in found if "'N'" in note]
+
+
+def test_copies_of_rows_are_doubted_and_units_said(table: pd.DataFrame, tmp_path: Path) -> None:
+    path = save(pd.concat([table, table.head(3)]), tmp_path)
+    quick = (*COLUMNS, "--approach", "variable_projection")
+    notes = answer("--csv", path, *quick)["fits"][0]["notes"]
+    assert "column 'params (M)' is 1e+03 at most" in notes[-2]
+    assert "3 rows repeat another in loss and every axis" in notes[-1]
+    grouped = answer("--csv", path, *quick, "--group", "run")["fits"][0]["notes"]
+    assert not any("repeat" in note for note in grouped)
 
 
 @pytest.mark.slow
