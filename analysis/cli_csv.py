@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from analysis.doubts import doubts
+from analysis.doubts import doubts, mixed
 from analysis.fits.catalog import APPROACHES, ONE_AXIS, forms
 from analysis.fits.compare import compare
 from analysis.fits.fitting import fit
@@ -189,7 +189,9 @@ def _fit(name: str, data: Points, request: Request) -> list[Fit]:
     done = []
     for form in forms(name, _varying(data, request)):
         data_of_form = data if _joint(form) else _alone(data, form.axes[0])
-        done += _agreeing([fit(form, data_of_form, request.options, one) for one in chosen])
+        fits = [fit(form, data_of_form, request.options, one) for one in chosen]
+        notes = [] if _joint(form) else mixed(data, form.axes[0])
+        done += _agreeing([replace(one, notes=[*one.notes, *notes]) for one in fits])
     return done
 
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+import pandas as pd
 
+from analysis.design import goes_along, varies
 from analysis.fits.points import Points
 
 _COUNTS = {"N": ("parameters", 1e5), "D": ("tokens", 1e6), "C": ("FLOPs", 1e9)}
@@ -40,3 +42,19 @@ def doubts(data: Points, given: Sequence[str], apart: bool) -> list[str]:
             " own, and make intervals too narrow"
         )
     return said
+
+
+def mixed(data: Points, axis: str) -> list[str]:
+    """Size or tokens that vary beside a law's one axis, and are not decided by it."""
+    runs = pd.DataFrame(dict(data.axes))
+    others = [role for role in ("N", "D") if role != axis and varies(runs, role)]
+    free = [role for role in others if not goes_along(runs, role, axis)]
+    if not free:
+        return []
+    names = " and ".join(
+        repr(data.columns[role]) if role in data.columns else "C/6N" for role in free
+    )
+    return [
+        f"the rows also differ in {names}, of which this law knows nothing: its exponent is one of"
+        " the mixture"
+    ]

@@ -15,7 +15,7 @@ import pytest
 from click.testing import CliRunner
 
 from analysis.cli import FORMS, analyze
-from analysis.doubts import doubts
+from analysis.doubts import doubts, mixed
 from analysis.fits import points
 from analysis.fits.catalog import APPROACHES
 from analysis.fits.exclusion import excluded
@@ -281,6 +281,18 @@ def test_columns_in_other_units_are_doubted(unit: dict[str, float], said: list[s
     assert derived == [note for note in found if "'N'" in note]
 
 
+def test_laws_of_one_axis_say_what_else_varies() -> None:
+    n, c = (a.ravel() for a in np.meshgrid(np.geomspace(1e6, 1e8, 5), np.geomspace(1e17, 1e19, 3)))
+    isoflop = points(n**-0.1, N=n, D=c / (6 * n), C=c)
+    assert ["the rows also differ in 'D', of" in note for note in mixed(isoflop, "N")] == [True]
+    assert ["differ in 'N' and 'D', of" in note for note in mixed(isoflop, "C")] == [True]
+    n = np.geomspace(1e6, 1e8, 5)
+    for tokens in (20 * n, np.full(5, 1e9)):
+        width = np.sqrt(n / 48)
+        data = points(n**-0.1, N=n, D=tokens, C=6 * n * tokens, width=width)
+        assert not any(mixed(data, axis) for axis in ("N", "C", "width"))
+
+
 def test_copies_of_rows_are_doubted_and_units_said(table: pd.DataFrame, tmp_path: Path) -> None:
     path = save(pd.concat([table, table.head(3)]), tmp_path)
     quick = (*COLUMNS, "--approach", "variable_projection")
@@ -300,8 +312,9 @@ def test_all_forms_that_apply_are_compared(table: pd.DataFrame, tmp_path: Path) 
     found = json.loads((tmp_path / "fits.json").read_text())
     assert {one["form"] for one in found["fits"]} == set(APPROACHES) - {"data_constrained"}
     assert found["comparison"][0]["form"] == "chinchilla"
-    axes = [one["settings"]["axes"] for one in found["fits"] if one["form"] == "power_law"]
-    assert axes == [["N"], ["D"]]
+    laws = [one for one in found["fits"] if one["form"] == "power_law"]
+    assert [one["settings"]["axes"] for one in laws] == [["N"], ["D"]]
+    assert "the rows also differ in 'tokens'" in " ".join(laws[0]["notes"])
 
 
 def test_a_law_of_any_column(table: pd.DataFrame, tmp_path: Path) -> None:
