@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from analysis.fits.result import said_place
@@ -81,10 +81,9 @@ def _adaptation(found: Mapping[str, Any]) -> list[str]:
 
 def _fit(one: Mapping[str, Any]) -> str:
     settings = one["settings"]
-    axes = settings.get("axes", [])
-    of = f" of {axes[0]}" if len(axes) == 1 else ""
+    law = _law(one["form"], settings.get("axes", []))
     left_out = f", without {settings['exclude']}" if settings["exclude"] else ""
-    head = f"{one['form']}{of} by {one['approach']}: {one['n_points']} points{left_out}"
+    head = f"{law} by {one['approach']}: {one['n_points']} points{left_out}"
     lines = [head, f"  {one['status']}: {one['message']}"]
     for name, value in one["params"].items():
         if value is not None:
@@ -147,10 +146,16 @@ def _rivals(rivals: list[Mapping[str, Any]]) -> str:
     for one in rivals:
         aic = "" if one["delta_aic"] is None else f"  AIC +{one['delta_aic']:.1f}"
         held = one["held_out_error"]
-        error = "" if held is None else f"  held-out error {held:+.2%}"
+        error = "" if held is None else f"  error {held:+.2%} on the largest {one['held_out_by']}"
         rule = f"  (without {one['exclude']})" if one["exclude"] else ""
-        lines.append(f"  {one['form']:<22}{one['approach']:<22}{aic}{error}{rule}")
+        law = _law(one["form"], one["axes"])
+        lines.append(f"  {law:<26}{one['approach']:<22}{aic}{error}{rule}")
     return "\n".join(lines)
+
+
+def _law(form: str, axes: Sequence[str]) -> str:
+    """A law's name, with its axis where it is of one."""
+    return f"{form} of {axes[0]}" if len(axes) == 1 else form
 
 
 def _ends(ci: Any) -> str:

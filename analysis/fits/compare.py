@@ -15,18 +15,22 @@ class Rival:
     """One law's standing among those fitted to the same points.
 
     Attributes:
-        form, approach: which fit.
+        form, approach, axes: which fit.
         delta_aic: its AIC less the least; None where it has none.
         weight: Akaike weight, the share of evidence among the rivals; None likewise.
         held_out_error: mean signed relative error on the largest runs; None where unknown.
+        held_out_by: the role by which those are the largest; None likewise. Errors by different
+            roles are of different runs.
         rms_log_residual: scatter about the fit, in log units.
     """
 
     form: str
     approach: str
+    axes: tuple[str, ...]
     delta_aic: float | None
     weight: float | None
     held_out_error: float | None
+    held_out_by: str | None
     rms_log_residual: float | None
 
 
@@ -51,9 +55,11 @@ def compare(fits: Sequence[Fit]) -> list[Rival]:
             Rival(
                 one.form,
                 one.approach,
+                tuple(one.settings["axes"]),
                 None if score is None else score - least,
                 None if score is None else float(np.exp(-(score - least) / 2)) / total,
                 one.held_out.get("mean_error"),
+                one.held_out.get("by"),
                 one.quality.get("rms_log_residual"),
             )
         )

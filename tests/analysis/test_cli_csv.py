@@ -4,6 +4,7 @@ import csv
 import errno
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -137,6 +138,9 @@ def test_flops_stand_in_for_tokens_or_beside_them(table: pd.DataFrame, tmp_path:
     assert beside["settings"]["flops"] == "exact"
     assert beside["derived"]["a_exact"]["value"] == pytest.approx(beside["derived"]["a"]["value"])
     assert beside["derived"]["tokens_per_parameter"]["at"] == {"C": 1e20}
+    for said, columns in {"C/6N": (), "given": ("--d", "tokens")}.items():
+        curves = answer(*base[:6], "--c", "planned", *columns, "--form", "isoflop")["fits"]
+        assert {one["settings"]["tokens"] for one in curves} == {said}
 
 
 @pytest.mark.parametrize(
@@ -312,6 +316,11 @@ def test_all_forms_that_apply_are_compared(table: pd.DataFrame, tmp_path: Path) 
     found = json.loads((tmp_path / "fits.json").read_text())
     assert {one["form"] for one in found["fits"]} == set(APPROACHES) - {"data_constrained"}
     assert found["comparison"][0]["form"] == "chinchilla"
+    by = {(one["form"], *one["axes"]): one["held_out_by"] for one in found["comparison"]}
+    assert by["chinchilla", "N", "D"] == "C"
+    assert by["power_law", "N"] == "N"
+    (line,) = re.findall("  power_law of D  .*", result.output)
+    assert line.endswith("% on the largest D")
     laws = [one for one in found["fits"] if one["form"] == "power_law"]
     assert [one["settings"]["axes"] for one in laws] == [["N"], ["D"]]
     assert "the rows also differ in 'tokens'" in " ".join(laws[0]["notes"])
