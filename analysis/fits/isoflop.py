@@ -281,7 +281,7 @@ def _settings(data: Points, options: FitOptions, budgets: int) -> dict[str, Any]
         "columns": dict(data.columns),
         "dropped": dict(data.dropped),
         "flops": "exact" if given else "6ND",
-        "tokens": "given" if "D" in data.axes else "C/6N",
+        "tokens": "given" if "D" in data.columns else "C/6N",
         "budgets": budgets,
         "same_budget_within": _SAME_BUDGET,
     }
