@@ -75,12 +75,13 @@ def fit(
     )
     if best.status is not FitStatus.CONVERGED:
         return replace(base, stopped_at=best.public)
-    needless = _needless(form, data, options, approach, best.objective)
+    needless, notes = _needless(form, data, options, approach, best.objective)
     if needless is not None:
         return replace(
             base, status=FitStatus.NOT_IDENTIFIED, message=needless, stopped_at=best.public
         )
-    return _finish(base, best, estimator, form, data, options)
+    done = _finish(base, best, estimator, form, data, options)
+    return replace(done, notes=[*done.notes, *notes])
 
 
 def _finish(
@@ -153,26 +154,35 @@ def _with_intervals(
 
 def _needless(
     form: Form, data: Points, options: FitOptions, approach: str, objective: float
-) -> str | None:
-    """A sentence if a law with a term less is as good: that term's exponent fits only noise.
+) -> tuple[str | None, list[str]]:
+    """A sentence if a law with a term less is as good: its exponent fits only noise; and notes.
 
     The likelihood ratio, ``2n`` (absolute residuals, which Huber's are with a small delta) or
     ``n`` (squares) times the logarithm of the objectives' ratio, must exceed chi-squared's 1 %
     point for as many degrees of freedom as there are parameters less. Of the ``n`` points those
-    of one trajectory are one.
+    of one trajectory are one. The ratio takes no account of the parameters fitted, which tells
+    where points are few: a term that an F test does not show at 1 % is kept with a note.
     """
-    squares = is_squares(options, approach)
+    groups, size = data.groups()[1], len(form.parameters)
+    once = 1 if is_squares(options, approach) else 2
+    room = groups - size
+    notes: list[str] = []
     for simpler in form.simpler():
-        less = len(form.parameters) - len(simpler.parameters)
+        less = size - len(simpler.parameters)
         with_less = estimator_of(
             simpler, data, options, "huber" if approach == "huber" else "least_squares"
         ).best(_FEW_STARTS)
         if objective <= len(data) * _PERFECT < with_less.objective:
             continue
         ratio = max(with_less.objective / objective, 1.0)
-        weight = (1 if squares else 2) * data.groups()[1]
-        if weight * np.log(ratio) < stats.chi2.isf(0.01, less):
-            axes = [data.columns.get(role, role) for role in form.axes if role not in simpler.axes]
-            what = f"without {axes[0]!r}" if axes else f"({simpler.name}) with {less} fewer"
-            return f"a law {what} fits as well within the noise, so its exponents mean nothing"
-    return None
+        axes = [data.columns.get(role, role) for role in form.axes if role not in simpler.axes]
+        what = f"without {axes[0]!r}" if axes else f"({simpler.name}) with {less} fewer"
+        if once * groups * np.log(ratio) < stats.chi2.isf(0.01, less):
+            said = f"a law {what} fits as well within the noise, so its exponents mean nothing"
+            return said, []
+        if room < 1 or once * (ratio - 1) * room / less < stats.f.isf(0.01, less, room):
+            notes.append(
+                f"{groups} independent points for {size} parameters: that a law {what} fits worse"
+                " may be chance"
+            )
+    return None, notes

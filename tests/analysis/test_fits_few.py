@@ -62,6 +62,21 @@ def test_fewer_than_five_points_or_groups_have_no_intervals(approach: str) -> No
     assert "3 groups of points" in found[3].notes[0]
 
 
+@pytest.mark.parametrize("approach", ["huber", "least_squares"])
+def test_few_points_of_no_law_at_all_are_refused_or_doubted(approach: str) -> None:
+    options = FitOptions(starts=32, bootstrap=0, holdout=0)
+
+    def kept(data: Points) -> list[bool]:
+        found = fit(FORM, data, options, approach)
+        return [any("may be chance" in note for note in found.notes)] if found.converged else []
+
+    noise = [np.exp(0.02 * np.random.default_rng(seed).standard_normal(3)) for seed in range(40)]
+    doubted = [said for loss in noise for said in kept(points(loss, N=[1e5, 1e6, 1e7]))]
+    assert len(doubted) > 4  # the likelihood ratio alone should keep one in a hundred
+    assert all(doubted)
+    assert kept(line(8)) == [False]
+
+
 @pytest.mark.parametrize(
     ("runs", "resamples", "lacks"),
     [
