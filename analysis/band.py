@@ -47,7 +47,7 @@ def band(
     It says where the law may lie, not where the next run will: seed noise comes on top.
     """
     estimator = estimator_of(form, data, options, one.approach)
-    estimator.best(64)  # of one axis or two: few starts find the same minimum again
+    best = estimator.best(64)  # of one axis or two: few starts find the same minimum again
     drawn = estimator.refit(draw(data, min(RESAMPLES, options.bootstrap), options.seed))
     settled = drawn.settled
     middle = line(form, one, axes)
@@ -58,6 +58,6 @@ def band(
     params = {name: values[settled][:, None] for name, values in drawn.public.items()}
     with np.errstate(all="ignore"):
         laws = form.predict(params, {role: values[None, :] for role, values in axes.items()})
-    ends = interval_ends(form, data, options, one.approach)
+    ends = interval_ends(form, data, options, one.approach, best.objective)
     low, high = np.nanquantile(laws, ends, axis=0)
     return Band(middle, np.minimum(low, middle), np.maximum(high, middle))

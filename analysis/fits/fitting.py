@@ -108,19 +108,19 @@ def _finish(
         done.notes.append(f"only {share:.1%} of the starts reached the best: it may not be lowest")
     if options.bootstrap > 0:
         drawn = resample(estimator, data, options.bootstrap, options.seed)
-        done = _with_intervals(done, form, data, options, drawn)
+        done = _with_intervals(done, best, form, data, options, drawn)
     return done
 
 
 def _with_intervals(
-    done: Fit, form: Form, data: Points, options: FitOptions, drawn: Resamples
+    done: Fit, best: Best, form: Form, data: Points, options: FitOptions, drawn: Resamples
 ) -> Fit:
     settled = drawn.settled
     if not len(settled):
         return replace(done, notes=[*done.notes, too_few(data)])
     kept = {name: drawn.public[name][settled] for name in form.parameters}
     groups = data.groups()[1]
-    ends = interval_ends(form, data, options, done.approach)
+    ends = interval_ends(form, data, options, done.approach, best.objective)
     with np.errstate(all="ignore"):
         asked = form.derived(kept, data, options.at)
     notes = list(done.notes)
@@ -157,14 +157,14 @@ def _needless(
 ) -> tuple[str | None, list[str]]:
     """A sentence if a law with a term less is as good: its exponent fits only noise; and notes.
 
-    The likelihood ratio, ``2n`` (absolute residuals, which Huber's are with a small delta) or
+    The likelihood ratio, ``2n`` (absolute residuals, which Huber's are beyond its delta) or
     ``n`` (squares) times the logarithm of the objectives' ratio, must exceed chi-squared's 1 %
     point for as many degrees of freedom as there are parameters less. Of the ``n`` points those
     of one trajectory are one. The ratio takes no account of the parameters fitted, which tells
     where points are few: a term that an F test does not show at 1 % is kept with a note.
     """
     groups, size = data.groups()[1], len(form.parameters)
-    once = 1 if is_squares(options, approach) else 2
+    once = 1 if is_squares(options, approach, len(data), objective) else 2
     room = groups - size
     notes: list[str] = []
     for simpler in form.simpler():

@@ -61,7 +61,7 @@ def hold_out(form: Form, data: Points, options: FitOptions, approach: str) -> di
             noise = rng.choice(left, size=(int(settled.sum()), len(large)))
             low, high = np.quantile(
                 np.log(predict(form, kept, large)) + noise,
-                interval_ends(form, small, options, approach),
+                interval_ends(form, small, options, approach, best.objective),
                 axis=0,
             )
             inside = (np.log(large.loss) >= low) & (np.log(large.loss) <= high)

@@ -17,8 +17,6 @@ from analysis.fits.points import Points
 from analysis.fits.projection import VariableProjection
 from analysis.fits.result import FitStatus
 
-_LOOSE_DELTA = 0.1  # log units: with this delta or more Huber is least squares
-
 
 @dataclass(frozen=True)
 class FitOptions:
@@ -78,17 +76,20 @@ def estimator_of(form: Form, data: Points, options: FitOptions, approach: str) -
     raise ValueError(f"{form.name} cannot be fitted by {approach!r}")
 
 
-def is_squares(options: FitOptions, approach: str) -> bool:
-    """Whether the fit is one of squared residuals rather than of nearly absolute ones."""
-    return approach != "huber" or options.delta >= _LOOSE_DELTA
+def is_squares(options: FitOptions, approach: str, points: int, objective: float) -> bool:
+    """Whether the fit is one of squared residuals rather than of nearly absolute ones.
+
+    Huber's is one where its residuals are within delta, by their mean square.
+    """
+    return approach != "huber" or objective <= points * options.delta**2 / 2
 
 
 def interval_ends(
-    form: Form, data: Points, options: FitOptions, approach: str
+    form: Form, data: Points, options: FitOptions, approach: str, objective: float
 ) -> tuple[float, float]:
     """Quantiles of resamples for intervals, expanded where the draws spread too little."""
     groups = data.groups()[1]
-    narrow = is_squares(options, approach) or groups < len(data)
+    narrow = is_squares(options, approach, len(data), objective) or groups < len(data)
     return tails(options.level, groups, len(form.parameters), wide=not narrow)
 
 

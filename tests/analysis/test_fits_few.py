@@ -22,6 +22,7 @@ from analysis.fits import (
 from analysis.fits.bootstrap import LEAST_GROUPS, tails
 from analysis.fits.points import Points
 
+APPROACHES = ("huber", "least_squares")
 FORM = PowerLawNoOffset("N")
 QUICK = FitOptions(starts=32, bootstrap=200, holdout=0)
 
@@ -52,7 +53,7 @@ def has_interval(one: Fit) -> bool:
     return not said
 
 
-@pytest.mark.parametrize("approach", ["huber", "least_squares"])
+@pytest.mark.parametrize("approach", APPROACHES)
 def test_fewer_than_five_points_or_groups_have_no_intervals(approach: str) -> None:
     found = {k: fit(FORM, line(k), QUICK, approach) for k in (3, 4, 5)}
     assert [has_interval(one) for one in found.values()] == [False, False, True]
@@ -62,7 +63,7 @@ def test_fewer_than_five_points_or_groups_have_no_intervals(approach: str) -> No
     assert "3 groups of points" in found[3].notes[0]
 
 
-@pytest.mark.parametrize("approach", ["huber", "least_squares"])
+@pytest.mark.parametrize("approach", APPROACHES)
 def test_few_points_of_no_law_at_all_are_refused_or_doubted(approach: str) -> None:
     options = FitOptions(starts=32, bootstrap=0, holdout=0)
 
@@ -104,6 +105,14 @@ def test_fewer_groups_never_have_nearer_tails(parameters: int) -> None:
     assert tails(0.95, 8, parameters, wide=True) == pytest.approx((0.025, 0.975))
 
 
+def test_huber_whose_residuals_are_within_delta_is_least_squares() -> None:
+    for scatter, delta, same in ((2e-4, 1e-3, True), (0.01, 1e-3, False), (0.01, 0.1, True)):
+        options = FitOptions(delta=delta, starts=32, bootstrap=20, holdout=0)
+        data = line(40, scatter=scatter)
+        ends = [fit(FORM, data, options, how).bootstrap["quantiles"] for how in APPROACHES]
+        assert (ends[0] == ends[1]) is same
+
+
 def test_budgets_without_an_optimum_do_not_change_the_tails() -> None:
     flops = np.repeat(np.geomspace(1e15, 1e17, 3), 7)
     z = np.tile(np.linspace(-1.5, 1.5, 7), 3)
@@ -142,7 +151,7 @@ def test_laws_of_adaptation_have_intervals_over_enough_seeds(count: int, said: b
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("approach", ["huber", "least_squares"])
+@pytest.mark.parametrize("approach", APPROACHES)
 @pytest.mark.parametrize("size", [5, 6, 8])
 def test_intervals_of_few_points_cover_the_truth(size: int, approach: str) -> None:
     covered = [_holds(fit(FORM, line(size, k), QUICK, approach), 0.1) for k in range(150)]
