@@ -163,6 +163,8 @@ class SweepRecord(Generic[S]):
         from mlflow.exceptions import MlflowException
 
         store = self.make_store()
+        launched_in = self._launched_in(store)
+        own = launched_in == experiment_id(store, self.experiment)
         self.folder.mend_log()
         before = self.folder.find_record()
         again = before is not None and self._is_here(before)
@@ -172,17 +174,32 @@ class SweepRecord(Generic[S]):
         else:
             for name in ("sent.json", "metrics.jsonl"):  # of another record
                 (self.path / name).unlink(missing_ok=True)
-            self.folder.write_record(self._new())
+            self.folder.write_record(self._new(self._claimed if own else None))
         write_whole(self.path / "spec.yaml", self.sweep.text())
         try:
             self._send(store)
-            if self._claimed and again:
+            if self._claimed and launched_in and (again or not own):
                 store.set_tag(self._claimed, "tinyscale.sweep_run", self.run_id)
         except (MlflowException, OSError) as error:
             if is_full(error):
                 raise
             raise no_answer(self.uri, error) from None
         self._sender.start([self.folder])
+
+    def _launched_in(self, store: "MlflowClient") -> str | None:
+        """The experiment of the run that MLflow's launcher has made; None where there is none.
+
+        Only in the sweep's own experiment can that run be the parent: a sweep's runs are looked
+        for in the experiment of its parent.
+        """
+        from mlflow.exceptions import MlflowException
+
+        if self._claimed is None:
+            return None
+        try:
+            return store.get_run(self._claimed).info.experiment_id
+        except MlflowException:  # it is in another store
+            return None
 
     def _send(self, store: "MlflowClient") -> None:
         before = Sent.read(self.folder).run_id
@@ -268,7 +285,7 @@ class SweepRecord(Generic[S]):
             tags["mlflow.note.content"] = spec.question
         return tags
 
-    def _new(self) -> RunRecord:
+    def _new(self, claimed: str | None) -> RunRecord:
         return RunRecord(
             id=RunFolder.new_id(),
             name=self.sweep.spec.name,
@@ -281,5 +298,5 @@ class SweepRecord(Generic[S]):
             tags=self._tags(),
             dataset={},
             cohort=[],
-            claimed=self._claimed,
+            claimed=claimed,
         )

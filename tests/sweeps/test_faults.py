@@ -15,14 +15,18 @@ import pytest
 import yaml
 
 import sweeps.local
+from analysis.runs import Selection, read_runs
 from scaling.config import RunConfig
 from scaling.data.cache import answering_for
 from scaling.errors import UserError
 from scaling.signals import Stop
+from scaling.tracking.store import client, tracking_uri
 from sweeps.channel import Channel
+from sweeps.conduct import Request, conduct
 from sweeps.job import Answer, Died, Ended, Job, Member
 from sweeps.local import LocalExecutor
 from sweeps.machine import Machine
+from sweeps.progress import Board
 from sweeps.reading import Sweep
 from sweeps.wanted import Wanted, wanted_runs
 from tests.sweeps.fakes import finished_run
@@ -299,14 +303,30 @@ def test_a_run_of_another_host_trains_while_its_folder_changes(sweep_of: SweepOf
 # ---------------------------------------------------------------- launchers
 
 
+def test_a_sweep_launched_in_another_experiment_has_its_parent_among_its_runs(
+    sweep_of: SweepOf, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`mlflow run` makes its run in `Default`, unless it is told of another."""
+    sweep = sweep_of(grid={"optimizer.lr": [0.01, 0.02]})
+    for run in wanted_runs(sweep):
+        finished_run(run)
+    store = client(tracking_uri())
+    launched = store.create_run("0").info.run_id
+    monkeypatch.setenv("MLFLOW_RUN_ID", launched)
+    conduct(sweep, Request(), Board())
+    tags = store.get_run(launched).data.tags
+    parent = store.get_run(tags["tinyscale.sweep_run"])
+    assert "tinyscale.kind" not in tags
+    assert store.get_experiment(parent.info.experiment_id).name == "tinyscale"
+    assert len(read_runs(Selection(sweep=sweep.spec.name)).runs) == 2
+
+
 def test_a_launchers_run_is_the_adaptations_and_not_their_baselines(
     tiny: Tiny, workplace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from scaling.data.prepare import prepare
-    from scaling.tracking.store import client, tracking_uri
-    from sweeps.adapting import conduct
+    from sweeps.adapting import conduct as adapting
     from sweeps.adapting.reading import read_adapt_sweep
-    from sweeps.progress import Board
     from sweeps.result import Result
     from tests.scaling.trained_run import make_run
 
@@ -334,7 +354,7 @@ def test_a_launchers_run_is_the_adaptations_and_not_their_baselines(
         record.close("FINISHED")
         return Result({}, [], 0)
 
-    monkeypatch.setattr(conduct, "_drive", drive)
-    conduct.conduct_adaptations(sweep, conduct.Request(), Board())
+    monkeypatch.setattr(adapting, "_drive", drive)
+    adapting.conduct_adaptations(sweep, adapting.Request(), Board())
     tags = store.get_run(launched).data.tags
     assert (tags["tinyscale.kind"], tags["tinyscale.sweep"]) == ("sweep", "a")
