@@ -165,7 +165,8 @@ def new_run(
         uri=tracking_uri(config.tracking.uri),
         started=int(time.time() * 1000),
         params={key: _plain(value) for key, value in params.items() if value is not None},
-        tags={**({} if claimed else source), **own, **tags},
+        # A launcher's run has a source of its own, but a random name.
+        tags={**({"mlflow.runName": config.name} if claimed else source), **own, **tags},
         dataset=dict(dataset),
         cohort=cohort,
         claimed=claimed,

@@ -104,7 +104,7 @@ def test_a_launchers_run_is_used_and_its_parameters_do_not_collide(
     assert done.returncode == 0, done.stderr
     (run,) = runs_in(workplace)
     assert run.info.run_id == launched.info.run_id
-    assert run.info.status == "FINISHED"
+    assert (run.info.run_name, run.info.status) == ("tiny", "FINISHED")
     assert run.data.params["optimizer.lr"] == "1e-3"
     assert run.data.params["model.d_model"] == "16"
 
