@@ -11,7 +11,7 @@ from pydantic import BaseModel, ValidationError
 from scaling.config import RunConfig
 from scaling.errors import UserError
 from scaling.reading import parse_yaml, read_data, shown
-from scaling.schema import Trail, explain, nearest, part_at, variants_at
+from scaling.schema import Trail, any_of, explain, fields_called, nearest, part_at, variants_at
 
 Tree = dict[str, Any]
 
@@ -133,7 +133,10 @@ def _merge(
 
 
 def _keep_shared(base: Tree, path: tuple[str, ...], kind: object, trail: Trail) -> None:
-    variant = variants_at(RunConfig, path).get(str(kind))
+    variants = variants_at(RunConfig, path)
+    if not variants:  # there is no `kind` here: validation says so
+        return
+    variant = variants.get(str(kind))
     shared = variant.model_fields if variant else {}
     own: frozenset[str] = getattr(variant, "own_fields", frozenset())
     for key in list(base):
@@ -205,4 +208,6 @@ def field_at(path: Sequence[str]) -> tuple[type[BaseModel], str]:
     names = sorted({name for part in parts for name in part.model_fields})
     close = nearest(path[-1], names)
     hint = f"; did you mean {'.'.join((*path[:-1], close))}?" if close else "."
+    if deeper := fields_called(dotted, RunConfig):
+        hint = f"; did you mean {any_of(deeper)}?"
     raise UserError(f"{dotted} is not a field of a config{hint}")

@@ -66,6 +66,21 @@ def field_help(root: type[BaseModel]) -> Iterator[FieldHelp]:
     yield from _help(root, (), None)
 
 
+def fields_called(name: str, root: type[BaseModel]) -> list[str]:
+    """Where in a config's parts there are fields of this name: `optimizer.lr` for `lr`."""
+    found = []
+    for outer, field in root.model_fields.items():
+        for part in parts_of(field.annotation):
+            inner = [name] if name in part.model_fields else []
+            found += [f"{outer}.{one}" for one in inner + fields_called(name, part)]
+    return list(dict.fromkeys(found))
+
+
+def any_of(words: Sequence[str]) -> str:
+    """In a sentence: `a, b or c`."""
+    return " or ".join(filter(None, [", ".join(words[:-1]), words[-1]]))
+
+
 def _help(part: type[BaseModel], path: tuple[str, ...], kind: str | None) -> Iterator[FieldHelp]:
     for name, field in part.model_fields.items():
         here = (*path, name)
@@ -124,7 +139,10 @@ def explain(error: ValidationError, root: type[BaseModel], trail: Trail) -> str:
     path = _field_path(root, details["loc"])
     if details["type"] == "mistake":  # a rule over several fields: the last one set is to blame
         last = [source for place, source in trail.items() if place[: len(path)] == path]
-        return f"{last[-1]}: {details['msg']}." if last else f"{details['msg']}."
+        source = f"{last[-1]}: " if last else _source(path, trail)
+        field, message = ".".join(path), details["msg"]
+        told = field in message or source.startswith(f"flag --{field}")
+        return f"{source}{message}." if told else f"{source}{field}: {message}."
     if details["type"] == "union_tag_invalid":
         path = (*path, "kind")
     return f"{_source(path, trail)}{_what(details, path, root)}"
@@ -166,6 +184,8 @@ def _what(details: ErrorDetails, path: tuple[str, ...], root: type[BaseModel]) -
             names = sorted({name for part in parts for name in part.model_fields})
             place = f"{'.'.join(owner)} has" if owner else "a config has"
             close = nearest(path[-1], names)
+            if not owner and (deeper := fields_called(path[-1], root)):
+                return f"{dotted} is not a known field; did you mean {any_of(deeper)}?"
             if close == path[-1]:  # another variant's field
                 kinds = [
                     kind
@@ -199,6 +219,8 @@ def _what(details: ErrorDetails, path: tuple[str, ...], root: type[BaseModel]) -
             expected = str((details.get("ctx") or {}).get("expected", "another value"))
             return f"{dotted} is {given!r}, but it is one of {expected}."
         case "model_type" | "model_attributes_type":
+            if str(given) in variants_at(root, path):
+                return f"{dotted} is a mapping of fields; did you mean {dotted}.kind {given}?"
             return f"{dotted} is {given!r}, but it is a mapping of fields."
         case "tuple_type":
             return f"{dotted} is {given!r}, but it is a list."

@@ -40,6 +40,15 @@ def test_baseline_names_every_field_of_its_variants() -> None:
 MISTAKES = [
     (["--model.d_modle", "3"], "model.d_modle is not a known field; did you mean model.d_model?"),
     (["--modle.d_model", "3"], "did you mean model?"),
+    (["--lr", "1e-3"], "lr is not a known field; did you mean optimizer.lr?"),
+    (["--attention", "gqa"], "attention is not a known field; did you mean model.attention?"),
+    (["--momentum", "0.9"], "momentum is not a known field; did you mean optimizer.momentum?"),
+    (["--kind", "x"], "kind is not a known field; did you mean data.corpus.kind, data.tokenizer"),
+    (
+        ["--model.attention", "gqa"],
+        "model.attention is a mapping of fields; did you mean model.attention.kind gqa?",
+    ),
+    (["--model.attention", "gqb"], "model.attention is 'gqb', but it is a mapping of fields."),
     (["--optimizer.lr", "fast"], "optimizer.lr is 'fast', but it should be a valid number"),
     (["--optimizer.lr", "-1"], "optimizer.lr is -1, but it should be greater than 0"),
     (["--budget", "{tokens: 3, steps: 4}"], "budget.steps and budget.tokens are given"),
@@ -72,7 +81,7 @@ MISTAKES = [
     (["--schedule.warmup", "inf"], "schedule.warmup is 'inf', but it should be a finite number"),
     (["--optimizer.weight_decay", "inf"], "but it should be a finite number"),
     (["--schedule.warmup", "1.5"], "1.5 is neither a share of the run, to 1.0, nor whole steps"),
-    (["--evaluation.every", "2.5"], "2.5 is neither a share of the run, to 1.0, nor whole steps"),
+    (["--evaluation.every", "2.5"], "flag --evaluation.every: 2.5 is neither a share of the run"),
     (["--optimizer.kind", "muon", "--optimizer.momentum", "1"], "it should be less than 1"),
     (["--seed"], "flag --seed needs a value"),
     (["seed", "3"], "'seed' is not a flag"),
@@ -99,6 +108,9 @@ def test_a_mistake_in_a_file_names_the_file(workplace: Path) -> None:
     Path("mine.yaml").write_text("extends: baseline\nmodel: {d_modle: 64}\n")
     with pytest.raises(UserError, match=r"^mine\.yaml: model\.d_modle is not a known field"):
         load_config("mine.yaml")
+    Path("late.yaml").write_text("extends: baseline\nschedule: {warmup: 1.5}\n")
+    with pytest.raises(UserError, match=r"^late\.yaml: schedule\.warmup: 1\.5 is neither a share"):
+        load_config("late.yaml")
     Path("broken.yaml").write_text("model: {d_model: 64\n")
     with pytest.raises(UserError, match=r"^broken\.yaml: not valid YAML at line 2"):
         load_config("broken.yaml")

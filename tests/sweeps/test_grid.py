@@ -240,6 +240,9 @@ def test_no_file_is_one_sentence(workplace: Path, name: str) -> None:
         ({"budget": {"steps": 3, "tokens": 3}}, "a budget is exactly one of"),
         ({"budget": {"step": 3}}, "did you mean budget.steps"),
         ({"grids": {}}, "did you mean grid"),
+        ({"grid": {"lr": [1]}}, "did you mean optimizer.lr"),
+        ({"space": {}}, "did you mean search.space"),
+        ({"lr_per_size": {"low": 2, "high": 1}}, r"^s.yaml: lr_per_size.low 2 is not below high"),
         ({"seeds": [1, 1]}, "has one twice"),
         ({"where": {"exclude": [{"model.d_model": 1}]}}, "there is no grid"),
         (
