@@ -95,11 +95,12 @@ def _exists(uri: str) -> None:
 def answers(uri: str, condition: str | None = None) -> Iterator[None]:
     """Whatever the store says against it, as one sentence."""
     from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
 
     try:
         yield
-    except MlflowException as error:
-        first = str(error.message).splitlines()[0][:200]
+    except (MlflowException, SQLAlchemyError, ImportError) as error:  # ImportError: no driver
+        first = (str(error).splitlines() or [type(error).__name__])[0][:200]
         if condition:
             raise UserError(f"The store does not take --filter {condition!r}: {first}") from None
         raise UserError(f"The store {uri} does not answer: {first}") from None

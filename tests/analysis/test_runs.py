@@ -115,6 +115,23 @@ def test_no_store_is_made_by_reading(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(
+    ("uri", "said"),
+    [
+        ("sqlite:///notes.db", "notes.db does not answer: .*not a database"),
+        ("postgresql://127.0.0.1:9/none", "postgresql://127.0.0.1:9/none does not answer"),
+        ("notes.db", "as a store it is sqlite:///notes.db"),
+    ],
+    ids=["no database", "no driver", "no URI"],
+)
+@pytest.mark.usefixtures("workplace")
+def test_what_is_no_store_is_one_sentence(uri: str, said: str) -> None:
+    Path("notes.db").write_text("Nobody has made tables here.")
+    with pytest.raises(UserError, match=said) as raised:
+        read_runs(Selection(store=uri))
+    assert "\n" not in str(raised.value)
+
+
 def test_no_finished_run_says_what_there_is(workplace: Path) -> None:
     recorder = Recorder(workplace)
     recorder.record(status="FAILED")
