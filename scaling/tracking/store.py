@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
+from scaling.errors import UserError
 from scaling.tracking.folder import Row, RunFolder, RunRecord, process_is_alive
 from scaling.tracking.members import WANTED
 from scaling.tracking.sent import Sent
@@ -57,6 +58,8 @@ def tracking_uri(given: str | None = None) -> str:
     """The store in use: as given, else MLFLOW_TRACKING_URI, else a sqlite file in this folder."""
     uri = given or os.environ.get("MLFLOW_TRACKING_URI") or "sqlite:///mlflow.db"
     prefix = "sqlite:///"
+    if "://" not in uri and Path(uri).suffix in (".db", ".sqlite", ".sqlite3"):
+        raise UserError(f"the store {uri} is the name of a file; as a store it is {prefix}{uri}.")
     if uri.startswith(prefix) and not uri.startswith(prefix + "/"):
         # Absolute, so that the run's record means the same file from anywhere.
         return prefix + str(Path(uri.removeprefix(prefix)).resolve())

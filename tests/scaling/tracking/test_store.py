@@ -14,6 +14,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Run
 
 from scaling.config import RunConfig
+from scaling.errors import UserError
 from scaling.runs import find_run
 from scaling.tracking import sender as sender_module
 from scaling.tracking.folder import RunFolder
@@ -275,4 +276,6 @@ def test_the_default_store_is_a_file_here_by_an_absolute_name(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://host:1")
     assert tracking_uri() == "http://host:1"
     assert tracking_uri("sqlite:///other.db") == f"sqlite:///{workplace}/other.db"
+    with pytest.raises(UserError, match=r"as a store it is sqlite:///other\.db"):
+        tracking_uri("other.db")
     assert os.environ["MLFLOW_TRACKING_URI"] == "http://host:1"
