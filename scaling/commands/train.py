@@ -13,7 +13,7 @@ from scaling.console import Console, show_fields
 from scaling.disk import full_disk_is_said
 from scaling.errors import UserError
 from scaling.memory import lack_of_memory_is_said
-from scaling.recipes import load_config
+from scaling.recipes import load_config, parse_flags
 
 if TYPE_CHECKING:
     from scaling.training import RunResult
@@ -65,9 +65,15 @@ def train(
         from scaling.training import resume
 
         folders = [find_run(name) for name in resumed.split(",")]
+        if len({folder.path for folder in folders}) < len(folders):
+            raise UserError(
+                f"--resume {resumed} means one run twice: a name is its newest run; give ids."
+            )
         with full_disk_is_said("the same command goes on"), lack_of_memory_is_said():
             results = resume(folders, say=console.say, progress=console.progress)
     else:
+        if seeds is not None and any(field == ("seed",) for field, _ in parse_flags(words)):
+            raise UserError("--seed would change nothing beside --seeds; give one of them.")
         base = load_config(config or "baseline", words)
         configs = [base] if seeds is None else _seeded(base, seeds)
         from scaling.training import train as run

@@ -42,6 +42,7 @@ def test_a_mistake_is_one_sentence_on_stderr_and_code_2(tinyscale_here: Call) ->
         (["train", "--resume", "nowhere"], "There is no run nowhere"),
         (["train", "baseline", "--seeds", "1,x"], "--seeds is '1,x'"),
         (["train", "baseline", "--seeds", str(2**63)], "but seeds are below 2^63"),
+        (["train", "--budget.steps=1", "--seeds", "1,2", "--seed=3"], "--seed would change"),
         (["generate", "nowhere"], "There is no run nowhere"),
         (["trian"], "No such command 'trian'"),
     ]:

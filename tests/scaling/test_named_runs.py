@@ -1,5 +1,7 @@
 """Finding trained runs among all that is in their folder, and what cannot be read as one."""
 
+import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,8 @@ from scaling.tracking.folder import RunFolder
 from scaling.trained import Trained, find_trained, of_run, told_apart
 from tests.scaling.trained_run import byte_tokenizer, make_run
 from tests.variants import tiny_config
+
+Call = Callable[..., subprocess.CompletedProcess[str]]
 
 
 def make(name: str, parent: Path = Path("runs"), **tags: str) -> RunFolder:
@@ -39,6 +43,15 @@ def test_an_adaptation_is_not_taken_for_a_training_run(workplace: Path) -> None:
     assert find_run("gqa").path == trained.path.resolve()
     with pytest.raises(UserError, match=r"There is no run adaptatoin in .*; 1 runs are there"):
         find_run("adaptatoin")
+
+
+@pytest.mark.usefixtures("workplace")
+def test_a_run_is_resumed_once(tinyscale_here: Call) -> None:
+    run = make("gqa").read_record()
+    for names in ("gqa,gqa", f"gqa,{run.id}"):
+        done = tinyscale_here("train", "--resume", names)
+        assert done.returncode == 2
+        assert f"--resume {names} means one run twice" in done.stderr
 
 
 def test_a_config_of_another_version_is_a_sentence(workplace: Path) -> None:
