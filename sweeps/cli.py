@@ -4,11 +4,13 @@ import json
 import sys
 from collections.abc import Callable
 from dataclasses import asdict
-from typing import Any
+from typing import Any, get_args
 
 import click
+from pydantic import BaseModel
 
 from scaling.errors import UserError
+from scaling.schema import parts_of
 from sweeps.conduct import Request, conduct, plan_only
 from sweeps.progress import Board
 from sweeps.reading import Sweep, read_sweep, sweep_names
@@ -21,11 +23,22 @@ class _SweepCommand(click.Command):
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Fields of a sweep file"):
-            formatter.write_dl(
-                [(n, f.description or "") for n, f in SweepSpec.model_fields.items()]
-            )
+            formatter.write_dl(_fields(SweepSpec))
         with formatter.section("Shipped sweeps"):
             formatter.write_text(", ".join(sweep_names()))
+
+
+def _fields(part: type[BaseModel], above: str = "") -> list[tuple[str, str]]:
+    """The fields of a part and of the parts in it, by their dotted names, and what they mean."""
+    rows = []
+    for name, field in part.model_fields.items():
+        about = field.description or ", ".join(get_args(field.annotation))  # the kinds there are
+        inner = parts_of(field.annotation)
+        if not inner or field.description:
+            rows.append((f"{above}{name}", about))
+        for one in inner:
+            rows += _fields(one, f"{above}{name}.")
+    return rows
 
 
 def _options(command: Callable[..., None]) -> Callable[..., None]:
@@ -41,7 +54,11 @@ def _options(command: Callable[..., None]) -> Callable[..., None]:
             click.option("--limit", type=click.IntRange(1), help="At most so many runs now."),
             click.option("--retry", type=click.Choice(["failed"]), help="Try failed runs again."),
             click.option("--storage", help="URL of a search's database; else a journal file."),
-            click.option("--price", type=float, help="Of an hour of this machine, for the cost."),
+            click.option(
+                "--price",
+                type=float,
+                help="Price of an hour of this machine: the plan shows the cost.",
+            ),
             click.option("--no-timing", is_flag=True, help="Measure nothing for the estimate."),
             click.option("--json", "as_json", is_flag=True, help="Print the answer as JSON."),
         ]

@@ -111,7 +111,11 @@ class Search(SpecPart):
     trials: Count = Field(description="how many points, each trained with every seed")
     sampler: Sampler = Sampler()
     pruner: Pruner = Pruner()
-    objectives: tuple[Objective, ...] = Field((Objective(),), min_length=1)
+    objectives: tuple[Objective, ...] = Field(
+        (Objective(),),
+        min_length=1,
+        description="what is made small or large: [{metric, direction}, ...]; else final/val_loss",
+    )
     seed: Seed = Field(0, description="of the sampler")
     batch: Count | None = Field(None, description="points asked for at a time; else by machine")
 

@@ -22,20 +22,34 @@ class AdaptSpec(SpecPart):
         description="what is adapted: runs or exports, or a sweep's fields (base, budget, grid,"
         " ...) whose runs are trained where they are not there yet"
     )
-    tasks: Tasks = StoriesTasks()
-    edits: tuple[Edit, ...] = Field((Edit(),), min_length=1)
-    inner_steps: tuple[Count, ...] = Field((1, 3, 10, 30), min_length=1)
+    tasks: Tasks = Field(
+        StoriesTasks(),
+        description="the passages: {facts: new}, {facts: replaced}, or {file: my.jsonl}",
+    )
+    edits: tuple[Edit, ...] = Field(
+        (Edit(),),
+        min_length=1,
+        description="how a passage becomes training text: verbatim, continuation, restatement or"
+        " questions, or a mapping such as {kind: questions, candidates: 4}",
+    )
+    inner_steps: tuple[Count, ...] = Field(
+        (1, 3, 10, 30), min_length=1, description="optimizer steps on each passage's text"
+    )
     rank: tuple[Count, ...] = Field((4, 8), description="LoRA's; none: full fine-tuning alone")
     lora: Lora = Field(Lora(), description="of every rank: alpha, dropout, targets, lr")
     full: Full | None = Field(None, description="full fine-tuning beside, for comparison")
-    seeds: tuple[Seed, ...] = Field((1, 2, 3), min_length=1)
-    tokens_per_step: Count = 128
+    seeds: tuple[Seed, ...] = Field(
+        (1, 2, 3), min_length=1, description="every combination is made with each"
+    )
+    tokens_per_step: Count = Field(128, description="predicted tokens of an inner step")
     price: float = Field(1.0, ge=0, description="of a nat of forgetting, in nats of gain")
-    forgetting_tokens: Count = 2048
+    forgetting_tokens: Count = Field(
+        2048, description="tokens of the baseline's validation text that forgetting is judged on"
+    )
     runtime: RuntimeConfig = Field(
         RuntimeConfig(), description="of adapting, which is never compiled, and of the baselines"
     )
-    tracking: TrackingConfig = TrackingConfig()
+    tracking: TrackingConfig = Field(TrackingConfig(), description="where the record goes")
     max_consecutive_failures: Count = Field(
         8, description="stop when so many jobs (a baseline and an edit) in a row have failed"
     )

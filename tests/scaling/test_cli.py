@@ -1,5 +1,6 @@
 """The command line: quick help, exit codes, one sentence for a mistake."""
 
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -33,6 +34,21 @@ def test_train_help_lists_the_fields_as_flags(tinyscale: Call) -> None:
     text = tinyscale("train", "--help").stdout
     for flag in ("--optimizer.lr", "--budget.tokens", "--data.corpus.kind", "--model.n_layers"):
         assert flag in text
+
+
+@pytest.mark.parametrize(
+    ("command", "field"),
+    [
+        ("sweep", "search.space"),
+        ("plan", "search.sampler.kind"),
+        ("plan", "search.objectives"),
+        ("adapt", "inner_steps"),
+    ],
+)
+def test_help_says_what_the_fields_of_a_file_mean(
+    tinyscale_here: Call, command: str, field: str
+) -> None:
+    assert re.search(rf"^  {re.escape(field)} +\w", tinyscale_here(command, "-h").stdout, re.M)
 
 
 def test_a_mistake_is_one_sentence_on_stderr_and_code_2(tinyscale_here: Call) -> None:
