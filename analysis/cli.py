@@ -95,8 +95,8 @@ def analyze(**given: Any) -> None:
     """Fit scaling laws to runs, with the evidence for them.
 
     \b
-    tinyscale analyze --experiment width
-    tinyscale analyze --sweep isoflop --out report
+    tinyscale analyze --sweep width
+    tinyscale analyze --experiment tinyscale --out report
     tinyscale analyze --csv points.csv --n N --d D --loss loss --form chinchilla
     """
     from analysis.fits import FitOptions
@@ -183,7 +183,7 @@ def compare(runs: tuple[str, ...], **given: Any) -> None:
 
     \b
     tinyscale compare baseline gqa mqa
-    tinyscale compare --experiment width --group-by model.attention.kind
+    tinyscale compare --sweep attention --group-by model.attention.kind
     """
     from analysis.compare import Request
     from analysis.reporting import compare_store

@@ -78,13 +78,23 @@ def _choosing(command: Callable[..., None]) -> Callable[..., None]:
 @click.option("--prompts", default="stories", show_default=True,
               help="A prompt file, or a shipped set: stories, tinystories.")  # fmt: skip
 @click.option("--limit", type=click.IntRange(1), help="Only so many prompts, spread over the set.")
-@click.option("--temperature", default=0.0, show_default=True, help="Of answers that are written.")
+@click.option(
+    "--temperature",
+    default=0.0,
+    show_default=True,
+    help="For answers that are written; 0: always the likeliest token.",
+)
 @click.option("--top-k", default=0, show_default=True, help="Only so many tokens; 0: all.")
 @click.option("--top-p", default=1.0, show_default=True, help="Only so much probability.")
-@click.option("--num-samples", default=1, show_default=True, help="Answers a written prompt.")
+@click.option(
+    "--num-samples",
+    default=1,
+    show_default=True,
+    help="Answers to each prompt that asks for a written one.",
+)
 @click.option("--seed", default=0, show_default=True, help="Of the draws.")
 @click.option("--out", type=click.Path(path_type=Path), help="Folder; else evals/<set>.")
-@click.option("--again", is_flag=True, help="Ask also what is on record.")
+@click.option("--again", is_flag=True, help="Ask again what was answered before.")
 @click.option("--log/--no-log", default=True, show_default=True, help="Log to the MLflow store.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 def eval(
@@ -104,7 +114,7 @@ def eval(
     """Ask RUNS (ids, names, run folders, exported folders) a prompt set.
 
     \b
-    tinyscale eval gqa-1a2b3c4d width-64
+    tinyscale eval gqa-1a2b3c4d width-d_model=64
     tinyscale eval --sweep width --prompts stories
     tinyscale eval gqa --prompts my.yaml --checkpoint-step 4000
     """
@@ -182,7 +192,7 @@ def probe(
     """Let RUNS (ids, names, run folders, exported folders) go on from the same prompts.
 
     \b
-    tinyscale probe width-32 width-128 --prompt "Once upon a time" --seed 0
+    tinyscale probe width-d_model=32 width-d_model=128 --prompt "Once upon a time" --seed 0
     tinyscale probe --sweep width --prompts prompts.yaml --num-samples 1
     """
     texts = _texts(prompt, prompts)

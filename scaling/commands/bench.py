@@ -20,7 +20,7 @@ PARTS = (
 
 @click.command(short_help="Measure this machine's speed.")
 @click.option("--only", help=f"Some of {', '.join(PARTS)}; separated by commas.")
-@click.option("--seconds", default=8.0, show_default=True, help="Of timing for each shape.")
+@click.option("--seconds", default=8.0, show_default=True, help="How long each shape is timed.")
 @click.option("--out", type=click.Path(dir_okay=False), help="Write the figures as JSON.")
 @click.option("--against", type=click.Path(dir_okay=False), help="Compare with an earlier JSON.")
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON.")

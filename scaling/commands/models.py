@@ -31,10 +31,17 @@ if TYPE_CHECKING:
     metavar="CONFIG",
     help="Where the best rate lies by width, in muP and not.",
 )
-@click.option("--widths", default="32,64,128,256", show_default=True, help="Of these two.")
-@click.option("--lrs", help="Rates to try; else the config's times 1/8 to 4.")
 @click.option(
-    "--steps", type=click.IntRange(min=1), help="To train each; else 8, or 150 for the rates."
+    "--widths",
+    default="32,64,128,256",
+    show_default=True,
+    help="Widths that these two train at.",
+)
+@click.option("--lrs", help="Rates that --lr-transfer tries [1/8 to 4 times the config's].")
+@click.option(
+    "--steps",
+    type=click.IntRange(min=1),
+    help="Steps that each model trains [8; 150 with --lr-transfer].",
 )
 @click.option(
     "--out",
