@@ -36,7 +36,8 @@ def find_run(text: str, runs: Path = Path("runs")) -> RunFolder:
             return RunFolder(folder.path.resolve())
     names = [folder.path.name for folder, record in found if not _is_adaptation(record)]
     close = nearest(text, names)
-    hint = f"did you mean {close}?" if close else f"{len(names)} runs are there."
+    there = f"{len(names)} runs are there; name one that is elsewhere by its folder."
+    hint = f"did you mean {close}?" if close else there
     raise UserError(f"There is no run {text} in {runs.resolve()}; {hint}")
 
 

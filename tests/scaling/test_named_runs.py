@@ -41,7 +41,9 @@ def test_an_adaptation_is_not_taken_for_a_training_run(workplace: Path) -> None:
             find_trained(text)
     adaptation("gqa")  # of the same name, and newer
     assert find_run("gqa").path == trained.path.resolve()
-    with pytest.raises(UserError, match=r"There is no run adaptatoin in .*; 1 runs are there"):
+    with pytest.raises(
+        UserError, match=r"There is no run adaptatoin in .*; 1 runs are there; name one that"
+    ):
         find_run("adaptatoin")
 
 
