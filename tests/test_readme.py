@@ -14,8 +14,12 @@ from pathlib import Path
 import pytest
 
 from scaling.data import stories
+from sweeps.reading import read_sweep
+from sweeps.space import Space
+from sweeps.wanted import wanted_runs
 
 ROOT = Path(__file__).parent.parent
+README = (ROOT / "README.md").read_text()
 SMALL = {
     "data.corpus.documents": "300",
     "data.tokenizer.vocab_size": "300",
@@ -29,10 +33,9 @@ SMALL = {
 
 
 def commands() -> list[str]:
-    text = (ROOT / "README.md").read_text()
     return [
         line
-        for block in re.findall(r"^```sh\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+        for block in re.findall(r"^```sh\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
         for line in block.splitlines()
         if line.strip()
     ]
@@ -77,6 +80,17 @@ def test_the_two_lines_are_there_and_ci_runs_them() -> None:
     assert len(lines) == 2
     for line in lines:
         assert line in script
+
+
+@pytest.mark.usefixtures("workplace")
+def test_the_sweep_files_that_it_shows_are_read() -> None:
+    grid, search = re.findall(r"^```yaml\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+    Path("grid.yaml").write_text(grid)
+    assert len(wanted_runs(read_sweep("grid"))) == 12
+    Path("search.yaml").write_text(grid[: grid.index("grid:")] + search)
+    spec = read_sweep("search").spec
+    assert spec.search is not None
+    assert spec.search.pruner.kind == "median" and Space(spec.search.space).always
 
 
 @pytest.mark.slow
