@@ -248,7 +248,7 @@ def _selected(
         raise NoRunsError(f"{uri} has no runs in {selection.describe()}.")
     parents = frame[frame["run_id"].isin(frame["parent"].dropna())]
     names = dict(zip(parents["run_id"], parents["name"], strict=True))
-    frame["sweep"] = frame["sweep"].fillna(frame["parent"].map(names))
+    frame["sweep"] = frame["sweep"].where(frame["sweep"].notna(), frame["parent"].map(names))
     frame = frame[~frame["run_id"].isin(names) & frame["kind"].isna()]
     if selection.sweep is not None:
         sweeps = sorted(frame["sweep"].dropna().unique())

@@ -1,13 +1,16 @@
 """Making a plan: sizes, what is there, cohorts, and times measured where they are not known."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from scaling.branches import is_recorded
 from scaling.config import WarmupStableDecay
 from scaling.data.cache import default_cache
 from scaling.data.prepare import prepare
+from scaling.errors import UserError
 from scaling.optim import notice
+from scaling.runs import read_config
 from scaling.tracking.members import Key
 from sweeps.advice import Advisor
 from sweeps.axes import points_of
@@ -120,23 +123,26 @@ def _asked(sweep: Sweep, told: int, limit: int | None) -> int | None:
 
 
 def without_branches(runs: Sequence[Wanted], known: dict[Key, Known]) -> str | None:
-    """What to say of runs that are done, without the branches that are asked for now.
+    """What to say of runs that are done or begun without the branches that are asked for now.
 
-    A branch is trained on the way of its run, so that a later one is not made.
+    A branch is trained on the way of its run, which goes on by the config that it began with.
     """
     lacking = 0
     for run in runs:
         there, schedule = known.get(run.key), run.config.schedule
         if not isinstance(schedule, WarmupStableDecay) or there is None or there.folder is None:
             continue
-        stem = there.folder
-        if there.state == "done" and not all(is_recorded(stem, b) for b in schedule.branches):
-            lacking += 1
+        stem, asked = there.folder, set(schedule.branches)
+        if there.state == "done":
+            lacking += not all(is_recorded(stem, share) for share in asked)
+        elif there.step is not None:
+            with suppress(UserError):  # a config that is torn: the run begins anew
+                lacking += not asked <= set(getattr(read_config(stem).schedule, "branches", ()))
     if not lacking:
         return None
     return (
-        f"{lacking} runs are done without branches that are asked for now, and stay so: in"
-        " another experiment (--experiment) all are trained"
+        f"{lacking} runs are done or begun without branches that are asked for now, and stay so:"
+        " in another experiment (--experiment) all are trained"
     )
 
 

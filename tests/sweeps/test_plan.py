@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from scaling.errors import UserError
+from scaling.tracking.folder import RunFolder
 from sweeps.conduct import Request, conduct, first_runs, plan_only
 from sweeps.driver import Driver
 from sweeps.job import Costs
@@ -25,6 +26,14 @@ WSD = {"schedule.kind": "wsd", "schedule.warmup": 2, "schedule.decay": 5}
 
 def plan_of(sweep: Sweep) -> Plan:
     return plan_only(sweep, Request(measure=False), Board()).plan
+
+
+def half_done(run: Wanted) -> RunFolder:
+    """A run that was stopped after a save at step 15."""
+    folder = finished_run(run, "KILLED")
+    (folder.path / "checkpoints").mkdir()
+    (folder.path / "checkpoints" / "index.json").write_text('{"last": 15}')
+    return folder
 
 
 def test_a_searchs_totals_are_of_all_its_runs(sweep_of: SweepOf) -> None:
@@ -90,9 +99,7 @@ def test_branches_are_trained_too(sweep_of: SweepOf) -> None:
 def test_what_is_half_done_counts_by_what_is_left(sweep_of: SweepOf) -> None:
     sweep = sweep_of(budget={"steps": 20}, grid={"optimizer.lr": [0.01, 0.02]})
     whole = plan_of(sweep)
-    half = finished_run(wanted_runs(sweep)[0], "KILLED")
-    (half.path / "checkpoints").mkdir()
-    (half.path / "checkpoints" / "index.json").write_text('{"last": 15}')
+    half_done(wanted_runs(sweep)[0])
     plan = plan_of(sweep)
     assert (plan.tokens, plan.todo) == (25 * 4 * 32, 2)
     assert plan.flops == pytest.approx(whole.flops * 25 / 40)
@@ -108,10 +115,15 @@ def test_a_branch_that_is_nothing_but_decay_is_told_before_anything_is_trained(
 
 
 def test_runs_without_branches_that_are_asked_for_now_are_told(sweep_of: SweepOf) -> None:
-    fields = WSD | {"schedule.branches": [0.5]}
-    sweep = sweep_of(budget={"steps": 20}, fields=fields, grid={"optimizer.lr": [0.01]})
+    budget, grid = {"steps": 20}, {"optimizer.lr": [0.01]}
+    plain = sweep_of(budget=budget, fields=WSD, grid=grid)
+    half = half_done(wanted_runs(plain)[0])
+    sweep = sweep_of(budget=budget, fields=WSD | {"schedule.branches": [0.5]}, grid=grid)
+    said = "1 runs are done or begun without branches that are asked for now"
+    assert not any(said in warning for warning in plan_of(plain).warnings)
+    assert any(said in warning for warning in plan_of(sweep).warnings)
+    shutil.rmtree(half.path)
     finished_run(wanted_runs(sweep)[0])
-    said = "1 runs are done without branches that are asked for now"
     assert any(said in warning for warning in plan_of(sweep).warnings)
     assert any(said in line for line in conduct(sweep, Request(), Board()).lines)
 
