@@ -6,14 +6,13 @@ from dataclasses import dataclass
 
 from scaling.tracking.members import Key
 from sweeps.advice import Advisor
-from sweeps.axes import axes_of
 from sweeps.calibration import evaluations
 from sweeps.cohorts import Cohort
 from sweeps.estimate import seconds_of, wall_seconds
 from sweeps.ledger import Known
 from sweeps.samplers import by_chance
 from sweeps.sizes import Size
-from sweeps.space import Space
+from sweeps.space import varied_by
 from sweeps.spec import SweepSpec
 from sweeps.wanted import Wanted
 
@@ -178,16 +177,9 @@ def warnings(spec: SweepSpec, rows: Sequence[Row]) -> list[str]:
             f" {row.size.budget.tokens:,}: evaluation.every, evaluation.tokens or data.test_share"
             " could spare much"
         )
-    varied = (
-        {field for axis in axes_of(spec) for field in axis.fields}
-        if not spec.search
-        else Space(spec.search.space).fields
-    )
+    varied = varied_by(spec)
     rates = {row.run.config.optimizer.lr for row in rows}
-    mup = any(
-        getattr(getattr(row.run.config.model, "parametrization", None), "kind", "") == "mup"
-        for row in rows
-    )
+    mup = any(row.run.config.model.parametrization.kind == "mup" for row in rows)
     if span > SAME_SIZE and len(rates) == 1 and "optimizer.lr" not in varied and not mup:
         found.append(
             f"one learning rate ({rows[0].run.config.optimizer.lr:g}) for all sizes: what is best"

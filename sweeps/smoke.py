@@ -6,9 +6,9 @@ from typing import Any
 from scaling.errors import UserError
 from scaling.recipes import Tree, merge
 from scaling.schema import Trail
-from sweeps.axes import are_settings, axes_of, is_excluded, points_of
+from sweeps.axes import are_settings, is_excluded, points_of
 from sweeps.fields import nest
-from sweeps.space import Space
+from sweeps.space import varied_by
 from sweeps.spec import SweepSpec
 
 STEPS = 12
@@ -75,9 +75,7 @@ def smoke_spec(spec: SweepSpec) -> SweepSpec:
 
 def smoke_base(spec: SweepSpec, base: Tree, trail: Trail) -> None:
     """Small models on little text, but for what the sweep itself varies."""
-    varied = {field for axis in axes_of(spec) for field in axis.fields}
-    if spec.search:
-        varied |= Space(spec.search.space).fields
+    varied = varied_by(spec)
     small = {field: value for field, value in SMALL.items() if field not in varied}
     if "model.d_model" not in varied:
         small["model.d_model"] = D_MODEL

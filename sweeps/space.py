@@ -13,6 +13,7 @@ from sweeps.axes import (
     Point,
     Settings,
     are_settings,
+    axes_of,
     check_field,
     check_owners,
     label_of,
@@ -22,7 +23,7 @@ from sweeps.axes import (
     short_names,
     told_apart,
 )
-from sweeps.spec import SpecPart, mistake
+from sweeps.spec import SpecPart, SweepSpec, mistake
 
 if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
@@ -157,6 +158,12 @@ class Space:
     def always(self) -> set[str]:
         """The fields that every point sets."""
         return set.intersection(*(leaves(point.settings) for point in self.corners()))
+
+
+def varied_by(spec: SweepSpec) -> set[str]:
+    """The fields in which a sweep's runs differ: those of its axes, or of its search's space."""
+    fields = {field for axis in axes_of(spec) for field in axis.fields}
+    return fields | (Space(spec.search.space).fields if spec.search else set())
 
 
 def encode(value: Any) -> str:
