@@ -88,6 +88,8 @@ def outcome_lines(sweep: Sweep, summary: Mapping[str, Any], found: Sequence[Grou
             f"estimated {duration(time['estimated_seconds'])},"
             f" took {duration(time['wall_seconds'])} ({share:+.0%})"
         )
+    if not sweep.spec.search and any("final_val_loss" in group.mean for group in found):
+        lines.append(f"its laws and differences: tinyscale analyze --sweep {sweep.spec.name}")
     return lines
 
 

@@ -89,8 +89,9 @@ def test_a_size_at_which_every_rate_diverged_is_told(sweep_of: SweepOf, workplac
     record.open()
     summary = conclude(record, runs, known, None, None, None)
     lines = outcome_lines(sweep, summary, groups(runs, known))
-    assert lines[-2].startswith("best rate: d_model 16, lr 0.1, AT THE END")
-    assert lines[-1] == "best rate: d_model 32: none, since each diverged; try smaller ones"
+    assert lines[-3].startswith("best rate: d_model 16, lr 0.1, AT THE END")
+    assert lines[-2] == "best rate: d_model 32: none, since each diverged; try smaller ones"
+    assert lines[-1] == "its laws and differences: tinyscale analyze --sweep s"
 
 
 def test_points_that_a_search_gave_up_are_told_as_such(sweep_of: SweepOf) -> None:
