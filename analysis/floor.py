@@ -51,11 +51,11 @@ def held(question: Question, law: Law, floor: float) -> Held | None:
         said += "they agree within the interval."
     else:
         side = "above" if ci is not None and ci[0] > floor else "below"
-        said += f"E lies {side} it. {' '.join(_reasons(question, law, floor, side))}"
+        said += f"E lies {side} it. {' '.join(_reasons(question, law, value, floor, side))}"
     return Held(name, question.series, question.axis == "joint", value, ci, agrees, said)
 
 
-def _reasons(question: Question, law: Law, floor: float, side: str) -> list[str]:
+def _reasons(question: Question, law: Law, value: float, floor: float, side: str) -> list[str]:
     """Why an E may be off, in the order of weight."""
     reasons = []
     if side == "above" and question.axis == "D":
@@ -69,7 +69,12 @@ def _reasons(question: Question, law: Law, floor: float, side: str) -> list[str]
             " which the entropy only bounds from below."
         )
     lowest = float(question.runs["loss"].min())
-    if lowest > 1.2 * floor:
+    if value > lowest:
+        reasons.append(
+            f"It lies above the lowest loss of these runs, {lowest:.4g}, as no floor can: the form"
+            " bends more than the losses do."
+        )
+    elif lowest > 1.2 * floor:
         reasons.append(
             f"The lowest loss of these runs is {lowest:.4g}, {lowest / floor:.2g} times the floor:"
             " E is read far beyond the runs, where the form alone decides."

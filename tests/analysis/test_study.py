@@ -18,6 +18,7 @@ from analysis.figures import law
 from analysis.figures.isoflop import basins_figure
 from analysis.figures.style import Saved, save
 from analysis.fits import FitOptions
+from analysis.floor import held
 from analysis.laws import questions
 from analysis.rates import tuned
 from analysis.report.document import Bullets, Picture, Text, between, figure
@@ -146,8 +147,8 @@ def test_analyze_recovers_the_law_and_leaves_a_whole_report(
         assert one["unit"] == "nats per token"
         assert {card["rule"] for card in one["evidence"]} >= {"seeds", "held_out", "schedule"}
         assert "learning_rate" in one["may_claim"]  # one rate only was run
-    held = {one["law"]: one for one in found["floor_held"]}
-    assert held["Loss against parameters and tokens, chinchilla (huber)"]["agrees"]
+    held_by = {one["law"]: one for one in found["floor_held"]}
+    assert held_by["Loss against parameters and tokens, chinchilla (huber)"]["agrees"]
     axes = {one["axis"] for one in fits}
     assert axes == {"N", "N_non_embedding", "width", "D", "C", "joint"}
     assert found["runs"] == 30
@@ -331,6 +332,18 @@ def test_each_series_is_held_against_the_entropy_by_its_name(quick: Study) -> No
     assert [line.split(":")[0] for line in said] == ["attention mha", "attention mqa"]
     (bullets,) = _short(quick)
     assert isinstance(bullets, Bullets) and one.sentence in bullets.items
+
+
+@pytest.mark.parametrize("above", [False, True])
+def test_an_e_above_the_runs_own_losses_is_told_as_no_floor(quick: Study, above: bool) -> None:
+    question = next(one for one in quick.questions if one.axis == "joint")
+    one, lowest = question.laws[0], float(question.runs["loss"].min())
+    e = lowest + (0.01 if above else -0.01)
+    fit = replace(one.fit, params=one.fit.params | {"E": e}, ci={"E": (e - 1e-3, e + 1e-3)})
+    judged = held(question, replace(one, fit=fit), lowest / 2)
+    assert judged is not None
+    assert ("above the lowest loss of these runs" in judged.sentence) is above
+    assert ("read far beyond the runs" in judged.sentence) is not above
 
 
 def test_an_interval_is_said_in_digits_that_hold_its_value() -> None:
