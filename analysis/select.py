@@ -8,7 +8,7 @@ from scaling.checkpoint import Checkpoints
 from scaling.errors import UserError
 from scaling.tracking.folder import RunFolder, RunRecord, is_run_folder, recorded_runs
 from scaling.tracking.members import SWEEPS, WANTED, Key, Members
-from scaling.tracking.store import tracking_uri
+from scaling.tracking.store import is_missing, tracking_uri
 from scaling.trained import Trained, find_trained, of_run
 
 Say = Callable[[str], None]
@@ -98,7 +98,7 @@ def _in_store(kind: str, wanted: str, say: Say) -> list[RunFolder]:
         "group": Selection(runs=(wanted,)),
     }[kind]
     uri = tracking_uri()
-    if uri.startswith("sqlite:///") and not Path(uri.removeprefix("sqlite:///")).exists():
+    if is_missing(uri):
         return []
     known = read_runs(chosen).runs["folder"]
     paths = [Path(str(path)) for path in known.dropna()]

@@ -86,8 +86,9 @@ def download(uri: str, run_id: str, name: str) -> Path | None:
 
 def _exists(uri: str) -> None:
     """MLflow would make an sqlite file that is not there; a reader must not."""
-    path = uri.removeprefix("sqlite:///")
-    if path != uri and not Path(path).exists():
+    from scaling.tracking.store import is_missing
+
+    if is_missing(uri):
         raise UserError(f"There is no store at {uri}; name one with --store.")
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from scaling.disk import full_disk_is_said
 from scaling.errors import UserError
 from scaling.tracking.members import Key
+from scaling.tracking.store import is_missing
 from sweeps.ledger import Known, Ledger, all_done
 from sweeps.progress import PROGRESS, Board
 from sweeps.reading import Sweep
@@ -152,7 +153,7 @@ def look(ledger: Ledger, runs: Sequence[Run]) -> dict[Key, Known]:
     keys = [run.key for run in runs]
     known = ledger.scan(keys)
     missing = [key for key in keys if key not in known or known[key].state != "done"]
-    if missing and _is_there(ledger.uri):
+    if missing and not is_missing(ledger.uri):
         try:
             ledger.ask_store(missing)
         except Exception as error:  # a store can fail in any way
@@ -283,9 +284,3 @@ def _trials(
 def _all(sweep: Sweep, runs: list[Wanted], request: Request) -> list[Wanted]:
     """Every run of a grid, of which `--only` picks some: the record is of the whole."""
     return wanted_runs(sweep) if request.only else runs
-
-
-def _is_there(uri: str) -> bool:
-    """Whether a store can have anything: a sqlite file that is not there yet has not."""
-    prefix = "sqlite:///"
-    return not uri.startswith(prefix) or Path(uri[len(prefix) :].partition("?")[0]).exists()

@@ -8,6 +8,7 @@ from filelock import FileLock
 
 from scaling.errors import UserError
 from scaling.tracking.folder import write_whole
+from scaling.tracking.store import is_missing
 from sweeps.reading import Sweep
 from sweeps.samplers import make_pruner, make_sampler
 from sweeps.space import Space
@@ -126,10 +127,7 @@ def _is_there(url: str | None, folder: Path) -> bool:
     """Whether a study can be there, as far as files tell: looking into one would make it."""
     if url is None:
         return (folder / JOURNAL).exists()
-    if not url.startswith("sqlite:///"):
-        return True
-    file = url.removeprefix("sqlite:///").partition("?")[0]
-    return file.startswith("file:") or Path(file).exists()
+    return not is_missing(url)
 
 
 def _refuse_another(sweep: Sweep, storage: str | None, folder: Path) -> None:

@@ -66,6 +66,18 @@ def tracking_uri(given: str | None = None) -> str:
     return uri
 
 
+def is_missing(uri: str) -> bool:
+    """Whether a database, MLflow's or Optuna's, is a sqlite file that is not there yet.
+
+    To look into one would make it. A URL may have options (`?timeout=60`); of another database, or
+    of a file that sqlite is to find by a URI of its own, only a look tells.
+    """
+    file = uri.removeprefix("sqlite:///").partition("?")[0]
+    return (
+        uri.startswith("sqlite:///") and not file.startswith("file:") and not Path(file).exists()
+    )
+
+
 def client(uri: str) -> "MlflowClient":
     """An MLflow client that gives up soon: whoever sends tries again later."""
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")

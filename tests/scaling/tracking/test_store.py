@@ -19,7 +19,7 @@ from scaling.runs import find_run
 from scaling.tracking import sender as sender_module
 from scaling.tracking.folder import RunFolder
 from scaling.tracking.sent import Sent
-from scaling.tracking.store import client, sync, tracking_uri
+from scaling.tracking.store import client, is_missing, sync, tracking_uri
 from scaling.tracking.tracker import Tracker
 from scaling.training import train
 from tests.scaling.trained_run import record
@@ -279,3 +279,13 @@ def test_the_default_store_is_a_file_here_by_an_absolute_name(
     with pytest.raises(UserError, match=r"as a store it is sqlite:///other\.db"):
         tracking_uri("other.db")
     assert os.environ["MLFLOW_TRACKING_URI"] == "http://host:1"
+
+
+@pytest.mark.parametrize("options", ["", "?timeout=60"])
+def test_a_sqlite_store_is_missing_as_long_as_its_file_is(workplace: Path, options: str) -> None:
+    uri = f"sqlite:///{workplace}/new.db{options}"
+    assert is_missing(uri)
+    (workplace / "new.db").touch()
+    assert not is_missing(uri)
+    assert not is_missing("sqlite:///file:other.db?uri=true")
+    assert not is_missing("http://localhost:5000")
