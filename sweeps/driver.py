@@ -15,6 +15,7 @@ from sweeps.claims import Claims
 from sweeps.clock import Clock
 from sweeps.cohorts import Program
 from sweeps.executors import Executor
+from sweeps.failures import Failures
 from sweeps.job import (
     Answer,
     Begun,
@@ -104,8 +105,7 @@ class Driver(Generic[R]):
         self._jobs: dict[int, tuple[Job, Program[R]]] = {}
         self._moved: dict[int, Moved] = {}
         self._elsewhere: set[Key] = set()
-        self._deaths: dict[Key, int] = {}
-        self._failing: set[Key | str | int] = set()  # in a row
+        self._failures = Failures(source, spec.max_consecutive_failures, advisor.as_one)
         self._launched: set[Key] = set()
         self._numbers = 0
         self._looked = self._noted = 0.0
@@ -312,65 +312,44 @@ class Driver(Generic[R]):
             self._settle(outcome.key, _known_of(outcome))
 
     def _count_failure(self, job: int, outcome: Outcome) -> None:
-        """What fails by what it is fails with every seed: a point counts once, but where the sweep
-        has no other. What is made as one counts by jobs."""
-        if outcome.end != "failed":
-            self._failing.clear()
-            return
-        name = outcome.folder.name if outcome.folder else outcome.key[0]
-        self.board.say(f"failed: {name}: {outcome.error}")
-        seeds = sum(run.key[0] == outcome.key[0] for run in self.source.runs())
-        if self.advisor.as_one:
-            what = "jobs"
-            self._failing.add(job)
-        elif seeds < self.source.total:
-            what = "points"
-            self._failing.add(outcome.key[0])
-        else:
-            what = "runs"
-            self._failing.add(outcome.key)
-        if len(self._failing) >= self.spec.max_consecutive_failures:
-            self._halt(
-                f"{len(self._failing)} {what} in a row have failed, the last by {outcome.error};"
-                " mend that and retry with --retry failed"
-            )
+        if outcome.end == "failed":
+            name = outcome.folder.name if outcome.folder else outcome.key[0]
+            self.board.say(f"failed: {name}: {outcome.error}")
+        if why := self._failures.count(job, outcome):
+            self._halt(why)
 
     def _bury(self, event: Died) -> None:
-        """A worker died: its runs get one more chance, each alone, from their checkpoints.
-
-        Runs that are made as one get one together before.
-        """
+        """A worker died: its runs get another chance from their checkpoints, or have failed."""
         job, _ = self._jobs.pop(event.job)
         self._moved.pop(event.job, None)
         self._write(f"{job.name}: {event.why}\n{event.log}")
-        again, chances = [], 2 if self.advisor.as_one else 1
         for member in job.members:
             self.claims.free(member.key)
-            if self.stopped is not None:
-                continue
-            self._deaths[member.key] = self._deaths.get(member.key, 0) + 1
-            if self._deaths[member.key] <= chances:
-                again.append(member.key)
-                continue
-            there = self.ledger.scan([member.key]).get(member.key)
-            if there is not None and there.state == "done":  # the worker died after its end
-                self._settle(member.key, there)
-                continue
-            from sweeps.training import failed_run
-
-            left = there.folder if there is not None else None
-            folder = failed_run(member, f"{event.log}\n{event.why}\n", left)
-            outcome = Outcome(member.key, "failed", folder.path.resolve(), event.why)
-            self._count_failure(event.job, outcome)
-            self._settle(member.key, _known_of(outcome))
-        if not again:
+        if self.stopped is not None:
             return
-        # Alone, since it may have been ended for taking too much memory.
-        alone = any(self._deaths[key] == chances for key in again)
-        how = "trying once more" + (", each alone" if alone and len(again) > 1 else "")
-        self.board.say(f"{job.name}: {event.why}; {how}")
-        for keys in [[key] for key in again] if alone else [again]:
+        again = self._failures.died([member.key for member in job.members])
+        for member in job.members:
+            if not any(member.key in keys for keys in again):
+                self._give_up(member, event)
+        if again:
+            how = "trying once more" + (", each alone" if len(again) > 1 else "")
+            self.board.say(f"{job.name}: {event.why}; {how}")
+        for keys in again:
             self._enqueue(keys, again=True)
+
+    def _give_up(self, member: Member, event: Died) -> None:
+        """Have a run that dies with its workers recorded as failed."""
+        there = self.ledger.scan([member.key]).get(member.key)
+        if there is not None and there.state == "done":  # the worker died after its end
+            self._settle(member.key, there)
+            return
+        from sweeps.training import failed_run
+
+        left = there.folder if there is not None else None
+        folder = failed_run(member, f"{event.log}\n{event.why}\n", left)
+        outcome = Outcome(member.key, "failed", folder.path.resolve(), event.why)
+        self._count_failure(event.job, outcome)
+        self._settle(member.key, _known_of(outcome))
 
     def _settle(self, key: Key, known: Known) -> None:
         self.known[key] = known
