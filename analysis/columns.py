@@ -20,7 +20,6 @@ brackets; what a run does not say is missing):
 
 from __future__ import annotations
 
-import math
 import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
@@ -43,6 +42,7 @@ _PARAMS = {
     "lr": "optimizer.lr",
     "device": "device",
     "floor": "floor_nats_per_token",
+    "floor_bpb": "floor_bits_per_byte",
 }
 
 # The first key that a run has counts. `val/loss` alone is what other programs log, or a run that
@@ -101,9 +101,6 @@ def row_of(run: Run, given: Mapping[str, str]) -> dict[str, Any]:
     for role, key in given.items():
         row[role] = metrics.get(key, params.get(key))
     row["loss_kind"] = loss_kind(given.get("loss"))
-    if (floor := row["floor"]) and params.get("validation_bytes"):
-        nats = floor * float(params["validation_tokens"])
-        row["floor_bpb"] = nats / math.log(2) / float(params["validation_bytes"])
     return row
 
 

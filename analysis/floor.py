@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import pandas as pd
+
 from analysis.design import varies
 from analysis.evidence import Verdict
 from analysis.question import Law, Question
@@ -78,6 +80,12 @@ def _reasons(question: Question, law: Law, value: float, floor: float, side: str
         reasons.append(
             f"The lowest loss of these runs is {lowest:.4g}, {lowest / floor:.2g} times the floor:"
             " E is read far beyond the runs, where the form alone decides."
+        )
+    context = question.runs.get("context_length", pd.Series(dtype=float)).dropna()
+    if side == "above" and len(context):
+        reasons.append(
+            f"Losses are of windows of {context.min():g} tokens, most of which begin in mid-story:"
+            " what stood before, a model has to guess, which keeps its loss above the entropy."
         )
     failed = [one.rule for one in law.findings if one.verdict is Verdict.FAIL]
     if failed:

@@ -8,7 +8,6 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import psutil
 import torch
 from torch import Tensor
 
@@ -24,7 +23,7 @@ from scaling.evaluation import PASSES, Evaluation, Evaluator
 from scaling.model.decoder import Decoder
 from scaling.model.memory import activation_bytes, weight_bytes
 from scaling.optim import Average, MemberOptimizers
-from scaling.runtime import Runtime, peak_flops
+from scaling.runtime import Runtime, free_bytes, peak_flops
 from scaling.step import TrainingStep
 from scaling.tracking.folder import RunFolder
 
@@ -67,9 +66,7 @@ class Cohort:
         )
         self.model.init_weights([config.seed for config in configs])
         self.model.to(self.device)
-        if runtime.compile:
-            for block in self.model.blocks:
-                block.compile(dynamic=False)
+        runtime.compile_each(self.model.blocks)
         self.optimizers = MemberOptimizers(
             self.model,
             [config.optimizer for config in configs],
@@ -133,10 +130,7 @@ class Cohort:
         each = self.members * activation_bytes(
             self.config.model, self.config.data.context_length, self.runtime.dtype
         )
-        if self.device.type == "cuda":
-            free = torch.cuda.mem_get_info(self.device)[0]
-        else:
-            free = psutil.virtual_memory().available
+        free = free_bytes(self.device)
         free -= self.members * weight_bytes(self.model.param_counts()["total"])
         if wanted is not None and wanted * each < free:
             return wanted
@@ -164,11 +158,15 @@ class Cohort:
             )
         return self._evaluators[key]
 
-    def validate(self) -> list[Evaluation]:
-        """Each member's loss on the validation split (or the config's prefix of it)."""
+    @property
+    def validator(self) -> Evaluator:
+        """What judges on the validation split, or on the config's prefix of it."""
         limit = self.config.evaluation.tokens
-        split = self.data[0].validation
-        return self.evaluator(split, None if limit == "all" else limit)(self.model)
+        return self.evaluator(self.data[0].validation, None if limit == "all" else limit)
+
+    def validate(self) -> list[Evaluation]:
+        """Each member's validation loss."""
+        return self.validator(self.model)
 
     def validate_average(self) -> list[Evaluation] | None:
         """The same of the averaged weights, where there are any."""

@@ -56,7 +56,7 @@ class Evaluator:
     @torch.no_grad()
     def __call__(self, model: Decoder) -> list[Evaluation]:
         """The evaluation of each member. Raises UserError where there is no text to judge by."""
-        tokens, covered = self._predicted
+        tokens, covered = self.predicted
         if not covered:
             raise UserError(
                 f"the first {tokens:,} tokens of the {self.split.name} split stand for no text:"
@@ -81,7 +81,7 @@ class Evaluator:
         return self._stream[1]
 
     @cached_property
-    def _predicted(self) -> tuple[int, int]:
+    def predicted(self) -> tuple[int, int]:
         """How many tokens are predicted, and how many bytes they stand for."""
         stream = self.split.tokens_array()
         count = len(stream) - 1 if self.limit is None else min(self.limit, len(stream) - 1)

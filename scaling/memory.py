@@ -11,8 +11,8 @@ def is_out_of_memory(error: BaseException) -> bool:
     if isinstance(error, MemoryError):
         return True
     text = str(error)  # torch's, of which that of a CPU has no class of its own
-    lacking = "allocate memory" in text or "out of memory" in text
-    return isinstance(error, RuntimeError) and lacking
+    said = ("allocate memory", "out of memory", "ALLOC_FAILED")  # the last is cuBLAS's and cuDNN's
+    return isinstance(error, RuntimeError) and any(one in text for one in said)
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """What is put on record of a cohort's runs as they begin."""
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -70,11 +71,11 @@ def _facts(cohort: Cohort, k: int) -> dict[str, Any]:
         "precision": cohort.runtime.precision,
         "compiled": cohort.runtime.compile,
     }
-    judged = cohort.config.evaluation.tokens
-    validation = data.validation
-    floor = validation.floor_per_token if judged == "all" else validation.floor_of(judged)
-    if floor is not None:  # of what the run is judged on
+    tokens, covered = cohort.validator.predicted  # of the text that the run is judged on
+    floor = data.validation.floor_of(tokens)
+    if floor is not None and covered:
         facts["floor_nats_per_token"] = floor
+        facts["floor_bits_per_byte"] = floor * tokens / math.log(2) / covered
     return facts
 
 

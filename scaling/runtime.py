@@ -1,6 +1,7 @@
 """What this machine is and how a run uses it: device, precision, threads, versions, peak rate."""
 
 import ctypes
+import gc
 import json
 import os
 import platform
@@ -8,6 +9,7 @@ import shutil
 import subprocess
 import sysconfig
 import time
+from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
@@ -15,8 +17,10 @@ from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 
+import psutil
 import torch
 from loky import cpu_count
+from torch import nn
 
 from scaling.config import RuntimeConfig
 from scaling.errors import UserError
@@ -46,6 +50,21 @@ class Runtime:
         emulated = " (which it only emulates: fp32 is many times faster here)" if slow else ""
         return f"{device_name(self.device)}, {self.precision}{emulated}{compiled}"
 
+    def compile_each(self, blocks: Iterable[nn.Module]) -> None:
+        """Have these compiled at their first calls, where that is the choice."""
+        if not self.compile:
+            return
+        # Seconds of import that only who compiles should wait for.
+        from torch import _dynamo, _inductor
+
+        _inductor.config.deterministic = torch.are_deterministic_algorithms_enabled()
+        # A sweep's worker compiles each shape once, all of its life; by default torch stops
+        # compiling, and runs slowly without a word, from the fifth shape on.
+        _dynamo.config.recompile_limit = SHAPES
+        _dynamo.config.accumulated_recompile_limit = SHAPES
+        for block in blocks:
+            block.compile(dynamic=False)
+
 
 def resolve(config: RuntimeConfig) -> Runtime:
     """Decide device, precision and compilation, and set torch's switches accordingly."""
@@ -69,22 +88,32 @@ def resolve(config: RuntimeConfig) -> Runtime:
         # not what one means who asks for fp32. The switch is the whole process's: an earlier
         # call may have set it the other way.
         torch.set_float32_matmul_precision("highest" if config.precision == "fp32" else "high")
-        if config.deterministic:
-            os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        # For deterministic products; cuBLAS reads it once, at its first call, and a later job of
+        # this process may ask for them.
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        # cuDNN plans its attention anew for every length, which in sampling is every token, and
+        # is wrong with some masks (pytorch#193893, #196678); flash attention is neither.
+        torch.backends.cuda.enable_cudnn_sdp(False)
     bf16 = config.precision == "bf16" or (config.precision == "auto" and has_fast_bf16(device))
     # On a CPU our own kernels are as fast as compiled ones at these sizes (docs/LOG.md), and
     # compiling costs tens of seconds and needs a compiler.
     auto = device.type == "cuda" and _can_compile()
     compiled = auto if config.compile == "auto" else config.compile
-    if compiled:
-        # A sweep's worker compiles each shape once, all of its life; by default torch stops
-        # compiling, and runs slowly without a word, from the fifth shape on.
-        from torch import _dynamo, _inductor
-
-        _inductor.config.deterministic = config.deterministic
-        _dynamo.config.recompile_limit = SHAPES
-        _dynamo.config.accumulated_recompile_limit = SHAPES
     return Runtime(device, torch.bfloat16 if bf16 else torch.float32, compiled)
+
+
+def release_memory() -> None:
+    """Give back what dead programs hold in cycles, and of a card's what torch keeps of it."""
+    gc.collect()
+    torch.cuda.empty_cache()  # nothing, where no card is in use
+
+
+def free_bytes(device: torch.device) -> int:
+    """Memory that a program can have."""
+    if device.type != "cuda":
+        return int(psutil.virtual_memory().available)
+    release_memory()
+    return torch.cuda.mem_get_info(device)[0]
 
 
 def _can_compile() -> bool:

@@ -43,12 +43,17 @@ class TrainingStep:
         self.loss = torch.zeros(model.members, dtype=torch.float64, device=device)
         self.figures = self.loss.new_zeros(model.members, len(model.figure_names()))
         self.norms = torch.zeros(model.members, len(optimizers.names), device=device)
-        self._recorded = Recorded(self._run, device)
+        self._recorded = Recorded(device)
 
     @property
     def recorded(self) -> bool:
         """Whether steps are replays of a graph by now."""
         return self._recorded.recorded
+
+    @property
+    def settled(self) -> bool:
+        """Whether steps are by now as fast as they will be: compiled and recorded."""
+        return self._recorded.settled
 
     def forget(self) -> None:
         """Record anew: optimizers have been given other tensors for their state."""
@@ -63,7 +68,7 @@ class TrainingStep:
         if self._keys is not None:
             keys = torch.tensor(step_keys(self.seeds, step), dtype=torch.int32)
             self._keys.copy_(keys, non_blocking=True)
-        self._recorded()
+        self._recorded(self._run)
 
     def _run(self) -> None:
         """The step, of what the buffers hold."""

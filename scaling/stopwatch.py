@@ -13,7 +13,8 @@ class Stopwatch:
     Attributes:
         earlier: seconds of wall time in the sessions before this one.
         timed: seconds that the steps so far have taken, in all sessions, and how many steps those
-            are; a lap that a session's end cuts off is not among them.
+            are; a lap that a session's end cuts off, or in which the step was still compiled and
+            recorded, is not among them.
     """
 
     def __init__(
@@ -44,12 +45,13 @@ class Stopwatch:
         seconds, steps = self.timed
         return seconds / steps if steps else None
 
-    def lap(self, step: int) -> float:
+    def lap(self, step: int, *, settled: bool = True) -> float:
         """Seconds of a step, on average of those since the last lap (one at least)."""
         now = time.perf_counter()
         seconds, steps = now - self._since - self._aside, step - self._since_step
         self._since, self._since_step, self._aside = now, step, 0.0
-        self.timed = self.timed[0] + seconds, self.timed[1] + steps
+        if settled:
+            self.timed = self.timed[0] + seconds, self.timed[1] + steps
         return seconds / steps
 
     @contextmanager

@@ -47,6 +47,7 @@ class Trainer:
         self.progress = Progress.at_start(cohort.members, figures, cohort.device)
         self.clock = Stopwatch(cohort.device)
         self.tokens_per_second = math.nan  # of each member, since the last log
+        self._settled = cohort.step.settled  # whether all steps since then were recorded ones
 
     @property
     def step(self) -> int:
@@ -88,6 +89,7 @@ class Trainer:
         self._save()
         with self.clock.stopped(), self.cohort.set_aside():
             self.branch_off(self, branch, stop)
+        self._settled = self.cohort.step.settled
 
     def start_from(self, stem: "Trainer") -> None:
         """Go on, as runs of their own, where another trainer of the same models stands.
@@ -126,7 +128,9 @@ class Trainer:
         mean, figures = progress.take_means()
         losses, grad_norms = torch.stack([mean, total_norm.double()]).tolist()
         reported = figures.tolist()
-        self.tokens_per_second = cohort.tokens_per_step / self.clock.lap(step)
+        seconds = self.clock.lap(step, settled=self._settled)
+        self._settled = cohort.step.settled
+        self.tokens_per_second = cohort.tokens_per_step / seconds
         before = (step - 1) // self.log_every * self.log_every  # when this was last done
         every = self.norms_every
         detail = every is not None and (step // every > before // every or step == self.total)

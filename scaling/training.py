@@ -22,6 +22,7 @@ from scaling.runtime import resolve
 from scaling.sampling import SamplingSettings, generate
 from scaling.signals import Stop
 from scaling.tracking.folder import RunFolder, Status, write_whole
+from scaling.tracking.store import tracking_uri
 from scaling.tracking.tracker import Tracker, Tracking
 from scaling.trainer import Trainer
 from scaling.watch import Watch
@@ -150,8 +151,11 @@ def _plan(
     if machine.precision == "auto" and earlier.precision is not None:
         machine = machine.model_copy(update={"precision": earlier.precision})
     runtime = resolve(machine)
+    # What cannot be written to is said before the data, which may take their time.
+    for config in configs:
+        tracking_uri(config.tracking.uri)
     for place in places:
-        ready_folder(place)  # before the data, which may take their time
+        ready_folder(place)
     data: dict[DataConfig, PreparedData] = {}
     for config in configs:
         if config.data not in data:

@@ -57,7 +57,7 @@ class Advisor:
 
     def allows(self, config: RunConfig, way: Way, runs: int) -> bool:
         """Whether a way is within what the spec, the config, the cores and the memory allow."""
-        own = config.runtime.threads
+        own = 1 if self.machine.gpus else config.runtime.threads  # which decide little on a card
         if way.threads > self.machine.cores or (own is not None and way.threads != own):
             return False
         if self.members is not None and way.members != self.members:

@@ -112,7 +112,8 @@ class LocalExecutor:
     def _start(self) -> _Worker:
         number = self._numbers
         self._numbers += 1
-        taken = {worker.number % max(1, self.machine.gpus) for worker in self._pool}
+        alive = [worker for worker in self._pool if worker.process.is_alive()]
+        taken = {worker.number % max(1, self.machine.gpus) for worker in alive}
         card = next((g for g in range(self.machine.gpus) if g not in taken), number)
         number = number if not self.machine.gpus else card
         context = multiprocessing.get_context("spawn")

@@ -1,7 +1,6 @@
 """What a worker does to time a way of training a shape."""
 
 import ctypes
-import gc
 import re
 import shutil
 import tempfile
@@ -15,13 +14,14 @@ from scaling.cohort import Cohort
 from scaling.data.cache import default_cache
 from scaling.data.prepare import prepare
 from scaling.graph import PLAIN_CALLS
-from scaling.runtime import resolve
+from scaling.runtime import release_memory, resolve
 from scaling.tracking.folder import RunFolder
 from scaling.trainer import Trainer
 from sweeps.job import Costs, Measured, Measurement
 
 SECONDS = 0.6  # of steps that are timed
 EVALUATING = 0.2  # seconds of an evaluation that is timed
+UNWATCHED = 10  # steps that a card is given at a time, as a run does between its logs
 
 
 def measure(request: Measurement) -> Measured:
@@ -35,24 +35,26 @@ def measure(request: Measurement) -> Measured:
 def _measure(request: Measurement) -> Costs:
     config, members = request.config, request.way.members
     began = time.perf_counter()
-    before = _forget_peak()
     runtime = resolve(config.runtime)
+    before = _forget_peak(runtime.device)
     data = prepare(config.data)
     configs = [config.model_copy(update={"seed": k}) for k in range(members)]
     cohort = Cohort(configs, [data] * members, runtime, default_cache())
     trainer = Trainer(cohort, [], lambda _: None)
     setup = time.perf_counter() - began
 
-    def step() -> None:
-        trainer.train_step()
-        float(trainer.progress.loss_sum.sum())  # waits for a GPU as well
+    on_card = runtime.device.type == "cuda"
 
-    for _ in range(1 if runtime.device.type == "cpu" else PLAIN_CALLS + 1):
-        step()  # the first ones compile, allocate, and record
+    def do(steps: int) -> None:
+        for _ in range(steps):
+            trainer.train_step()
+        float(trainer.progress.loss_sum.sum())  # waits for a card as well
+
+    do(PLAIN_CALLS + 1 if on_card else 1)  # the first ones compile, allocate, and record
     started, steps = time.perf_counter(), 0
     while time.perf_counter() - started < SECONDS or steps < 2:
-        step()
-        steps += 1
+        do(UNWATCHED if on_card else 1)
+        steps += UNWATCHED if on_card else 1
     seconds_a_step = (time.perf_counter() - started) / steps
 
     # An evaluation computes whole batches, so that whole batches are timed.
@@ -60,7 +62,7 @@ def _measure(request: Measurement) -> Costs:
     a_batch = seconds_a_step * batch / cohort.tokens_per_step / 3  # forward is a third
     limit = min(batch * max(1, round(EVALUATING / a_batch)), data.validation.tokens - 1)
     evaluator = cohort.evaluator(data.validation, limit)
-    if runtime.device.type != "cpu":
+    if on_card:
         evaluator(cohort.model)  # which compiles
     started = time.perf_counter()
     evaluator(cohort.model)
@@ -74,7 +76,7 @@ def _measure(request: Measurement) -> Costs:
         save = time.perf_counter() - started
     finally:
         shutil.rmtree(place)
-    peak = _peak()
+    peak = _peak(runtime.device)
     return Costs(
         setup,
         seconds_a_step,
@@ -85,13 +87,12 @@ def _measure(request: Measurement) -> Costs:
     )
 
 
-def _forget_peak() -> int | None:
+def _forget_peak(device: torch.device) -> int | None:
     """Begin to look for the most memory from here on; returns what is in use now."""
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
+    release_memory()  # of the program that was timed before
+    if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats()
         return torch.cuda.memory_reserved()
-    gc.collect()
     if trim := getattr(ctypes.CDLL(None), "malloc_trim", None):  # glibc's; others keep less
         trim(0)
     try:
@@ -101,9 +102,9 @@ def _forget_peak() -> int | None:
     return int(psutil.Process().memory_info().rss)
 
 
-def _peak() -> int | None:
+def _peak(device: torch.device) -> int | None:
     """The most memory since `_forget_peak`, in bytes."""
-    if torch.cuda.is_available():
+    if device.type == "cuda":
         return torch.cuda.max_memory_reserved()
     status = Path("/proc/self/status")
     found = re.search(r"VmHWM:\s*(\d+) kB", status.read_text()) if status.exists() else None

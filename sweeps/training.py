@@ -1,7 +1,6 @@
 """One job in a worker: train or go on, with less memory where it does not fit, and never raise."""
 
 import contextlib
-import gc
 import os
 import time
 import traceback
@@ -10,11 +9,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import torch
-
 from scaling.config import RunConfig
 from scaling.disk import is_full
 from scaling.memory import is_out_of_memory
+from scaling.runtime import release_memory
 from scaling.signals import stop_here
 from scaling.tracking.folder import RunFolder, write_whole
 from scaling.tracking.store import client, sync
@@ -60,9 +58,7 @@ class _Attempt:
             return [self._outcome(m, r) for m, r in zip(members, results, strict=True)]
         # Outside of `except`, so that nothing holds the dead program's memory.
         self._count()
-        gc.collect()
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
+        release_memory()
         members = [
             replace(m, folder=f, step=_step(f)) for m, f in zip(members, folders, strict=True)
         ]

@@ -25,6 +25,7 @@ def main(pipe: Connection, number: int, log: Path, started: float) -> None:
         importlib.import_module(module)
     import torch
 
+    from scaling.runtime import release_memory
     from sweeps.measuring import measure
 
     channel.send(Ready(number, time.time() - started))
@@ -37,6 +38,8 @@ def main(pipe: Connection, number: int, log: Path, started: float) -> None:
             continue
         torch.set_num_threads(job.threads)
         channel.send(measure(job) if isinstance(job, Measurement) else _run(job, channel))
+        if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+            release_memory()  # before the next one counts what is free
 
 
 def _run(job: Job, channel: Channel) -> Ended:

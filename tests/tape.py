@@ -66,15 +66,17 @@ def _bare(one: Any) -> Any:
 class Taped:
     """Stands in for `scaling.graph.Recorded`: some plain calls, one on tape, then replays."""
 
-    def __init__(self, call: Callable[[], None]) -> None:
-        self.call, self.plain, self.tape = call, 0, Tape()
+    settled = True
 
-    def __call__(self) -> None:
+    def __init__(self) -> None:
+        self.plain, self.tape = 0, Tape()
+
+    def __call__(self, call: Callable[[], None]) -> None:
         if self.plain < PLAIN_CALLS:
             self.plain += 1
-            self.call()
+            call()
         elif not self.tape.operations:
             with self.tape:
-                self.call()
+                call()
         else:
             self.tape.replay()

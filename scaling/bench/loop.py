@@ -4,8 +4,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import psutil
-import torch
 
 from scaling.config import ModelConfig, OptimizerConfig, RunConfig
 from scaling.data.batches import Batches, placed
@@ -13,7 +11,7 @@ from scaling.data.windows import Windows
 from scaling.model.decoder import Decoder
 from scaling.model.memory import activation_bytes, weight_bytes
 from scaling.optim import MemberOptimizers
-from scaling.runtime import Runtime
+from scaling.runtime import Runtime, free_bytes
 from scaling.step import TrainingStep
 
 
@@ -80,9 +78,7 @@ class Loop:
         )
         self.model.init_weights(range(members))
         self.model.to(device)
-        if runtime.compile:
-            for block in self.model.blocks:
-                block.compile(dynamic=False)
+        runtime.compile_each(self.model.blocks)
         optimizers = MemberOptimizers(
             self.model, [optimizer or run.optimizer] * members, on_device=device.type == "cuda"
         )
@@ -113,9 +109,5 @@ class Loop:
 
 def has_room(shape: Shape, runtime: Runtime, members: int, parameters: int) -> bool:
     """Whether so many members fill at most half of the free memory, estimated from shapes."""
-    if runtime.device.type == "cuda":
-        free = torch.cuda.mem_get_info(runtime.device)[0]
-    else:
-        free = psutil.virtual_memory().available
     activations = shape.batch * activation_bytes(shape.model, shape.context, runtime.dtype)
-    return members * (activations + weight_bytes(parameters)) < free / 2
+    return members * (activations + weight_bytes(parameters)) < free_bytes(runtime.device) / 2

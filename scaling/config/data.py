@@ -31,7 +31,7 @@ class StoriesCorpus(Part):
 
     kind: Literal["stories"] = "stories"
     documents: Count = Field(12_000, description="how many stories there are, all splits together")
-    seed: int = Field(0, ge=0, lt=2**64, description="which world of stories; not the run's seed")
+    seed: int = Field(0, ge=0, lt=2**64, description="which sample of stories; not the run's seed")
 
 
 class TinyStoriesCorpus(Noting):

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from scaling.errors import UserError
+from scaling.runtime import free_bytes
 
 Tokens = NDArray[Any]
 IGNORED = -100  # a target that no loss counts
@@ -38,8 +39,7 @@ def fits(tokens: Tokens, device: torch.device) -> bool:
     """Whether the stream has its place in the device's memory beside the training."""
     if device.type != "cuda":
         return False
-    free, _ = torch.cuda.mem_get_info(device)
-    return tokens.nbytes < _SHARE_OF_DEVICE * free
+    return tokens.nbytes < _SHARE_OF_DEVICE * free_bytes(device)
 
 
 def placed(tokens: Tokens | Tensor, device: torch.device) -> Tokens | Tensor:

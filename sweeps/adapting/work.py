@@ -1,6 +1,5 @@
 """One job of adaptations in a worker: its runs' folders, the work, their records; never raises."""
 
-import gc
 import json
 import os
 import time
@@ -10,11 +9,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from scaling.adapt.config import AdaptConfig
 from scaling.adapt.job import Adapted, adapt, baseline_of, members_of
-from scaling.runtime import versions
+from scaling.runtime import release_memory, versions
 from scaling.signals import Stop
 from scaling.tracking.folder import RunFolder, write_whole
 from scaling.tracking.sent import Sent
@@ -81,9 +78,7 @@ class _Work:
                 self.adapting = time.perf_counter() - started
                 return made
             self.channel.say(f"{self.job.name}: out of memory; {most} members a program")
-            gc.collect()
-            if torch.cuda.is_available():
-                torch.cuda.empty_cache()
+            release_memory()
 
 
 def run_job(job: Job, channel: Channel) -> Ended:

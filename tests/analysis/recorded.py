@@ -91,6 +91,7 @@ class Recorder:
             "device": "test",
             "precision": "fp32",
             "floor_nats_per_token": LAW["E"],
+            "floor_bits_per_byte": LAW["E"] * 0.72,
         }
         config = load_config("baseline", words)
         folder = new_run(

@@ -44,7 +44,7 @@ def test_columns_say_counts_budget_and_final_loss(studied: Recorder) -> None:
     assert row["warmup_steps"] == pytest.approx(0.05 * 3125)
     assert row["epochs"] == pytest.approx(row["D"] / 700_000)
     assert row["floor"] == LAW["E"]
-    assert row["floor_bpb"] == pytest.approx(LAW["E"] * 0.5 / 0.693147, rel=1e-5)
+    assert row["floor_bpb"] == LAW["E"] * 0.72
 
 
 def test_a_filter_and_names_select(studied: Recorder) -> None:

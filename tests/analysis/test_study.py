@@ -22,7 +22,7 @@ from analysis.floor import held
 from analysis.laws import questions
 from analysis.rates import tuned
 from analysis.report.document import Bullets, Picture, Text, between, figure
-from analysis.report.study import _floor_section, _laws_table, _rates_section, _short
+from analysis.report.study import _floor_section, _laws_table, _rates_section, _short, _what
 from analysis.reporting import _laws
 from analysis.runs import Selection, read_runs
 from analysis.show import show_store
@@ -334,6 +334,13 @@ def test_each_series_is_held_against_the_entropy_by_its_name(quick: Study) -> No
     assert isinstance(bullets, Bullets) and one.sentence in bullets.items
 
 
+def test_runs_of_several_precisions_are_told(quick: Study) -> None:
+    assert "precision" not in str(_what(quick)[0])
+    runs = quick.runs.assign(precision=["bf16", *["fp32"] * (len(quick.runs) - 1)])
+    said = f"of several precisions, {len(runs) - 1} in fp32 and 1 in bf16: compare with care."
+    assert said in str(_what(replace(quick, runs=runs))[0])
+
+
 @pytest.mark.parametrize("above", [False, True])
 def test_an_e_above_the_runs_own_losses_is_told_as_no_floor(quick: Study, above: bool) -> None:
     question = next(one for one in quick.questions if one.axis == "joint")
@@ -343,6 +350,7 @@ def test_an_e_above_the_runs_own_losses_is_told_as_no_floor(quick: Study, above:
     judged = held(question, replace(one, fit=fit), lowest / 2)
     assert judged is not None
     assert ("above the lowest loss of these runs" in judged.sentence) is above
+    assert "windows of 64 tokens, most of which begin in mid-story" in judged.sentence
     assert ("read far beyond the runs" in judged.sentence) is not above
 
 

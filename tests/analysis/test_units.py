@@ -1,5 +1,6 @@
 """What losses are measured in, and which loss of a run they are."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -10,10 +11,13 @@ from analysis.design import PREFIX, design_of
 from analysis.evidence import Verdict, final_loss
 from analysis.fits import FitOptions
 from analysis.report.study import _short, _what
-from analysis.runs import Selection
+from analysis.runs import Selection, read_runs
 from analysis.study import Request, Study, study
 from analysis.units import choose, floor_of, in_unit
+from scaling.config import RunConfig
+from scaling.data.prepare import prepare
 from scaling.errors import UserError
+from scaling.training import train
 from tests.analysis.recorded import Recorder
 
 OPTIONS = FitOptions(starts=20, bootstrap=0, holdout=0)
@@ -137,3 +141,19 @@ def test_losses_of_a_prefix_of_the_validation_split_are_called_so() -> None:
     runs["evaluation.tokens"] = pd.Series(["all", 2000], dtype=object)
     assert "some runs were given a prefix" in choose(runs).losses
     assert design_of(runs).variants == (PREFIX,)
+
+
+def test_the_floor_in_bits_per_byte_is_one_for_all_tokenizers(
+    tiny: Callable[..., RunConfig],
+) -> None:
+    stories = ("--data.corpus.kind", "stories", "--data.corpus.documents", "200")
+    for tokenizer in ("{kind: byte}", "{kind: bpe, vocab_size: 400}"):
+        flags = (*stories, "--budget.steps", "1", "--evaluation.tokens", "all")
+        config = tiny(*flags, "--data.tokenizer", tokenizer)
+        train([config], say=lambda _: None, progress=lambda _: None)
+    runs = read_runs(Selection()).runs
+    assert floor_of(runs) is None  # of nats per token there are two
+    unit = choose(runs)
+    assert unit.key == "bpb"
+    expected = prepare(config.data).validation.floor_bits_per_byte
+    assert floor_of(in_unit(runs, unit)) == pytest.approx(expected, rel=1e-9)

@@ -1,6 +1,9 @@
 """What `auto` makes of a machine, and what is said of it."""
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,6 +12,7 @@ import torch
 
 from scaling import runtime
 from scaling.config import RuntimeConfig
+from scaling.memory import is_out_of_memory
 from scaling.runtime import Runtime, peak_flops, resolve
 from sweeps.machine import this_machine
 
@@ -21,10 +25,13 @@ def card(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "A card")
     (tmp_path / "Python.h").touch()
     monkeypatch.setattr("scaling.runtime.sysconfig.get_path", lambda name: tmp_path)
+    monkeypatch.setenv("CUBLAS_WORKSPACE_CONFIG", "")
+    monkeypatch.delenv("CUBLAS_WORKSPACE_CONFIG")
     runtime.has_fast_bf16.cache_clear()
     before = torch.get_float32_matmul_precision()
     yield
     torch.set_float32_matmul_precision(before)
+    torch.backends.cuda.enable_cudnn_sdp(True)
     runtime.has_fast_bf16.cache_clear()
 
 
@@ -49,6 +56,42 @@ def test_a_card_that_is_asked_for_fp32_does_not_round_its_factors() -> None:
     for precision, products in (("fp32", "highest"), ("auto", "high"), ("fp32", "highest")):
         resolve(RuntimeConfig.model_validate({"precision": precision, "compile": False}))
         assert torch.get_float32_matmul_precision() == products
+
+
+@pytest.mark.usefixtures("card")
+def test_what_a_process_reads_but_once_is_set_by_its_first_run() -> None:
+    resolve(RuntimeConfig())  # whatever it asks for itself
+    assert os.environ["CUBLAS_WORKSPACE_CONFIG"] == ":4096:8"
+    assert not torch.backends.cuda.cudnn_sdp_enabled()
+    assert torch.backends.cuda.flash_sdp_enabled()
+
+
+def test_the_compiler_is_loaded_by_who_compiles() -> None:
+    code = """if True:
+        import sys
+        from scaling.config import RuntimeConfig
+        from scaling.runtime import resolve
+        chosen = resolve(RuntimeConfig(device="cpu", compile=True))
+        assert chosen.compile and "torch._inductor" not in sys.modules
+        chosen.compile_each([])
+        assert "torch._inductor" in sys.modules
+    """
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("error", "lacks"),
+    [
+        (RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling cublasCreate"), True),
+        (RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory"), True),
+        (torch.OutOfMemoryError("CUDA out of memory."), True),
+        (RuntimeError("expected scalar type Float but found BFloat16"), False),
+        (ValueError("out of memory"), False),
+    ],
+)
+def test_lack_of_memory_is_told_apart(error: Exception, lacks: bool) -> None:
+    assert is_out_of_memory(error) is lacks
 
 
 def test_a_container_of_one_core_is_no_machine_of_many(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,7 +4,10 @@ On a CPU the step is called plainly, or from a tape of its operations, which rem
 would; `tests/scaling/test_gpu.py` holds the graph itself against it.
 """
 
+import gc
+import weakref
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -15,6 +18,7 @@ from scaling.config import RunConfig
 from scaling.data.cache import default_cache
 from scaling.data.prepare import prepare
 from scaling.data.windows import Windows
+from scaling.graph import PLAIN_CALLS, Recorded
 from scaling.optim import MemberOptimizers
 from scaling.runtime import resolve
 from scaling.step import TrainingStep
@@ -84,7 +88,7 @@ def test_everything_that_a_step_reads_and_writes_stays_where_it_is(name: str, ti
 
 def assert_a_recording_is_the_step(*configs: RunConfig) -> None:
     plain, taped = rates_on_device(cohort_of(*configs)), rates_on_device(cohort_of(*configs))
-    taped.step._recorded = Taped(taped.step._run)  # type: ignore[assignment]
+    taped.step._recorded = Taped()  # type: ignore[assignment]
     for one, other in zip(walk(plain, 6), walk(taped, 6), strict=True):
         torch.testing.assert_close(other, one)
     for one_weight, other_weight in zip(
@@ -152,6 +156,56 @@ def test_windows_are_the_members_batches_whatever_they_read(tiny: Tiny) -> None:
             assert torch.equal(windows.targets[k], targets)
 
 
+def test_a_dead_cohort_leaves_its_memory_at_once(tiny: Tiny) -> None:
+    cohort = cohort_of(tiny())
+    walk(cohort, 2)
+    model = weakref.ref(cohort.model)
+    gc.collect()
+    gc.disable()
+    try:
+        del cohort
+        assert model() is None  # no cycle holds it until the next collection
+    finally:
+        gc.enable()
+
+
+class _Fails:
+    """Stands in for the stream and the graph of a card that has no more memory."""
+
+    def __init__(self, *_: Any, **__: Any) -> None: ...
+    def __enter__(self) -> None: ...
+    def __exit__(self, *_: Any) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("said", "raised"), [("CUDA out of memory.", True), ("operation not permitted", False)]
+)
+def test_a_recording_that_lacks_memory_is_not_one_that_cannot_be(
+    said: str, raised: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("Stream", "CUDAGraph", "graph", "stream"):
+        monkeypatch.setattr(torch.cuda, name, _Fails)
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda: None)
+    monkeypatch.setattr(torch.cuda, "synchronize", lambda: None)
+    recorded = Recorded(torch.device("cuda"))
+    recorded._plain = PLAIN_CALLS
+    calls = []
+
+    def call() -> None:
+        calls.append(0)
+        if len(calls) == 1:
+            raise RuntimeError(said)
+
+    assert not recorded.settled
+    if raised:
+        with pytest.raises(RuntimeError, match=said):
+            recorded(call)
+    else:
+        with pytest.warns(UserWarning, match=f"cannot be recorded .* slower: {said}"):
+            recorded(call)
+        assert len(calls) == 2 and recorded.settled
+
+
 def test_members_of_one_text_share_its_stream(tiny: Tiny) -> None:
     cohort = cohort_of(tiny("--seed", "1"), tiny("--seed", "2"))
     assert cohort.batches[0].stream is cohort.batches[1].stream
@@ -174,3 +228,34 @@ def test_a_shape_is_compiled_once_in_a_process_and_the_ninth_as_well(tiny: Tiny)
             cohort.validate()
     frames = counters["frames"]
     assert frames["ok"] == frames["total"] == 2 * len(widths)  # to train and to evaluate
+
+
+def test_a_step_minimises_the_penalty_and_reports_means_of_its_parts(tiny: Tiny) -> None:
+    experts = ("--model.feedforward.kind", "moe", "--model.feedforward.n_experts", "4")
+    whole, parts = cohort_of(tiny(*experts)), cohort_of(tiny(*experts, "--batch.micro_size", "2"))
+    inputs, targets = whole.batches[0].batch(0)
+    result = whole.model.training_loss(inputs[None], targets[None], None)
+    assert result.penalty is not None
+    ((result.loss + result.penalty) / inputs.numel()).sum().backward()
+    norms = torch.stack([gradient.norm() for gradient in whole.optimizers.grads])
+    whole.optimizers.zero_grad()
+    walk(whole, 1)
+    walk(parts, 1)
+    torch.testing.assert_close(whole.step.norms[0], norms)
+    torch.testing.assert_close(parts.step.figures, whole.step.figures)
+
+
+def test_every_step_drops_something_else(tiny: Tiny) -> None:
+    cohort = cohort_of(tiny("--model.dropout", "0.1"))
+    walk(cohort, 1)
+    assert cohort.step._keys is not None
+    first = cohort.step._keys.clone()
+    walk(cohort, 1, first=1)
+    assert not torch.equal(first, cohort.step._keys)
+
+
+def test_mfu_is_of_all_members(tiny: Tiny) -> None:
+    one, two = cohort_of(tiny()), cohort_of(tiny("--seed", "1"), tiny("--seed", "2"))
+    one.peak = two.peak = 1e9
+    assert one.mfu(10.0) == pytest.approx(10 * 3 * one.model.flops_per_token() / 1e9)
+    assert two.mfu(10.0) == pytest.approx(2 * one.mfu(10.0))

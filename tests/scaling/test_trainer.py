@@ -16,7 +16,12 @@ import torch
 from scaling import cohort
 from scaling.checkpoint import Checkpoints
 from scaling.config import RunConfig
+from scaling.data.cache import default_cache
+from scaling.data.prepare import prepare
 from scaling.errors import UserError
+from scaling.optim import lr_factor
+from scaling.runtime import resolve
+from scaling.step import TrainingStep
 from scaling.tracking.folder import RunFolder, run_folders
 from scaling.tracking.sender import Sender
 from scaling.trainer import Trainer
@@ -115,6 +120,33 @@ def test_measuring_the_machine_is_no_training(tiny: Tiny, monkeypatch: pytest.Mo
     assert wall == pytest.approx(after - before, abs=0.1)
 
 
+def test_figures_of_a_log_are_what_they_say(tiny: Tiny) -> None:
+    config = tiny("--evaluation.ema", "0.99", "--tracking.norms_every", "30")
+    (result,) = run(config)
+    at: dict[int, dict[str, float]] = {}
+    for row in result.folder.rows():
+        at.setdefault(row.step, {}).update(row.metrics)
+    for step in range(1, 31):
+        rate = config.optimizer.peak_lr * lr_factor(config.schedule, step - 1, 30)
+        assert at[step]["lr"] == pytest.approx(rate)
+    end, last = at[30], saved(result).last
+    assert last is not None
+    norm = float(last.load_weights()["embedding.weight"].norm())
+    assert end["weight_norm/embedding"] == pytest.approx(norm)
+    parts = [value for key, value in end.items() if key.startswith("grad_norm/")]
+    assert end["grad_norm"] == pytest.approx(sum(part**2 for part in parts) ** 0.5, rel=1e-5)
+    data, runtime = prepare(config.data), resolve(config.runtime)
+    averaged = cohort.Cohort([config], [data], runtime, default_cache())
+    with torch.no_grad():
+        for name, parameter in averaged.model.named_parameters():
+            parameter[0].copy_(last.load_average()[name])
+    (lagging,) = averaged.validate()
+    assert lagging.loss > end["val/loss"] + 0.01
+    assert end["val_ema/loss"] == pytest.approx(lagging.loss, rel=1e-6)
+    assert result.summary["final_val_ema_loss"] == end["val_ema/loss"]
+    assert result.summary["final_test_bpb"] == end["test/bpb"] != end["test/loss"]
+
+
 def test_the_last_train_loss_is_of_an_interval_at_least(
     tiny: Tiny, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -147,6 +179,29 @@ def test_the_speed_is_of_all_sessions(tiny: Tiny, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(Trainer, "train_step", fast)
     (resumed,) = go_on(stopped.folder)
     assert resumed.summary["final_tokens_per_second"] <= 30 * 4 * 32 / (5 * 0.2)
+
+
+def test_compiling_and_recording_are_no_part_of_the_speed(
+    tiny: Tiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fast, steps = Trainer.train_step, 0
+
+    def compiling(self: Trainer) -> None:
+        nonlocal steps
+        steps += 1
+        if steps <= 6:
+            time.sleep(0.2)
+        fast(self)
+
+    monkeypatch.setattr(Trainer, "train_step", compiling)
+    monkeypatch.setattr(TrainingStep, "settled", property(lambda _: steps >= 6))
+    (result,) = run(tiny("--tracking.log_every", "4"))
+    # Steps 1 to 8 are two laps, of which the first ends, and the second begins, unsettled.
+    assert result.summary["final_tokens_per_second"] > 4 * 32 / 0.2 * 2
+    steps = 0
+    monkeypatch.setattr(TrainingStep, "settled", property(lambda _: True))
+    (result,) = run(tiny("--tracking.log_every", "4"))
+    assert result.summary["final_tokens_per_second"] <= 30 * 4 * 32 / (6 * 0.2)
 
 
 def test_a_run_that_is_resumed_but_to_be_judged_has_a_summary_of_numbers(
@@ -344,3 +399,28 @@ def test_a_model_that_is_not_finite_says_so(tiny: Tiny, tinyscale_here: Call) ->
         assert done.returncode == 2
         assert "scores are not finite" in done.stderr
         assert "Traceback" not in done.stderr
+
+
+def test_a_run_that_is_being_trained_is_left_to_its_process(
+    tiny: Tiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stop_at(5, monkeypatch)
+    (stopped,) = run(tiny())
+    stopped.folder.update(status="RUNNING", pid=os.getpid())
+    with pytest.raises(UserError, match="is being trained now"):
+        go_on(stopped.folder)
+
+
+def test_runs_at_different_steps_resume_apart(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
+    folders = []
+    for seed, step in (("1", 5), ("2", 7)):
+        stop_at(step, monkeypatch)
+        folders += [result.folder for result in run(tiny("--seed", seed))]
+    with pytest.raises(UserError, match="stand at different steps"):
+        go_on(*folders)
+
+
+def test_what_a_killed_process_left_unfinished_is_cleared_away(tmp_path: Path) -> None:
+    (tmp_path / ".step-0000002.77").mkdir()
+    Checkpoints(tmp_path).save(3, {}, {"state": {}, "param_groups": []}, {})
+    assert not list(tmp_path.glob(".step-*"))

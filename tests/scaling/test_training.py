@@ -131,7 +131,7 @@ def test_a_resumed_run_keeps_the_micro_batch_that_it_began_with(
         (killed,) = train([config], say=lambda _: None, progress=kill_at_7)
         with monkeypatch.context() as patch:
             memory = SimpleNamespace(available=available)
-            patch.setattr("scaling.cohort.psutil.virtual_memory", lambda: memory)
+            patch.setattr("scaling.runtime.psutil.virtual_memory", lambda: memory)
             (result,) = resume([killed.folder], say=said.append, progress=lambda _: None)
         return result.folder, [text for text in said if "micro-batch" in text]
 
@@ -253,14 +253,16 @@ def test_the_floor_is_that_of_the_text_a_run_is_judged_on(tiny: Tiny) -> None:
     config = tiny(*stories, "--budget.steps", "1")
     split = prepare(config.data).validation
 
-    def recorded(tokens: str) -> float:
+    def recorded(tokens: str) -> tuple[float, float]:
         (result,) = run(tiny(*stories, "--budget.steps", "1", "--evaluation.tokens", tokens))
-        return float(result.folder.read_record().params["floor_nats_per_token"])
+        params = result.folder.read_record().params
+        return float(params["floor_nats_per_token"]), float(params["floor_bits_per_byte"])
 
     two = split.prefix(2)
     assert two.floor_per_token not in (None, split.floor_per_token)
-    assert recorded(str(two.predictions)) == pytest.approx(two.floor_per_token)
-    assert recorded(str(split.predictions)) == pytest.approx(split.floor_per_token)
+    for part in (two, split):
+        floors = part.floor_per_token, part.floor_bits_per_byte
+        assert recorded(str(part.predictions)) == pytest.approx(floors, rel=1e-9)
     one = split.prefix(1)
     assert one.floor_nats is not None and two.floor_nats is not None
     between = (one.predictions + two.predictions) // 2
@@ -290,13 +292,23 @@ def test_the_speed_is_that_of_the_steps_however_slow_the_disk(
     assert 0 < result.summary["final_tokens_per_second"] <= tokens / sum(stepping)
 
 
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--tracking.folder", "tiny.yaml/x"), "tiny.yaml/x cannot be written"),
+        (("--tracking.uri", "mlflow.db"), "as a store it is sqlite:///mlflow.db."),
+    ],
+)
 def test_a_place_that_cannot_be_written_is_said_before_the_data_are_prepared(
-    tiny_yaml: Path, tinyscale_here: Call, monkeypatch: pytest.MonkeyPatch
+    tiny_yaml: Path,
+    tinyscale_here: Call,
+    monkeypatch: pytest.MonkeyPatch,
+    words: tuple[str, ...],
+    said: str,
 ) -> None:
     monkeypatch.setattr("scaling.training.prepare", lambda *_, **__: pytest.fail("prepared"))
-    done = tinyscale_here("train", "tiny.yaml", "--tracking.folder", "tiny.yaml/x")
-    assert done.returncode == 2
-    assert "tiny.yaml/x cannot be written" in done.stderr
+    done = tinyscale_here("train", "tiny.yaml", *words)
+    assert done.returncode == 2 and said in done.stderr
 
 
 @pytest.mark.parametrize(

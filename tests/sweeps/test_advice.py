@@ -172,6 +172,17 @@ def test_cores_are_shared_out_among_the_programs_of_untimed_shapes(
     assert advisor_of(sweep, workplace, machine).rule(todo[0][0].config, len(todo)) == way
 
 
+def test_on_a_card_threads_are_not_looked_for(sweep_of: SweepOf, workplace: Path) -> None:
+    sweep = sweep_of(seeds=list(range(64)), budget={"steps": 20000}, fields={"runtime.threads": 4})
+    machine, todo = Machine(cores=16, gpus=1, free_bytes=2**34), todo_of(sweep)
+    advisor, bench = advisor_of(sweep, workplace, machine), Bench(members_cost)
+    explore(group(todo), advisor, bench, lambda _: None)
+    ways = {way for _, way in bench.asked}
+    assert len(ways) > 1 and {way.threads for way in ways} == {1}
+    assert {cohort.way.threads for cohort in advisor.form(todo)} == {1}
+    assert advisor.options(group(todo)[0])  # what was timed there may be chosen
+
+
 def test_little_work_is_not_worth_a_look_around(free: SweepOf, workplace: Path) -> None:
     sweep = free(seeds=[1, 2], budget={"steps": 30})
     todo = todo_of(sweep)

@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -114,6 +115,19 @@ def test_an_answer_to_a_worker_that_is_gone_is_dropped(
     worker.process.join()
     executor.answer(Answer(0, 50, prune=True))
     assert executor.events(1.0) == [Died(0, "the worker ended with code 0")]
+    executor.close()
+
+
+def test_a_card_whose_worker_died_is_given_to_the_next(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sweeps.local, "main", leaves)
+    executor = LocalExecutor(replace(MACHINE, gpus=1), 1, tmp_path)
+    executor.warm(1)
+    executor._pool[0].process.kill()  # idle, and nobody hears of its end
+    executor._pool[0].process.join()
+    executor.submit(Job(0, (), 1))
+    assert executor._pool[-1].number == 0
     executor.close()
 
 
@@ -358,3 +372,11 @@ def test_a_launchers_run_is_the_adaptations_and_not_their_baselines(
     adapting.conduct_adaptations(sweep, adapting.Request(), Board())
     tags = store.get_run(launched).data.tags
     assert (tags["tinyscale.kind"], tags["tinyscale.sweep"]) == ("sweep", "a")
+
+
+@pytest.mark.parametrize("left", ["FAILED", "KILLED"])
+def test_a_run_that_was_made_whole_in_another_folder_is_done(sweep_of: SweepOf, left: str) -> None:
+    (run,) = wanted_runs(sweep_of())
+    for status in (left, "FINISHED", left):
+        finished_run(run, status)
+    assert scan(run) == "done"

@@ -106,7 +106,10 @@ def parse(text: str) -> Parse:
 
 
 def begins(text: str) -> bool:
-    """Whether some story begins with a text that ends with a word, and contradicts nothing."""
+    """Whether some story begins with this text and contradicts nothing in it.
+
+    The text must end where a piece of the grammar does: a fact, or what is written around it.
+    """
     return _reader().begins(text)
 
 

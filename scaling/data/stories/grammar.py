@@ -19,7 +19,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 UNBOUND = -1
-_STEEPNESS = 0.4  # alternatives fall off as rank^-0.5: a head and a tail, no option unheard of
+_STEEPNESS = 0.4  # alternatives fall off as rank^-0.4: a head and a tail, no option unheard of
 _RESOLUTION = 24  # the weight of the first alternative; weights are whole numbers
 
 # Templates say "a" before everything; the text says "an" where the next word begins with a vowel

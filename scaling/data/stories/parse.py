@@ -47,9 +47,10 @@ class Parse:
     facts: Mapping[str, object] = field(default_factory=dict)
     """Each variable that the story mentions and the row of its table."""
     contradictions: tuple[Contradiction, ...] = ()
-    """The least set of mentions that must change for the grammar to produce the text."""
+    """The least set of mentions that disagree with what was said first, or with the world."""
     reach: int = 0
-    """Characters of the text that some story begins with (contradictions allowed)."""
+    """Characters that some story begins with, up to the end of a piece of the grammar (a fact, or
+    what is written around it); a text that is read with contradictions is reached whole."""
 
     @property
     def accepted(self) -> bool:
@@ -153,7 +154,12 @@ class Reader:
             tuple(reversed(path)),
             facts,
             tuple(
-                replace(wrong, position=_as_written(written, wrong.position))
+                replace(
+                    wrong,
+                    position=_as_written(written, wrong.position),
+                    expected=with_articles(wrong.expected),
+                    found=with_articles(wrong.found),
+                )
                 for wrong in end.contradictions
             ),
             reach=len(written),

@@ -316,6 +316,19 @@ def test_a_wrong_sum_is_named() -> None:
     raise AssertionError("no story with a written sum")
 
 
+def test_a_wrong_thing_is_named_with_its_article() -> None:
+    for told in stories.generate(SEED, 0, 2000):
+        match = re.search(r"\bA \w+ (?=is a fruit)", told.text)
+        if match is None or told.text.count(match[0].split()[1]) < 2:
+            continue
+        wrong = told.text[: match.start()] + "An orange " + told.text[match.end() :]
+        for found in stories.parse(wrong).contradictions[:1]:
+            assert (found.expected, found.found) == (match[0].rstrip(), "An orange")
+            assert wrong[found.position :].startswith(found.found)
+            return
+    raise AssertionError("no story with a fruit")
+
+
 def test_a_text_of_no_story_says_how_far_it_makes_sense() -> None:
     told = stories.story(SEED, 1)
     reading = stories.parse(told[:200] + " xyzzy" + told[200:])
