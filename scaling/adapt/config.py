@@ -9,7 +9,7 @@ from pydantic import Field
 from scaling.budget import Count, Positive
 from scaling.config import Part, RuntimeConfig, TrackingConfig
 
-TEXTS = 2  # of `stories.py`: other passages of the same seed make another adaptation
+TEXTS = 3  # of `stories.py`: other passages of the same seed make another adaptation
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 
 

@@ -1,9 +1,11 @@
 """Passages of a shifted generator: the embedded corpus's grammar about things that it never has.
 
 Document i of a seed has a world of its own: a child, a pet, a kind of animal with its sound, home
-and food, a toy of a color, a place with its sight. The passage tells all of it once; the checks
-tell it again in other words and another order, and the questions ask for it. With `replaced`
-facts the animal and the place are ones that the corpus has, with the facts of others.
+and food, a toy of a color, a place with its sight. No such child, pet, animal, toy, color or place
+is in the corpus; sounds, homes, food and sights may be those of others there. The passage tells
+all of it once; the checks tell it again in other words and another order, and the questions ask
+for it. With `replaced` facts the animal and the place are ones that the corpus has, with the facts
+of others.
 """
 
 import random
@@ -53,17 +55,17 @@ _BOYS = [
     "Waldo",
 ]
 _PETS = [
-    "Biscuit",
+    "Sprocket",
     "Pixel",
     "Noodle",
     "Tango",
-    "Waffle",
+    "Tinker",
     "Pickle",
     "Domino",
-    "Turnip",
-    "Mango",
+    "Bongo",
+    "Zigzag",
     "Gizmo",
-    "Pretzel",
+    "Fidget",
     "Bramble",
 ]
 _KINDS = [
@@ -140,19 +142,19 @@ _MEALS = [
 _TOYS = (
     ("kazoo", "blow into", "blew into"),
     ("slingshot", "aim with", "aimed with"),
-    ("telescope", "look through", "looked through"),
+    ("kaleidoscope", "look through", "looked through"),
     ("boomerang", "throw", "threw"),
     ("banjo", "pluck", "plucked"),
-    ("snow globe", "shake", "shook"),
+    ("gyroscope", "spin", "spun"),
     ("periscope", "peer through", "peered through"),
     ("tambourine", "tap", "tapped"),
-    ("magnet", "play with", "played with"),
-    ("stamp album", "leaf through", "leafed through"),
+    ("abacus", "count on", "counted on"),
+    ("loom", "weave on", "wove on"),
 )
 _TINTS = [
     "teal",
     "beige",
-    "violet",
+    "ochre",
     "crimson",
     "maroon",
     "indigo",
@@ -162,8 +164,8 @@ _TINTS = [
     "amber",
 ]
 _PLACES = (
-    ("the observatory", "at"), ("the quarry", "in"), ("the greenhouse", "in"), ("the dam", "on"),
-    ("the brewery", "in"), ("the stadium", "in"), ("the vineyard", "in"), ("the pier", "on"),
+    ("the observatory", "at"), ("the quarry", "in"), ("the greenhouse", "in"), ("the jetty", "on"),
+    ("the brewery", "in"), ("the stadium", "in"), ("the vineyard", "in"), ("the marina", "in"),
     ("the foundry", "in"), ("the chapel", "in"),
 )  # fmt: skip
 _SIGHTS = [

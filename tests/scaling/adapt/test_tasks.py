@@ -7,11 +7,13 @@ from typing import Literal
 
 import pytest
 
+from scaling.adapt import stories
 from scaling.adapt.config import FileTasks, StoriesTasks
 from scaling.adapt.document import TaskSet, check_trials
 from scaling.adapt.files import digest_file
 from scaling.adapt.tasks import load_tasks
-from scaling.data.stories import world
+from scaling.data.stories import grammar, world
+from scaling.data.stories.grammar import Choice, Part
 from scaling.errors import UserError
 
 KINDS = (world.ANIMALS, world.QUIET_ANIMALS, world.CHILDREN, world.TOYS)
@@ -33,6 +35,24 @@ def test_new_facts_are_told_in_passage_and_checks_and_known_to_no_story() -> Non
         animal = document.questions[0].prompt.split(".")[0].rsplit(" ", 1)[-1]
         assert animal in document.passage
         assert animal not in OLD
+
+
+def test_what_is_new_is_in_no_word_of_the_corpus() -> None:
+    words, seen, parts = set[str](), set[int](), list[Part]([grammar().root])
+    while parts:
+        part = parts.pop()
+        if isinstance(part, Choice):
+            if id(part) not in seen:
+                seen.add(id(part))
+                parts += [one for option in part.options for one in option]
+            continue
+        for text in [part] if isinstance(part, str) else part.forms:
+            words.update(re.findall(r"[a-z]+", text.lower()))
+    assert {"pier", "mango", "hedgehog"} <= words
+    new = [*stories._GIRLS, *stories._BOYS, *stories._PETS, *stories._KINDS, *stories._TINTS]
+    new += [toy for toy, *_ in stories._TOYS]
+    new += [place.removeprefix("the ") for place, _ in stories._PLACES]
+    assert [one for one in new if words & set(one.lower().split())] == []
 
 
 @pytest.mark.parametrize("facts", ["new", "replaced"])
