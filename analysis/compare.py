@@ -42,6 +42,7 @@ _SAID_BY = {
     "model.n_layers": ("depth",),
     "data.context_length": ("context_length",),
     "batch.size": ("batch_size",),
+    "runtime.precision": ("precision",),
     "data.fraction": ("unique_tokens",),
     "data.max_documents": ("unique_tokens",),
     **dict.fromkeys(CONVENTIONS, ("N", *SHAPE)),
@@ -269,7 +270,8 @@ def _told_apart(
     if any(field.startswith("budget.") for field in fields):
         asked.add("D")
     asked |= {*fields, *matched}
-    columns = [one for one in (*design.dimensions, *design.variants) if one not in asked]
+    others = (*design.dimensions, *design.variants, "precision")  # as `auto` chose it
+    columns = [one for one in others if one not in asked]
     columns += [  # those of a kind go with it, and those that were tuned count at their best
         one
         for one in design.nuisances
@@ -292,6 +294,8 @@ def _told_apart(
 
 def _differs(runs: pd.DataFrame, base: pd.DataFrame, column: str, settings: Sequence[str]) -> bool:
     """Whether two groups have other values of a column where they agree in the settings."""
+    if column not in runs:
+        return False
     by = list(settings)
     one, other = (
         {

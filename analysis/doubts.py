@@ -45,9 +45,9 @@ def doubts(data: Points, given: Sequence[str], apart: bool) -> list[str]:
 
 
 def mixed(data: Points, axis: str) -> list[str]:
-    """Size or tokens that vary beside a law's one axis, and are not decided by it."""
+    """Size, tokens and columns of `--x` that vary beside a law's one axis, not decided by it."""
     runs = pd.DataFrame(dict(data.axes))
-    others = [role for role in ("N", "D") if role != axis and varies(runs, role)]
+    others = [role for role in data.axes if role not in {axis, "C", "U"} and varies(runs, role)]
     free = [role for role in others if not goes_along(runs, role, axis)]
     if not free:
         return []

@@ -40,6 +40,9 @@ WARMUP = 0.1  # of the run; longer warmups bend small runs' losses (arXiv:2406.1
 EPOCHS = 4.0  # repeats up to here cost next to nothing (arXiv:2305.16264)
 TREND = 0.05  # p-value below which residuals have a trend, over the number of axes
 SHARE = 0.05  # of the starts that must reach the best
+AHEAD = (
+    2.0  # of AICc; laws closer than this are told apart by little (Burnham, Anderson 2002, 2.6)
+)
 
 
 class Verdict(StrEnum):
@@ -88,9 +91,14 @@ def of_runs(runs: pd.DataFrame, rates: pd.DataFrame | None = None) -> list[Findi
     ]
 
 
-def of_fit(fit: Fit | None) -> list[Finding]:
-    """What the rules say of the fit that a claim states, in a fixed order; unknown without one."""
-    return [converged(fit), residual_trend(fit), held_out(fit)]
+def of_fit(fit: Fit | None, beside: Sequence[Fit] = ()) -> list[Finding]:
+    """What the rules say of the fit that a claim states, in a fixed order; unknown without one.
+
+    Args:
+        fit: that one.
+        beside: the laws that were fitted to the same points.
+    """
+    return [converged(fit), residual_trend(fit), held_out(fit), rivals(fit, beside)]
 
 
 def may_claim(findings: Sequence[Finding]) -> str:
@@ -307,6 +315,30 @@ def held_out(fit: Fit | None) -> Finding:
         f" {inside:.0%} of them inside the {level:.0%} interval"
     )
     return _say(rule, inside >= expected, error, said)
+
+
+def rivals(fit: Fit | None, beside: Sequence[Fit]) -> Finding:
+    """No other form describes the same points as well: by AIC corrected for few points.
+
+    Hurvich and Tsai 1989; other approaches to the same form are no rivals.
+    """
+    rule = "rivals"
+    if fit is None or (own := fit.quality.get("aicc")) is None:
+        return Finding(rule, Verdict.UNKNOWN, None, "there is no AICc of the fit")
+    others = [
+        (score, one.form)
+        for one in beside
+        if one.form != fit.form
+        and one.converged
+        and (score := one.quality.get("aicc")) is not None
+    ]
+    if not others:
+        return Finding(rule, Verdict.UNKNOWN, None, "no other form could be held against it")
+    score, closest = min(others)
+    ahead = float(score - own)
+    where = f"{abs(ahead):.3g} {'above' if ahead >= 0 else 'below'}"
+    said = f"of the other forms {closest.replace('_', ' ')} comes closest, its AICc {where}"
+    return _say(rule, ahead >= AHEAD, ahead, said)
 
 
 def _between_worse(rates: pd.DataFrame) -> bool:

@@ -125,7 +125,7 @@ def _one_axis(
     stated = {"D": "grid", "C": _kind(best, design)}.get(axis)
     spent = rules.equal_budgets(best if axis == "C" else runs, stated)
     known = _known(runs, rates, spent, axis)
-    laws = [_law(form, one, known) for form, one in done]
+    laws = _laws(done, known)
     size = axis if axis in CONVENTIONS else "N"
     return [
         Question(
@@ -229,11 +229,11 @@ def _of_n_and_d(
                 data = _points(seen, "C", {"N": size, "D": "D", "U": "U"})
                 forms.append((DataConstrained(), "huber", rival))
         fits = [(form, fit(form, data, how, approach)) for form, approach, how in forms]
-        laws = [_law(form, _called(one, size), known) for form, one in fits]
+        laws = _laws([(form, _called(one, size)) for form, one in fits], known)
         found.append(asked("joint", size, data, laws, note))
         if kind == "isoflop" and "C" in data.axes:
             optima = [fit_isoflop(data, way, options) for way in ("parabola", "akima")]
-            laws = [_law(None, one, known) for one in optima]
+            laws = _laws([(None, one) for one in optima], known)
             found.append(asked("isoflop", size, data, laws, "; ".join(_outside(runs, note))))
     return found
 
@@ -292,10 +292,14 @@ def _known(runs: pd.DataFrame, rates: pd.DataFrame, spent: Finding, axis: str) -
     return [swaps.get(found.rule, found) for found in rules.of_runs(runs, whole)]
 
 
-def _law(form: Form | None, one: Fit, known: Sequence[Finding]) -> Law:
-    """A fit with its evidence."""
-    findings = [*known, *rules.of_fit(one)]
-    return Law(form, one, findings, may_claim(findings))
+def _laws(done: Sequence[tuple[Form | None, Fit]], known: Sequence[Finding]) -> list[Law]:
+    """Fits of the same points with their evidence, each held against the others."""
+    beside = [one for _, one in done]
+    laws = []
+    for form, one in done:
+        findings = [*known, *rules.of_fit(one, beside)]
+        laws.append(Law(form, one, findings, may_claim(findings)))
+    return laws
 
 
 def _spans(runs: pd.DataFrame, axis: str) -> Finding:

@@ -21,6 +21,7 @@ from analysis.design import named
 
 LEVEL = 0.05  # of the test, two-sided
 POWER = 0.8  # chance to see a difference that is there
+MOST = 10_000  # seeds that are reckoned with
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,7 @@ def seeds_needed(
     """The fewest pairs (or runs in each of two groups) whose t-test shows the difference.
 
     Found by the noncentral t distribution at the two-sided level with 80 % power; None beyond
-    10,000.
+    `MOST`.
     """
     if difference == 0 or not math.isfinite(noise):
         return None
@@ -110,9 +111,9 @@ def seeds_needed(
 
     low, high = 1, 2
     while not power(high) >= POWER:  # nct gives nan far out, which is no power found
-        low, high = high, high * 2
-        if high > 10_000:
+        if high == MOST:
             return None
+        low, high = high, min(2 * high, MOST)
     while high - low > 1:
         middle = (low + high) // 2
         low, high = (low, middle) if power(middle) >= POWER else (middle, high)

@@ -122,6 +122,9 @@ def _what(found: Study) -> list[Block]:
         counts.append(f"Not counted, and listed below: {said}.")
     if "validation_bytes" in runs and runs["validation_bytes"].nunique() > 1:
         counts.append("The validation texts differ in length between runs: compare with care.")
+    if "precision" in runs and len(precisions := runs["precision"].value_counts()) > 1:
+        said = " and ".join(f"{n} in {precision}" for precision, n in precisions.items())
+        counts.append(f"The runs are of several precisions, {said}: compare with care.")
     for name, part in found.series:
         if part["group"].nunique() < LEVELS:
             few = part["group"].nunique()

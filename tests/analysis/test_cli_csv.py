@@ -295,6 +295,10 @@ def test_laws_of_one_axis_say_what_else_varies() -> None:
         width = np.sqrt(n / 48)
         data = points(n**-0.1, N=n, D=tokens, C=6 * n * tokens, width=width)
         assert not any(mixed(data, axis) for axis in ("N", "C", "width"))
+    shapes = points(n**-0.1, width=np.sqrt(n), depth=np.array([2.0, 8, 2, 8, 4]))
+    for axis, other in (("width", "depth"), ("depth", "width")):
+        (note,) = mixed(shapes, axis)
+        assert f"the rows also differ in '{other}', of which this law knows nothing" in note
 
 
 def test_copies_of_rows_are_doubted_and_units_said(table: pd.DataFrame, tmp_path: Path) -> None:

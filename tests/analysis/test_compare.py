@@ -15,7 +15,7 @@ from analysis.compare import Request, compare_runs
 from analysis.equal import NO_COUNT, at_sizes, equal
 from analysis.memory import inference_bytes
 from analysis.paired import Test as Outcome  # pytest would take it for a class of tests
-from analysis.paired import against, seeds_needed
+from analysis.paired import against, seeds_needed, spread
 from analysis.pareto import COSTS, front
 from analysis.report.compare import document
 from analysis.runs import Selection
@@ -31,6 +31,33 @@ def run(*words: str) -> dict[str, Any]:
 
 def losses(values: list[float], seeds: list[int] | None = None) -> pd.DataFrame:
     return pd.DataFrame({"seed": seeds or list(range(len(values))), "loss": values})
+
+
+def test_a_sentence_says_which_loss_is_lower() -> None:
+    a, b = losses([2.1, 2.3, 2.2]), losses([2.0, 2.25, 2.1])
+    (up,), (down,) = (against([("a", a), ("b", b)], ["seed"], name) for name in "ba")
+    assert up.sentence.startswith("a: loss higher than b's by 0.0833")
+    assert down.sentence.startswith("b: loss lower than a's by 0.0833")
+
+
+def test_seeds_of_an_unpaired_test_are_of_each_group() -> None:
+    a, b = losses([2.1, 2.3, 2.2]), losses([2.12, 2.4, 2.2], [7, 8, 9])
+    (one,) = against([("b", b), ("a", a)], ["seed"], "b")
+    noise = ((a["loss"].var() + b["loss"].var()) / 2) ** 0.5
+    assert one.noise == pytest.approx(noise)
+    assert one.seeds_needed == seeds_needed(one.difference, noise, paired=False)
+
+
+def test_the_spread_of_a_mean_is_students() -> None:
+    values = [2.0, 2.1, 2.3]
+    known = stats.t.interval(0.95, 2, np.mean(values), stats.sem(values))
+    assert spread(values) == pytest.approx(known)
+    assert spread([2.0]) is None
+
+
+@pytest.mark.parametrize(("effect", "seeds"), [(0.0305, 8440), (0.0281, 9943), (0.028, None)])
+def test_seeds_are_reckoned_up_to_ten_thousand(effect: float, seeds: int | None) -> None:
+    assert seeds_needed(effect, 1.0, paired=True) == seeds
 
 
 def test_pairs_are_tested_as_scipy_does() -> None:
@@ -350,6 +377,20 @@ def test_losses_of_different_texts_are_said_to_be_that(
     assert found.unit.key == unit and "evaluation.tokens" not in found.fields
     (test,) = found.tests
     assert test.sentence.endswith("; their losses are of different validation texts.")
+
+
+def test_a_precision_that_auto_chose_otherwise_is_said(workplace: Path) -> None:
+    recorder = Recorder(workplace)
+    for seed in (1, 2):
+        recorder.record(seed=seed, points=2)
+        facts = {"precision": "bf16"} if seed == 2 else {}
+        recorder.record(seed=seed, points=2, facts=facts, flags=("--model.norm", "layernorm"))
+    selection = Selection(recorder.uri, recorder.experiment)
+    (test,) = compare_runs(Request(selection, workplace), lambda _: None).tests
+    assert test.sentence.endswith("; they also differ in precision.")
+    by_precision = Request(selection, workplace, ("precision",), reference="fp32")
+    (test,) = compare_runs(by_precision, lambda _: None).tests
+    assert "differ in precision" not in test.sentence
 
 
 @pytest.mark.slow

@@ -1,6 +1,7 @@
 """Evidence rules: each passes, fails, and does not know."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -17,6 +18,7 @@ from analysis.evidence import (
     of_runs,
 )
 from analysis.fits import Chinchilla, Fit, FitOptions, fit, points
+from analysis.fits.result import FitStatus
 
 
 @pytest.fixture(scope="module")
@@ -66,7 +68,13 @@ BREAKS: dict[str, dict[str, Callable[[pd.DataFrame], Any]]] = {
 
 
 def findings_of(runs: pd.DataFrame, law: Fit | None = None) -> list[Finding]:
-    return [*of_runs(runs), *of_fit(law)]
+    beside = [law, scored(law, "kaplan", 30.0)] if law is not None and law.quality else []
+    return [*of_runs(runs), *of_fit(law, beside)]
+
+
+def scored(law: Fit, form: str, above: float) -> Fit:
+    """Another form on the same points, so much worse by AICc."""
+    return replace(law, form=form, quality={"aicc": law.quality["aicc"] + above})
 
 
 def verdicts(runs: pd.DataFrame, law: Fit | None = None) -> dict[str, Verdict]:
@@ -165,6 +173,31 @@ def test_a_fit_that_did_not_converge_claims_nothing() -> None:
     assert may_claim(findings) == "No law may be claimed: there is no converged fit."
 
 
+@pytest.mark.parametrize(
+    ("above", "verdict", "said"),
+    [
+        (3.0, Verdict.PASS, "of the other forms kaplan comes closest, its AICc 3 above"),
+        (1.5, Verdict.FAIL, "AICc 1.5 above"),
+        (-9.0, Verdict.FAIL, "AICc 9 below"),
+    ],
+)
+def test_a_law_that_another_form_comes_close_to_is_not_claimed(
+    law: Fit, above: float, verdict: Verdict, said: str
+) -> None:
+    far, near = scored(law, "log_power", above + 5), scored(law, "kaplan", above)
+    found = of_fit(law, [law, far, near])[-1]
+    assert found.verdict is verdict and found.sentence.endswith(said)
+    assert found.figure == pytest.approx(above)
+
+
+def test_without_another_form_it_is_not_known_what_else_would_do(law: Fit) -> None:
+    lost = replace(scored(law, "kaplan", -9.0), status=FitStatus.NOT_IDENTIFIED)
+    again = scored(law, law.form, -9.0)  # by another approach
+    few = replace(law, form="log_power", quality={"aicc": None})
+    for beside in ((), (law, again), (law, lost), (law, few)):
+        assert of_fit(law, beside)[-1].verdict is Verdict.UNKNOWN
+
+
 def test_residual_trend_and_held_out_can_fail(law: Fit) -> None:
     n, d = (a.ravel() for a in np.meshgrid(np.geomspace(1e6, 1e9, 7), np.geomspace(1e8, 1e11, 7)))
     bent = 1.69 + 406.4 * n**-0.34 + 410.7 * d**-0.28 + 0.1 * (np.log(n / 3e7)) ** 2
@@ -175,3 +208,37 @@ def test_residual_trend_and_held_out_can_fail(law: Fit) -> None:
         assert Verdict.FAIL in {found["residual_trend"], found["held_out"]}
     else:
         assert verdicts(study(), wrong)["converged"] is Verdict.FAIL
+
+
+@pytest.mark.parametrize(
+    ("rule", "column", "value"),
+    [
+        ("final_loss", "loss_kind", "best"),
+        ("warmup", "warmup_steps", 300),
+        ("schedule", "schedule_steps", 500),
+        ("repeats", "unique_tokens", 1e7),
+    ],
+)
+def test_one_run_is_enough_to_break_a_rule(rule: str, column: str, value: Any) -> None:
+    broken = study()
+    broken.loc[3, column] = value
+    assert verdicts(broken)[rule] is Verdict.FAIL
+
+
+def test_one_configuration_of_one_seed_is_enough_to_break_the_rule_of_seeds() -> None:
+    assert verdicts(study().drop(index=3))["seeds"] is Verdict.FAIL
+
+
+@pytest.mark.parametrize(
+    ("rule", "change"),
+    [
+        ("converged", {"starts": {"share_reached_best": 0.01}}),
+        ("residual_trend", {"trend": {"N": {"p_value": 0.02}, "D": {"p_value": 0.5}}}),
+        ("held_out", {"held_out": {"mean_error": 0.1, "inside": 0.6, "n": 10}}),
+    ],
+)
+def test_each_rule_of_a_fit_fails_by_itself(rule: str, change: dict[str, Any], law: Fit) -> None:
+    if "trend" in change:
+        change = {"quality": law.quality | change}
+    found = {one.rule: one.verdict for one in of_fit(replace(law, **change))}
+    assert [name for name, verdict in found.items() if verdict is Verdict.FAIL] == [rule]
