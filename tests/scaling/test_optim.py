@@ -1,5 +1,6 @@
 """Optimizers: each does what its paper says, on each member's own weights at its own rates."""
 
+from collections.abc import Callable
 from typing import Any, Literal
 
 import pytest
@@ -280,3 +281,68 @@ def test_in_mup_the_rate_that_follows_is_that_of_the_base_at_every_width() -> No
     rates = {tiny_config(f"{mup} --model.d_model {d} --optimizer.lr null").optimizer.lr
              for d in (16, 32, 64)}  # fmt: skip
     assert rates == {tiny_config("--model.d_model 16 --optimizer.lr null").optimizer.lr}
+
+
+@pytest.mark.parametrize(
+    ("flags", "plain"),
+    [
+        (
+            "--optimizer.beta1 0.7 --optimizer.beta2 0.8 --optimizer.eps 0.01",
+            lambda p: torch.optim.AdamW(p, lr=0.01, betas=(0.7, 0.8), eps=0.01),
+        ),
+        (
+            "--optimizer.kind adam --optimizer.beta1 0.7 --optimizer.beta2 0.8"
+            " --optimizer.eps 0.01",
+            lambda p: torch.optim.Adam(p, lr=0.01, betas=(0.7, 0.8), eps=0.01),
+        ),
+        (
+            "--optimizer.kind sgd --optimizer.momentum 0.8 --optimizer.nesterov true",
+            lambda p: torch.optim.SGD(p, lr=0.01, momentum=0.8, nesterov=True),
+        ),
+        (
+            "--optimizer.kind lion --optimizer.beta1 0.5 --optimizer.beta2 0.9",
+            lambda p: Lion(p, lr=0.01, betas=(0.5, 0.9)),
+        ),
+        (
+            "--optimizer.kind adafactor --optimizer.beta2_decay -0.6"
+            " --optimizer.clip_threshold 0.5",
+            lambda p: Adafactor(p, lr=0.01, beta2_decay=-0.6, d=0.5),
+        ),
+    ],
+    ids=["adamw", "adam", "sgd", "lion", "adafactor"],
+)
+def test_a_configs_numbers_are_its_optimizers(
+    flags: str, plain: Callable[[Any], torch.optim.Optimizer]
+) -> None:
+    model = model_of(1)
+    copies = [p.detach()[0].clone().requires_grad_() for p in model.parameters()]
+    theirs = plain(
+        [
+            {"params": [p for p in copies if p.ndim > 1], "weight_decay": 0.3},
+            {"params": [p for p in copies if p.ndim == 1], "weight_decay": 0.0},
+        ]
+    )
+    rest = "--optimizer.lr 0.01 --optimizer.weight_decay 0.3"
+    ours = MemberOptimizers(model, [optimizer(f"{flags} {rest}")])
+    for step in range(4):
+        set_gradients(model, step)
+        for copy, parameter in zip(copies, model.parameters(), strict=True):
+            assert parameter.grad is not None
+            copy.grad = parameter.grad[0].clone()
+        ours.step([1.0])
+        theirs.step()
+    for copy, parameter in zip(copies, model.parameters(), strict=True):
+        torch.testing.assert_close(parameter.detach()[0], copy.detach(), rtol=1e-5, atol=1e-6)
+
+
+def test_muon_has_its_configs_numbers() -> None:
+    flags = (
+        "--optimizer.kind muon --optimizer.momentum 0.8 --optimizer.nesterov false"
+        " --optimizer.scale rms --optimizer.beta1 0.7 --optimizer.beta2 0.8 --optimizer.lr 0.1"
+    )
+    model = model_of(1, "--model.parametrization.kind mup --model.parametrization.base_width 4")
+    one, two = MemberOptimizers(model, [optimizer(flags)]).members[0].parts
+    assert isinstance(one, muon.Muon)
+    assert (one.momentum, one.nesterov, one.scale) == (0.8, False, "rms")
+    assert one.param_groups[0]["peak_lr"] == pytest.approx(0.1 / 4)
+    assert two.param_groups[0]["betas"] == (0.7, 0.8)

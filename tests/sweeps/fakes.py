@@ -83,7 +83,7 @@ class FakeExecutor:
             if self.stopped:
                 outcomes.append(Outcome(member.key, "stopped", None))
                 continue
-            status = {"finished": "FINISHED", "failed": "FAILED"}[fate]
+            status = {"finished": "FINISHED", "failed": "FAILED", "full": "KILLED"}[fate]
             folder = finished_run(member, status)
             error = "RuntimeError: boom" if fate == "failed" else None
             end: Any = fate

@@ -1,11 +1,13 @@
 """The driver: what is wanted less what is there, and what it does when runs go wrong."""
 
+import itertools
 import resource
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from scaling.checkpoint import Checkpoints
 from scaling.config import RunConfig
 from scaling.tracking.folder import run_folders
 from sweeps.claims import Claims
@@ -213,3 +215,36 @@ def test_half_done_runs_come_first(sweep_of: SweepOf, drive: Drive) -> None:
     driver = drive(sweep)
     first = jobs_of(driver)[0].members[0]
     assert first.folder == half.path
+
+
+def test_a_full_disk_stops_the_sweep_and_fails_no_run(sweep_of: SweepOf, drive: Drive) -> None:
+    sweep, fates = sweep_of(grid=GRID, cohort=1), iter(["full"])
+    driver = drive(sweep, lambda run: next(fates, "finished"))
+    assert driver.stopped is not None and driver.stopped.startswith("the disk is full")
+    assert driver.counts().failed == 0
+    assert drive(sweep).counts().done == 3
+
+
+def test_failures_with_successes_between_them_stop_no_sweep(
+    sweep_of: SweepOf, drive: Drive
+) -> None:
+    rates = {"optimizer.lr": [0.01, 0.02, 0.03, 0.04, 0.05, 0.06]}
+    fates = itertools.cycle(["failed", "finished"])
+    sweep = sweep_of(grid=rates, cohort=1, max_consecutive_failures=2)
+    driver = drive(sweep, lambda run: next(fates))
+    assert driver.stopped is None and driver.counts().failed == 3
+
+
+def test_a_half_done_run_goes_on_from_its_checkpoint(sweep_of: SweepOf, drive: Drive) -> None:
+    sweep = sweep_of(grid=GRID, cohort=1)
+    half = finished_run(wanted_runs(sweep)[2], "KILLED")
+    Checkpoints(half.path / "checkpoints").save(7, {}, {"state": {}, "param_groups": []}, {})
+    first = jobs_of(drive(sweep))[0].members[0]
+    assert (first.folder, first.step) == (half.path, 7)
+
+
+def test_a_driver_gives_back_what_it_has_made(sweep_of: SweepOf, drive: Drive) -> None:
+    sweep = sweep_of(grid=GRID)
+    driver, other = drive(sweep), Claims(Path("runs"))
+    assert all(other.take(run.key) for run in wanted_runs(sweep))
+    assert driver.counts().done == 3

@@ -114,3 +114,20 @@ def test_a_half_done_run_that_cannot_go_on_has_failed(
     known = read_known(folder)
     assert known.state == "failed"
     assert known.error is not None and "prompt set is gone" in known.error
+
+
+def test_what_has_a_checkpoint_goes_on_from_it(
+    sweep_of: Callable[..., Sweep], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (run,) = wanted_runs(sweep_of())
+    folder, asked = finished_run(run, "KILLED"), []
+
+    def resume(folders: list[RunFolder], *, from_start: bool, **_: Any) -> list[RunResult]:
+        asked.append(from_start)
+        return [RunResult(folders[0], "FINISHED", {}, None)]
+
+    monkeypatch.setattr(sweeps.training, "resume", resume)
+    for step in (None, 7):
+        member = Member(run.config, run.key, {}, folder.path, step)
+        sweeps.training.run_job(Job(0, (member,), 1), Channel())  # type: ignore[arg-type]
+    assert asked == [True, False]

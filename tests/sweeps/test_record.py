@@ -14,9 +14,10 @@ from scaling.tracking.folder import RunFolder
 from scaling.tracking.store import client, stages, tracking_uri
 from sweeps.calibration import Calibration
 from sweeps.closing import close_sweep
-from sweeps.conduct import Request, conduct, plan_only
+from sweeps.conduct import Request, conduct, look, plan_only
 from sweeps.driver import Driver
 from sweeps.job import Costs
+from sweeps.ledger import Ledger
 from sweeps.machine import Way
 from sweeps.progress import Board
 from sweeps.reading import Sweep, read_sweep
@@ -231,3 +232,23 @@ def test_estimates_learn_nothing_of_ends_from_runs_with_branches(
     record.open()
     close_sweep(record, Grid([run]), [run], drive(sweep), planned, True)
     assert bool(learned) == (not branches)
+
+
+def test_the_stores_finished_runs_are_there_with_their_figures_and_no_others(
+    sweep_of: SweepOf,
+) -> None:
+    run, other = wanted_runs(sweep_of(seeds=[1, 2]))
+    store = client(tracking_uri())
+    experiment = store.create_experiment("tinyscale")
+    for one, status in ((run, "FINISHED"), (other, "FAILED")):
+        tags = {
+            "tinyscale.identity": one.key[0],
+            "tinyscale.seed": str(one.key[1]),
+            "tinyscale.diverged": "true",
+        }
+        made = store.create_run(experiment, tags=tags).info.run_id
+        store.log_metric(made, "final/val_loss", 2.5)
+        store.set_terminated(made, status)
+    known = look(Ledger(Path("runs"), tracking_uri(), "tinyscale"), [run, other])
+    assert set(known) == {run.key}
+    assert known[run.key].summary == {"final_val_loss": 2.5, "diverged": True}
