@@ -24,6 +24,7 @@ from analysis.fits import (
 )
 from analysis.fits.estimator import Huber, judge
 from analysis.fits.model import Array
+from analysis.fits.quality import quality
 from analysis.fits.solver import Solution, minimise
 
 QUICK = FitOptions(starts=300, bootstrap=0, holdout=0)
@@ -248,6 +249,17 @@ def test_the_largest_fifth_is_held_out_and_its_error_signed() -> None:
     assert exact["mean_error"] == pytest.approx(0, abs=1e-9)
     worse = fit(Chinchilla(), points(loss * np.where(large, 1.05, 1), N=n, D=d), options)
     assert worse.held_out["mean_error"] == pytest.approx(1 / 1.05 - 1, rel=1e-6)
+    assert worse.held_out["worst_error"] == pytest.approx(1 / 1.05 - 1, rel=1e-6)
+
+
+def test_held_out_runs_beside_the_law_are_outside_their_intervals() -> None:
+    n, d = grid()
+    loss = losses(_law(), n, d) * noise(n.size, 0.002)
+    large = n * d >= np.sort(n * d)[-13] * (1 - 1e-9)
+    options = FitOptions(starts=100, bootstrap=50)
+    right = fit(Chinchilla(), points(loss, N=n, D=d), options).held_out
+    off = fit(Chinchilla(), points(loss * np.where(large, 1.3, 1), N=n, D=d), options).held_out
+    assert right["inside"] > 0.7 and off["inside"] == 0
 
 
 def test_exact_flops_move_the_frontier() -> None:
@@ -318,3 +330,18 @@ def test_intervals_cover_the_truth_in_ninety_to_ninety_nine_per_cent(approach: s
             seen.append(ends is not None and ends[0] <= exact[name] <= ends[1])
     shares = {name: float(np.mean(seen)) for name, seen in inside.items()}
     assert all(0.90 <= share <= 0.99 for share in shares.values()), shares
+
+
+def test_figures_of_merit_are_by_their_formulas() -> None:
+    x = np.array([1.0, 2, 4, 8, 16, 32])
+    loss = np.array([4.0, 3.1, 2.6, 2.2, 2.1, 2.0])
+    predicted = loss * np.exp(np.array([0.01, -0.02, 0.005, 0.0, 0.01, -0.005]))
+    found = quality(points(loss, N=x), predicted, parameters=2, axes=1)
+    residual, spread = np.log(loss / predicted), np.log(loss) - np.log(loss).mean()
+    square, n, free = float(residual @ residual), 6, 3
+    aic = n * np.log(square / n) + 2 * free
+    assert found["r_squared"] == pytest.approx(1 - square / float(spread @ spread))
+    assert found["rmse"] == pytest.approx(np.sqrt(np.mean((loss - predicted) ** 2)))
+    assert found["rms_log_residual"] == pytest.approx(np.sqrt(square / n))
+    assert found["aic"] == pytest.approx(aic)
+    assert found["aicc"] == pytest.approx(aic + 2 * free * (free + 1) / (n - free - 1))

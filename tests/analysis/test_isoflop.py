@@ -24,6 +24,9 @@ def test_exponents_are_recovered(approach: str) -> None:
     assert found.status is FitStatus.CONVERGED
     assert found.values() == pytest.approx({"a": 0.46, "b": 0.54}, rel=1e-6)
     assert all(budget["status"] == "converged" for budget in found.budgets)
+    top = max(found.budgets, key=lambda one: one["C"])
+    ratio = found.derived["tokens_per_parameter"]
+    assert (ratio.value, ratio.at["C"]) == pytest.approx((top["D_opt"] / top["N_opt"], top["C"]))
 
 
 def test_tokens_come_from_their_column_beside_exact_flops() -> None:

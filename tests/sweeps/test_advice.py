@@ -8,12 +8,14 @@ from typing import Any
 
 import pytest
 
+from scaling.tracking.folder import RunFolder
 from sweeps.advice import Advisor
 from sweeps.calibration import Calibration
 from sweeps.cohorts import Cohort, group, split
 from sweeps.estimate import seconds_of, wall_seconds
 from sweeps.exploring import explore
 from sweeps.job import Answer, Costs, Event, Job, Measured, Measurement
+from sweeps.ledger import Known
 from sweeps.machine import Machine, Way
 from sweeps.measuring import measure
 from sweeps.reading import Sweep
@@ -255,6 +257,9 @@ def test_estimates_of_half_done_programs_count_what_is_left(
     advisor.calibration.note(pair[0].config, Way(1, 1), [costs(1.0)], others=0.0)
     (cohort,) = advisor.form([pair])
     assert seconds_of([cohort], advisor.calibration) == [30.0 + advisor.calibration.ending]
+    half = Known(pair[0].key, "half", RunFolder(workplace / "run"), None, {}, step=15)
+    (cohort,) = advisor.form([(pair[0], half)])
+    assert seconds_of([cohort], advisor.calibration) == [15.0 + advisor.calibration.ending]
 
 
 def test_a_way_is_really_timed(free: SweepOf, workplace: Path) -> None:

@@ -156,3 +156,35 @@ def test_a_best_rate_at_an_end_is_told(sweep_of: SweepOf) -> None:
     narrow, wide = best_rates(sweep.spec.lr_per_size, groups(runs, known))
     assert (narrow["d_model"], narrow["lr"], narrow["inside"]) == ("16", 0.01, True)
     assert (wide["d_model"], wide["lr"], wide["inside"]) == ("32", 0.1, False)
+
+
+def test_rows_lines_and_figures_of_groups_are_their_own(
+    sweep_of: SweepOf, workplace: Path
+) -> None:
+    sweep = sweep_of(seeds=[1, 2, 3], grid={"optimizer.lr": [0.01, 0.02]})
+    runs = wanted_runs(sweep)
+    summaries: list[dict[str, float]] = [
+        {"final_val_loss": loss, "final_val_bpb": loss / 2} for loss in (1.0, 2.0, 4.0, 3.0)
+    ]
+    known = {
+        run.key: Known(run.key, "done", None, "id", summary)
+        for run, summary in zip(runs, [*summaries, {"diverged": True}], strict=False)
+    }
+    known[runs[5].key] = Known(runs[5].key, "failed", None, "id", {})
+    one, other = groups(runs, known)
+    row = group_row(one, LOSS)
+    assert (row["seeds"], row["diverged"]) == (3, 0)
+    assert row["final_val_loss_mean"] == pytest.approx(7 / 3)
+    assert row["final_val_loss_sd"] == pytest.approx(statistics.stdev([1, 2, 4]))
+    row = group_row(other, LOSS)
+    assert (row["seeds"], row["diverged"], row["final_val_loss_sd"]) == (2, 1, None)
+    lines = group_table(sweep.spec, [one, other], LOSS)
+    assert "2.3333 +- 1.5275" in lines[1] and "1.1667" in lines[1]
+    record = SweepRecord(sweep, runs[0].config, print)
+    record.open()
+    summary = conclude(record, runs, known, None, None, None)
+    told = {key: value for row in record.folder.rows() for key, value in row.metrics.items()}
+    assert (told["runs/done"], told["runs/failed"]) == (5, 1)
+    times = {"time": {"wall_seconds": 120.0, "estimated_seconds": 100.0}}
+    lines = outcome_lines(sweep, summary | times, [one, other])
+    assert "estimated 1 min 40 s, took 2 min 0 s (+20%)" in lines
