@@ -173,6 +173,25 @@ def test_branches_of_one_training_are_one_measurement(
     assert alone.p_value is None and "two seeds of each" in alone.basis
 
 
+def test_seeds_are_reckoned_for_the_level_that_is_left() -> None:
+    base = losses([2.0, 2.1, 2.2, 2.05])
+    clear, near = losses([3.0, 3.11, 3.2, 3.06]), losses([2.01, 2.09, 2.23, 2.05])
+    found = against([("base", base), ("near", near), ("clear", clear)], ["seed"], "base")
+    by = {test.group: test for test in found}
+    assert (by["clear"].adjusted or 1) < 0.05 < (by["near"].adjusted or 0)
+    one = by["near"]
+    assert one.noise is not None
+    # One of two comparisons is settled, so that the other has the whole of the five percent.
+    assert one.seeds_needed == seeds_needed(one.difference, one.noise, paired=True)
+    assert one.seeds_needed != seeds_needed(one.difference, one.noise, paired=True, level=0.025)
+
+
+def test_of_several_configurations_of_a_size_the_best_is_compared() -> None:
+    runs = pd.DataFrame({"N": [1e5, 1e5, 2e5], "D": 1e6, "group": list("abc"), "loss": [3, 2, 1]})
+    ((_, kept),) = at_sizes([("x", runs)])
+    assert list(kept["group"]) == ["b", "c"]
+
+
 def test_holm_holds_the_worst_of_many_back() -> None:
     draw = np.random.default_rng(0)
     base = losses(list(2 + 0.1 * draw.standard_normal(6)))
