@@ -49,6 +49,9 @@ _FORMULAS = {
     "isoflop": "N* ∝ C^a, D* ∝ C^b",
 }
 
+FIRST = frozenset({"joint", "isoflop", "N", "D"})
+"""Axes whose laws a hurried reader is told of; where there are none, all are."""
+
 _GREEK = {"alpha": "α", "beta": "β", "alpha_N": "α_N", "alpha_D": "α_D"}
 
 
@@ -73,10 +76,9 @@ def document(found: Study, request: Request) -> Document:
 def _short(found: Study) -> list[Block]:
     """What a hurried reader should know."""
     lines = []
-    for question in found.questions:
+    first = [one for one in found.questions if one.axis in FIRST and one.size == "N"]
+    for question in first or found.questions:
         law = question.headline
-        if question.axis not in {"joint", "isoflop", "N", "D"} or question.size != "N":
-            continue
         if law is None:
             lines.append(f"{question.title}: no law; {question.laws[0].fit.message}.")
         else:

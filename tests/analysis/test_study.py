@@ -334,6 +334,17 @@ def test_each_series_is_held_against_the_entropy_by_its_name(quick: Study) -> No
     assert isinstance(bullets, Bullets) and one.sentence in bullets.items
 
 
+def test_in_short_are_the_laws_of_size_and_tokens_or_whatever_there_is(quick: Study) -> None:
+    (bullets,) = _short(quick)
+    assert isinstance(bullets, Bullets)
+    assert not any(line.startswith("Loss against width") for line in bullets.items)
+    of_width = [one for one in quick.questions if one.axis == "width"]
+    (bullets,) = _short(replace(quick, questions=of_width))
+    assert isinstance(bullets, Bullets)
+    assert bullets.items[0].startswith("Loss against width at")
+    assert "L = E + A x^-α with E = " in bullets.items[0]
+
+
 def test_runs_of_several_precisions_are_told(quick: Study) -> None:
     assert "precision" not in str(_what(quick)[0])
     runs = quick.runs.assign(precision=["bf16", *["fp32"] * (len(quick.runs) - 1)])
