@@ -40,9 +40,7 @@ WARMUP = 0.1  # of the run; longer warmups bend small runs' losses (arXiv:2406.1
 EPOCHS = 4.0  # repeats up to here cost next to nothing (arXiv:2305.16264)
 TREND = 0.05  # p-value below which residuals have a trend, over the number of axes
 SHARE = 0.05  # of the starts that must reach the best
-AHEAD = (
-    2.0  # of AICc; laws closer than this are told apart by little (Burnham, Anderson 2002, 2.6)
-)
+AHEAD = 2.0  # of AICc, within which laws are hardly told apart (Burnham, Anderson 2002, 2.6)
 
 
 class Verdict(StrEnum):
