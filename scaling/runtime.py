@@ -102,6 +102,14 @@ def resolve(config: RuntimeConfig) -> Runtime:
     return Runtime(device, torch.bfloat16 if bf16 else torch.float32, compiled)
 
 
+def to_device(tensor: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """The tensor there; to a card it moves beside the computation, and nobody waits."""
+    if device.type != "cuda" or tensor.device.type != "cpu":  # torch pins what is on the CPU alone
+        return tensor.to(device)
+    # From pinned memory alone the copy is sure not to wait for what the card has been given.
+    return tensor.pin_memory().to(device, non_blocking=True)
+
+
 def release_memory() -> None:
     """Give back what dead programs hold in cycles, and of a card's what torch keeps of it."""
     gc.collect()

@@ -10,6 +10,7 @@ from scaling.graph import Recorded
 from scaling.model.decoder import Decoder
 from scaling.model.dropout import spread, step_keys
 from scaling.optim import Average, MemberOptimizers
+from scaling.runtime import to_device
 
 
 class TrainingStep:
@@ -67,7 +68,7 @@ class TrainingStep:
             self.average.set_step(step)
         if self._keys is not None:
             keys = torch.tensor(step_keys(self.seeds, step), dtype=torch.int32)
-            self._keys.copy_(keys, non_blocking=True)
+            self._keys.copy_(to_device(keys, self._keys.device))
         self._recorded(self._run)
 
     def _run(self) -> None:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from scaling.errors import UserError
-from scaling.runtime import free_bytes
+from scaling.runtime import free_bytes, to_device
 
 Tokens = NDArray[Any]
 IGNORED = -100  # a target that no loss counts
@@ -122,7 +122,7 @@ class Batches:
     def _tokens_at(self, starts: NDArray[np.int64]) -> Tensor:
         """The windows that begin there, int64 [len(starts), context_length + 1]."""
         if isinstance(self.views, Tensor):
-            there = torch.from_numpy(starts).to(self.views.device, non_blocking=True)
+            there = to_device(torch.from_numpy(starts), self.views.device)
             return widen(self.views[there])
         return to_device(torch.from_numpy(self.views[starts].astype(np.int64)), self._device)
 
@@ -130,14 +130,6 @@ class Batches:
 def widen(held: Tensor) -> Tensor:
     """Ids as int64, of a stream as `resident` holds it."""
     return held.long() & 0xFFFF if held.dtype == torch.int16 else held.long()
-
-
-def to_device(tensor: Tensor, device: torch.device) -> Tensor:
-    """The tensor there; to a card it moves beside the computation, and nobody waits."""
-    if device.type != "cuda" or tensor.device.type != "cpu":  # torch pins what is on the CPU alone
-        return tensor.to(device)
-    # From pinned memory the copy runs beside the computation.
-    return tensor.pin_memory().to(device, non_blocking=True)
 
 
 def evaluation_batches(

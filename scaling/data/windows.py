@@ -6,7 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from scaling.data.batches import Batches, to_device, widen
+from scaling.data.batches import Batches, widen
+from scaling.runtime import to_device
 
 
 class Windows:
@@ -42,7 +43,7 @@ class Windows:
             views = self.batches[members[0]].views
             starts = np.stack([self.batches[k].starts(step) for k in members])
             if isinstance(views, Tensor):
-                places = torch.from_numpy(starts).to(self.device, non_blocking=True)
+                places = to_device(torch.from_numpy(starts), self.device)
                 found = widen(views[places])
             else:
                 found = to_device(torch.from_numpy(views[starts].astype(np.int64)), self.device)

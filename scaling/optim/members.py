@@ -19,6 +19,7 @@ from scaling.config import (
 from scaling.model.decoder import Decoder
 from scaling.model.layers import Weight, weights_of
 from scaling.optim import adafactor, lion, muon
+from scaling.runtime import to_device
 
 Group = dict[str, Any]
 OURS = ("lr", "capturable")  # of a group: what is this process's, and not a checkpoint's
@@ -84,7 +85,7 @@ class MemberOptimizers:
         ]
         if self._rates is not None:
             rates = torch.tensor([rate for _, rate in wanted])
-            self._rates.copy_(rates, non_blocking=True)
+            self._rates.copy_(to_device(rates, self._rates.device))
             return
         for group, rate in wanted:
             group["lr"] = rate

@@ -4,7 +4,7 @@ import csv
 import statistics
 from collections.abc import Callable
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pytest
 
@@ -163,11 +163,11 @@ def test_rows_lines_and_figures_of_groups_are_their_own(
 ) -> None:
     sweep = sweep_of(seeds=[1, 2, 3], grid={"optimizer.lr": [0.01, 0.02]})
     runs = wanted_runs(sweep)
-    summaries: list[dict[str, float]] = [
+    summaries: list[dict[str, Any]] = [
         {"final_val_loss": loss, "final_val_bpb": loss / 2} for loss in (1.0, 2.0, 4.0, 3.0)
     ]
     known = {
-        run.key: Known(run.key, "done", None, "id", summary)
+        run.key: Known(run.key, "done", None, "id", dict(summary))
         for run, summary in zip(runs, [*summaries, {"diverged": True}], strict=False)
     }
     known[runs[5].key] = Known(runs[5].key, "failed", None, "id", {})

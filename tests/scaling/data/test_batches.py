@@ -9,8 +9,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from scaling.data.batches import Batches, evaluation_batches, resident, to_device
+from scaling.data.batches import Batches, evaluation_batches, resident
 from scaling.errors import UserError
+from scaling.runtime import to_device
 
 T = 8
 
