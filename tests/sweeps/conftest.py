@@ -1,12 +1,14 @@
 """Fixtures: sweeps of the tiny config, and an executor that trains nothing."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from scaling.tracking.folder import RunFolder
+from scaling.tracking.sender import Sender
 from scaling.tracking.store import tracking_uri
 from sweeps.advice import Advisor
 from sweeps.calibration import Calibration
@@ -33,6 +35,23 @@ def write_sweep(tiny_yaml: Path) -> Write:
         return path
 
     return write
+
+
+@pytest.fixture(autouse=True)
+def _senders_end(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A record that a test leaves open is sent no more: the next test has another in its place."""
+    started, start = list[Sender](), Sender.start
+
+    def noting(self: Sender, folders: list[RunFolder]) -> None:
+        started.append(self)
+        start(self, folders)
+
+    monkeypatch.setattr(Sender, "start", noting)
+    yield
+    for sender in started:
+        sender._folders = []
+        sender._closing.set()
+        sender._thread.join()
 
 
 @pytest.fixture
