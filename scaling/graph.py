@@ -8,6 +8,7 @@ import torch
 from scaling.memory import is_out_of_memory
 
 PLAIN_CALLS = 3  # before recording: kernels are compiled and chosen, lazy state comes to be
+UNWATCHED = 10  # calls that a timing gives a card at once, as a run does between its logs
 
 
 class Recorded:

@@ -13,7 +13,7 @@ import torch
 from scaling.cohort import Cohort
 from scaling.data.cache import default_cache
 from scaling.data.prepare import prepare
-from scaling.graph import PLAIN_CALLS
+from scaling.graph import PLAIN_CALLS, UNWATCHED
 from scaling.runtime import release_memory, resolve
 from scaling.tracking.folder import RunFolder
 from scaling.trainer import Trainer
@@ -21,7 +21,6 @@ from sweeps.job import Costs, Measured, Measurement
 
 SECONDS = 0.6  # of steps that are timed
 EVALUATING = 0.2  # seconds of an evaluation that is timed
-UNWATCHED = 10  # steps that a card is given at a time, as a run does between its logs
 
 
 def measure(request: Measurement) -> Measured:

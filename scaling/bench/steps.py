@@ -12,12 +12,11 @@ from scaling.bench.plain import PlainGPT, PlainLoop
 from scaling.bench.timing import in_turn, median_ratio
 from scaling.data.batches import evaluation_batches, placed
 from scaling.evaluation import PASSES
-from scaling.graph import PLAIN_CALLS
+from scaling.graph import PLAIN_CALLS, UNWATCHED
 from scaling.runtime import Runtime, peak_flops
 
 # 33M parameters with an 8k vocabulary: what the rate of a whole card is judged at.
 LARGE = Shape(512, 8, n_layers=9, vocab=8192, context=512, batch=64)
-UNWATCHED = 10  # steps that a card is given at a time, as a run does between its logs
 
 
 def training(runtime: Runtime, seconds: float) -> dict[str, Any]:
