@@ -127,9 +127,7 @@ class Cohort:
         One that is wanted may fill all of it.
         """
         size = self.config.batch.size
-        each = self.members * activation_bytes(
-            self.config.model, self.config.data.context_length, self.runtime.dtype
-        )
+        each = self.members * activation_bytes(self.model, self.runtime.dtype, self.device)
         free = free_bytes(self.device)
         free -= self.members * weight_bytes(self.model.param_counts()["total"])
         if wanted is not None and wanted * each < free:

@@ -66,15 +66,21 @@ class Runtime:
             block.compile(dynamic=False)
 
 
+def device_of(config: RuntimeConfig) -> torch.device:
+    """Where a run of this config trains; what it asks for need not be here."""
+    if config.device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return torch.device(config.device)
+
+
 def resolve(config: RuntimeConfig) -> Runtime:
     """Decide device, precision and compilation, and set torch's switches accordingly."""
-    cuda = torch.cuda.is_available()
-    if config.device == "cuda" and not cuda:
+    device = device_of(config)
+    if device.type == "cuda" and not torch.cuda.is_available():
         raise UserError(
             "runtime.device is cuda, but torch finds no CUDA device here;"
             " use --runtime.device auto or cpu."
         )
-    device = torch.device("cuda" if cuda and config.device != "cpu" else "cpu")
     if device.type == "cpu":
         _keep_freed_memory()
     # Torch counts the machine's cores, in a container too that may use but a few of them; and a

@@ -22,7 +22,7 @@ from scaling.recipes import (
     recipe_names,
 )
 from scaling.schema import Trail, explain, nearest
-from sweeps.axes import axes_of, check_field
+from sweeps.axes import axes_of, check_field, leaves
 from sweeps.fields import nest, put
 from sweeps.smoke import smoke_base, smoke_spec
 from sweeps.space import Space
@@ -140,10 +140,12 @@ def assemble(
     """The sweep that a tree means, as the file at `path` says it; `flags` set base fields."""
     source = shown(path)
     spec = parse_spec(tree, source)
-    _check_overruled(spec, {f"--{'.'.join(field)}": ".".join(field) for field in flags or ()})
-    _check_overruled(spec, {f"fields: {dotted}": dotted for dotted in spec.fields})
+    for words, value in (flags or {}).items():
+        _check_overruled(spec, f"--{'.'.join(words)}", ".".join(words), value)
+    for dotted, value in spec.fields.items():
+        _check_overruled(spec, f"fields: {dotted}", dotted, value)
     if corpus:
-        _check_overruled(spec, {"--corpus": "data.corpus.kind"})
+        _check_overruled(spec, "--corpus", "data.corpus.kind", corpus)
     if smoke:
         spec = smoke_spec(spec)
     base, trail = _base(spec, path)
@@ -165,20 +167,20 @@ def assemble(
     return Sweep(spec, base, trail, source, smoke)
 
 
-def _check_overruled(spec: SweepSpec, given: Mapping[str, str]) -> None:
+def _check_overruled(spec: SweepSpec, said: str, dotted: str, value: Any) -> None:
     """Raise one sentence where a field is set for all runs, and by the sweep for each again.
 
-    `given`: how it was said, and the dotted field.
+    `said`: how the field at `dotted` was given its value, which may be a mapping of several.
     """
-    space = Space(spec.search.space).always if spec.search else set()
-    varied = space | {field for axis in axes_of(spec) for field in axis.always}
-    for said, dotted in given.items():
-        if dotted == "seed" and spec.seeds:
-            raise UserError(f"{said} would change nothing: the sweep lists its seeds (--seeds).")
-        if dotted.split(".")[0] == "budget" and spec.budget:
-            raise UserError(f"the sweep has a budget, and {said} another.")
-        if dotted in varied:
-            raise UserError(f"{said} would change nothing: the sweep sets {dotted} in every run.")
+    if dotted == "seed" and spec.seeds:
+        raise UserError(f"{said} would change nothing: the sweep lists its seeds (--seeds).")
+    if dotted.split(".")[0] == "budget" and spec.budget:
+        raise UserError(f"the sweep has a budget, and {said} another.")
+    varied = Space(spec.search.space).always if spec.search else set()
+    varied |= {field for axis in axes_of(spec) for field in axis.always}
+    for field in sorted({dotted} | leaves({dotted: value})):
+        if field in varied:
+            raise UserError(f"{said} would change nothing: the sweep sets {field} in every run.")
 
 
 def parse_spec(tree: Mapping[str, Any], source: str) -> SweepSpec:

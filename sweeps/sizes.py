@@ -46,14 +46,13 @@ class Size:
 
 def size_of(config: RunConfig) -> Size:
     """The size of a run; prepares its data where they are not yet."""
-    import torch
-
     from scaling.branches import branch_steps
-    from scaling.model.memory import activation_bytes, weight_bytes
+    from scaling.model.memory import weight_bytes
+    from scaling.runtime import device_of
 
-    data = _prepared(config.data)
-    counts, flops = _counts(config.model, data.tokenizer.vocab_size, config.data.context_length)
-    context = config.data.context_length
+    data, context = _prepared(config.data), config.data.context_length
+    device = device_of(config.runtime).type
+    counts, flops, sequence = _counts(config.model, data.tokenizer.vocab_size, context, device)
 
     def resolve(budget: Budget) -> ResolvedBudget:
         return budget.resolve(
@@ -77,7 +76,7 @@ def size_of(config: RunConfig) -> Size:
         validation if limit == "all" else min(limit, validation),
         data.test.tokens if data.test else 0,
         weight_bytes(counts["total"]),
-        activation_bytes(config.model, context, torch.float32),
+        sequence,
     )
 
 
@@ -87,9 +86,21 @@ def _prepared(config: DataConfig) -> PreparedData:
 
 
 @lru_cache(maxsize=1024)
-def _counts(config: ModelConfig, vocab_size: int, context: int) -> tuple[dict[str, int], int]:
-    """Parameters and forward FLOPs a token, of a model that is never allocated."""
+def _counts(
+    config: ModelConfig, vocab_size: int, context: int, device: str
+) -> tuple[dict[str, int], int, int]:
+    """Parameters, forward FLOPs a token and bytes a sequence, of a model that is never allocated.
+
+    The bytes are those of the precision that takes more: which it will be, workers resolve.
+    """
+    import torch
+
     from scaling.model.decoder import outline
+    from scaling.model.memory import activation_bytes
 
     model = outline(config, vocab_size=vocab_size, context_length=context)
-    return model.param_counts(), model.flops_per_token()
+    kept = [
+        activation_bytes(model, dtype, torch.device(device))
+        for dtype in (torch.float32, torch.bfloat16)
+    ]
+    return model.param_counts(), model.flops_per_token(), max(kept)

@@ -1,5 +1,6 @@
 """`--smoke`: any sweep shrunk to under a minute, to see that it runs from end to end."""
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -8,7 +9,7 @@ from scaling.recipes import Tree, merge
 from scaling.schema import Trail
 from sweeps.axes import are_settings, is_excluded, points_of
 from sweeps.fields import nest
-from sweeps.space import varied_by
+from sweeps.space import Space, varied_by
 from sweeps.spec import SweepSpec
 
 STEPS = 12
@@ -78,7 +79,7 @@ def smoke_base(spec: SweepSpec, base: Tree, trail: Trail) -> None:
     varied = varied_by(spec)
     small = {field: value for field, value in SMALL.items() if field not in varied}
     if "model.d_model" not in varied:
-        small["model.d_model"] = D_MODEL
+        small["model.d_model"] = _width(spec)
         if not varied & {"model.n_heads", "model.head_dim"}:
             model = base.get("model", {})
             small["model.n_heads"] = heads = _heads(model)
@@ -92,6 +93,14 @@ def smoke_base(spec: SweepSpec, base: Tree, trail: Trail) -> None:
     if tokenizer.get("kind", "bpe") == "bpe" and "data.tokenizer.vocab_size" not in varied:
         small["data.tokenizer.vocab_size"] = 512
     merge(base, nest(small), trail, "--smoke")
+
+
+def _width(spec: SweepSpec) -> int:
+    """The least multiple of the small width into which all heads divide that the sweep tries."""
+    points = Space(spec.search.space).corners() if spec.search else points_of(spec)
+    models = [nest(point.settings).get("model") or {} for point in points]
+    heads = [model.get(field) for model in models for field in ("head_dim", "n_heads")]
+    return math.lcm(D_MODEL, *(number for number in heads if isinstance(number, int)))
 
 
 def _heads(model: Mapping[str, Any]) -> int:

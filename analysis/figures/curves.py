@@ -116,8 +116,8 @@ def losses_figure(summary: pd.DataFrame, runs: pd.DataFrame, unit: Unit, folder:
             axes.plot([row["loss_low"], row["loss_high"]], [k, k], color=COLOURS[0], alpha=0.35,
                       linewidth=7, solid_capstyle="butt")  # fmt: skip
         axes.plot(mine["loss"], [k] * len(mine), "o", color=COLOURS[0], markersize=4)
-        axes.plot([row["loss"]], [k], "|", color=COLOURS[1], markersize=14, markeredgewidth=2)
-        axes.text(0.01, k - 0.3, name, transform=axes.get_yaxis_transform(), fontsize=8.5,
+        axes.plot([row["loss"]], [k], "|", color=COLOURS[1], markersize=10, markeredgewidth=2)
+        axes.text(0.01, k - 0.36, name, transform=axes.get_yaxis_transform(), fontsize=8.5,
                   color="0.3", va="center")  # fmt: skip
     axes.set_yticks([])
     axes.set_ylim(len(order) - 0.5, -0.65)

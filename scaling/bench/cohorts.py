@@ -34,7 +34,7 @@ def cohorts(runtime: Runtime, seconds: float) -> dict[str, dict[str, Any]]:
             continue
         loops: dict[int, Loop] = {}
         for members in MEMBERS[kind]:
-            fits = not loops or has_room(shape, runtime, members, loops[1].parameters)
+            fits = not loops or has_room(loops[1], runtime, members)
             if fits and (not loops or time.perf_counter() < end):
                 loops[members] = Loop(shape, runtime, members)
                 for _ in range(1 if kind == "cpu" else PLAIN_CALLS + 1):

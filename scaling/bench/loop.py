@@ -107,7 +107,8 @@ class Loop:
         return self.model.param_counts()["total"]
 
 
-def has_room(shape: Shape, runtime: Runtime, members: int, parameters: int) -> bool:
-    """Whether so many members fill at most half of the free memory, estimated from shapes."""
-    activations = shape.batch * activation_bytes(shape.model, shape.context, runtime.dtype)
-    return members * (activations + weight_bytes(parameters)) < free_bytes(runtime.device) / 2
+def has_room(loop: Loop, runtime: Runtime, members: int) -> bool:
+    """Whether a loop of so many members fills at most half of the free memory, by its shapes."""
+    sequence = activation_bytes(loop.model, runtime.dtype, runtime.device)
+    member = loop.shape.batch * sequence + weight_bytes(loop.parameters)
+    return members * member < free_bytes(runtime.device) / 2

@@ -15,6 +15,7 @@ from scaling.config import (
 )
 from scaling.model.decoder import outline
 from scaling.model.memory import activation_bytes, weight_bytes
+from scaling.runtime import device_of
 from scaling.schema import variants_at
 
 # Where the unions of parts are, and what they are called.
@@ -44,7 +45,7 @@ class Size:
     active: int
     flops_per_token: int  # of training: three times forward
     weight_bytes: int  # weights, gradients and Adam's moments, fp32
-    activation_bytes: int  # of one sequence, in bf16
+    activation_bytes: int  # of one sequence, in bf16, on this machine's device
 
     def as_dict(self) -> dict[str, Any]:
         """Field name to value."""
@@ -78,7 +79,7 @@ def size_of(config: RunConfig) -> Size:
         active=counts["active"],
         flops_per_token=3 * model.flops_per_token(),
         weight_bytes=weight_bytes(counts["total"]),
-        activation_bytes=activation_bytes(config.model, context, torch.bfloat16),
+        activation_bytes=activation_bytes(model, torch.bfloat16, device_of(config.runtime)),
     )
 
 

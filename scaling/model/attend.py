@@ -38,7 +38,7 @@ def attend(
     q, k, v = q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)
     if softcap is not None:
         out = _capped(q, repeat(k, groups), repeat(v, groups), scale, softcap, window, slopes)
-    elif _blocks_pay(q) and length == keys:
+    elif length == keys and _blocks_pay(length, q.dtype, q.device):
         k, v = repeat(k, groups), repeat(v, groups)
         out = BlockedAttention.apply(q, k, v, scale, window, slopes)  # type: ignore[no-untyped-call]
     elif (
@@ -77,6 +77,32 @@ def square_flops(context: int, window: int | None) -> int:
     chunk, or all keys where chunks would not pay, is a way of computing and not counted.
     """
     return context if window is None else min(context, 2 * window)
+
+
+def kept_bytes(
+    context: int,
+    dtype: torch.dtype,
+    device: torch.device,
+    *,
+    widths: tuple[int, int],
+    window: int | None,
+    slopes: bool,
+    capped: bool,
+) -> int:
+    """Bytes a head that `attend` keeps for the backward pass of what is between two tokens.
+
+    Torch's fused kernels keep nothing of it. `widths`: of a query and of a value.
+    """
+    if capped:
+        return 3 * 4 * context**2  # in fp32: before the cap, capped, and their softmax
+    if _blocks_pay(context, dtype, device):
+        firsts = ((start, _first_key(start, window)) for start in range(0, context, BLOCK))
+        return dtype.itemsize * BLOCK * sum(start + BLOCK - first for start, first in firsts)
+    if slopes:
+        return dtype.itemsize * context**2  # their mask; all sequences have one
+    if device.type == "cpu" and widths[0] != widths[1]:
+        return 4 * context**2  # no fused kernel there takes these
+    return 0
 
 
 def _visible(length: int, keys: int, window: int | None, device: torch.device) -> Tensor:
@@ -147,15 +173,14 @@ def _local(q: Tensor, k: Tensor, v: Tensor, scale: float, window: int) -> Tensor
     return out.reshape(n, heads, chunks * window, -1)[:, :, :length]
 
 
-def _blocks_pay(q: Tensor) -> bool:
+def _blocks_pay(length: int, dtype: torch.dtype, device: torch.device) -> bool:
     """On a CPU torch's fused kernel is slow in bf16, above all its backward pass.
 
     In fp32 it is slower than the blocks with AVX2, and as fast with AVX-512 (docs/LOG.md).
     """
-    length = q.shape[2]
     return (
-        q.device.type == "cpu"
-        and (q.dtype == torch.bfloat16 or (q.dtype == torch.float32 and NARROW))
+        device.type == "cpu"
+        and (dtype == torch.bfloat16 or (dtype == torch.float32 and NARROW))
         and length % BLOCK == 0
         and length <= LONGEST
     )

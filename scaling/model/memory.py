@@ -3,24 +3,26 @@
 import torch
 
 from scaling.config import MixtureOfExperts, ModelConfig, SwiGLU
+from scaling.model.attention.scoring import Scoring
+from scaling.model.decoder import Decoder
 
 
-def activation_bytes(config: ModelConfig, context: int, dtype: torch.dtype) -> int:
-    """Bytes that one sequence of one member keeps for the backward pass.
+def activation_bytes(model: Decoder, dtype: torch.dtype, device: torch.device) -> int:
+    """Bytes that one sequence of one member keeps for the backward pass, computed in `dtype`.
 
     Counted from what each operation saves: the fp32 residual stream and norms, the projections'
-    inputs in `dtype`, and attention's probabilities where the blocked kernel keeps them.
+    inputs in `dtype`, and attention's scores or probabilities where its kernel keeps them.
     """
-    small = torch.finfo(dtype).bits // 8
+    config, context, small = model.config, model.context_length, dtype.itemsize
     assert config.n_heads is not None and config.head_dim is not None
     heads = (config.n_heads + config.n_kv_heads) * config.head_dim
     token = 8 * 4 * config.d_model + small * (3 * config.d_model + 6 * heads)
     token += small * _feedforward_numbers(config)
     if config.dropout:
         token += 2 * (4 + 1) * config.d_model  # what fell, and what is scaled
-    kept = 3 * 4 if config.attention.softcap else small  # capped scores are kept in fp32
-    square = kept * config.n_heads * context * context
-    return config.n_layers * (token * context + square) + 8 * 4 * config.d_model * context
+    scorings = [part for part in model.modules() if isinstance(part, Scoring)]
+    pairs = sum(scoring.kept_bytes(context, dtype, device) for scoring in scorings)
+    return pairs + (config.n_layers * token + 8 * 4 * config.d_model) * context
 
 
 def _feedforward_numbers(config: ModelConfig) -> int:

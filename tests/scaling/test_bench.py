@@ -28,8 +28,9 @@ def test_what_is_timed_learns() -> None:
 
 
 def test_room_is_asked_for_before_it_is_taken() -> None:
-    assert has_room(SMALL, CPU, 1, 10_000)
-    assert not has_room(SMALL, CPU, 10**9, 10_000)
+    loop = Loop(SMALL, CPU)
+    assert has_room(loop, CPU, 1)
+    assert not has_room(loop, CPU, 10**9)
 
 
 @pytest.mark.slow

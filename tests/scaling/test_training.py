@@ -22,6 +22,7 @@ from scaling.cohort import Cohort
 from scaling.config import RunConfig
 from scaling.data.prepare import prepare
 from scaling.errors import UserError
+from scaling.model.decoder import outline
 from scaling.model.memory import activation_bytes, weight_bytes
 from scaling.runs import find_run
 from scaling.tracking.folder import RunFolder, run_folders
@@ -123,7 +124,8 @@ def test_a_resumed_run_keeps_the_micro_batch_that_it_began_with(
     config = tiny("--budget.steps", "12")
     (unbroken,) = run(config)
     assert unbroken.folder.read_record().params["micro_size"] == "4"
-    need = 4 * activation_bytes(config.model, config.data.context_length, torch.float32)
+    shapes = outline(config.model, vocab_size=1, context_length=config.data.context_length)
+    need = 4 * activation_bytes(shapes, torch.float32, torch.device("cpu"))
     need += weight_bytes(int(unbroken.folder.read_record().params["parameters.total"]))
 
     def resumed(available: int) -> tuple[RunFolder, list[str]]:

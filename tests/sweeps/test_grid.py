@@ -161,6 +161,15 @@ def test_what_the_sweep_sets_in_every_run_is_not_set_beside_it(
         read_sweep("s", flags)
 
 
+def test_nor_within_a_mapping_that_sets_more(sweep_of: SweepOf) -> None:
+    sweep_of(base="baseline", grid={"model.attention.kind": ["mha", "mqa"]})
+    with pytest.raises(UserError, match=r"the sweep sets model\.attention\.kind in every run"):
+        read_sweep("s", ["--model.attention", "{kind: gqa, n_kv_heads: 2}"])
+    lion = {"optimizer": {"kind": "lion", "lr": 0.02}}
+    with pytest.raises(UserError, match=r"fields: optimizer would change nothing.*optimizer\.lr"):
+        sweep_of(grid={"optimizer.lr": [0.01]}, fields=lion)
+
+
 @pytest.mark.parametrize("always", [True, False])
 def test_mappings_set_their_fields_in_every_run(sweep_of: SweepOf, always: bool) -> None:
     second = {"kind": "lion", "lr": 0.02} if always else {"kind": "lion"}

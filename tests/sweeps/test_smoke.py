@@ -15,6 +15,7 @@ WIDE = {"model.d_model": 256}
 GROUPED = {"model.attention.kind": "gqa", "model.attention.n_kv_heads": 4}
 KV_3 = {"model.attention.n_kv_heads": 3}
 LR = {"optimizer.lr": [0.01, 0.02]}
+HEADS = {"model.n_heads": {"choices": [3, 6]}}
 LAYERS = {"model.n_layers": {"low": 1, "high": 4}}
 
 
@@ -30,10 +31,12 @@ LAYERS = {"model.n_layers": {"low": 1, "high": 4}}
         {"base": "baseline", "fields": WIDE | {"model.head_dim": 128}, "grid": LR},
         {"base": "gpt2_33m", "fields": GROUPED | KV_3, "grid": LR},
         {"fields": GROUPED | {"model.d_model": 384, "model.n_heads": 12}, "grid": LR},
+        {"base": "baseline", "fields": WIDE, "grid": {"model.head_dim": [64, 128]}},
+        {"fields": {"model.d_model": 96}, "search": SEARCH | {"space": HEADS}},
     ],
     ids=[
         *("pruner", "budget", "accumulation", "heads", "zipped budgets", "groups", "wide heads"),
-        *("three groups", "twelve heads"),
+        *("three groups", "twelve heads", "varied heads", "searched heads"),
     ],
 )
 def test_it_has_a_small_form(write_sweep: Callable[..., Path], fields: dict[str, Any]) -> None:

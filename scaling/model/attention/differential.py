@@ -29,7 +29,7 @@ class DifferenceOfHeads(nn.Module):
             members, config.d_model, 3 * width, bias=config.bias, sections=(width,) * 3
         )
         self.out = Linear(members, width, config.d_model, bias=config.bias, residual=True)
-        self.scoring = Scoring(members, config, max_length, dim=self.dim)
+        self.scoring = Scoring(members, config, max_length, dim=self.dim, value_dim=2 * self.dim)
         self.vectors = Table(members, 4, self.dim, std=0.1)
         self.norm = RMSNorm(members, 2 * self.dim)
         # A buffer, since a number would make torch.compile write a program for each block.
@@ -65,4 +65,4 @@ class DifferenceOfHeads(nn.Module):
     def flops_per_token(self, context: int) -> int:
         """Forward FLOPs for one token of a sequence of `context`, the whole square counted."""
         products = self.qkv.flops_per_token() + self.out.flops_per_token()
-        return products + self.scoring.flops_per_token(context, self.dim, 2 * self.dim)
+        return products + self.scoring.flops_per_token(context)

@@ -63,4 +63,4 @@ class Heads(nn.Module):
     def flops_per_token(self, context: int) -> int:
         """Forward FLOPs for one token of a sequence of `context`, the whole square counted."""
         products = self.qkv.flops_per_token() + self.out.flops_per_token()
-        return products + self.scoring.flops_per_token(context, self.dim, self.dim)
+        return products + self.scoring.flops_per_token(context)

@@ -84,4 +84,4 @@ class LatentHeads(nn.Module):
         """Forward FLOPs for one token of a sequence of `context`, the whole square counted."""
         layers = (self.q, self.down, self.up, self.out)
         products = sum(layer.flops_per_token() for layer in layers)
-        return products + self.scoring.flops_per_token(context, self.dim + self.rope, self.dim)
+        return products + self.scoring.flops_per_token(context)

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from scaling.config import Alibi, MaximalUpdate, ModelConfig, Rope
-from scaling.model.attend import attend, square_flops
+from scaling.model.attend import attend, kept_bytes, square_flops
 from scaling.model.layers import RMSNorm
 from scaling.model.position import RotaryPosition, alibi_slopes
 
@@ -13,7 +13,8 @@ class Scoring(nn.Module):
     """Query-key norm, positions, scale, cap and window, and the products themselves.
 
     `dim` channels of a head are normed, `rotary_dim` are turned by rotary positions, and both
-    make the score where they are not the same.
+    make the score where they are not the same. A head's values have `dim` channels too, unless
+    `value_dim` are given.
     """
 
     slopes: Tensor | None
@@ -26,11 +27,13 @@ class Scoring(nn.Module):
         *,
         dim: int,
         rotary_dim: int | None = None,
+        value_dim: int | None = None,
         window: int | None = None,
     ) -> None:
         super().__init__()
         assert config.n_heads is not None
         self.members, self.heads, self.window = members, config.n_heads, window
+        self.widths = (dim + (rotary_dim or 0), value_dim or dim)  # of a query and of a value
         self.softcap = config.attention.softcap
         norms = config.attention.qk_norm
         self.q_norm = RMSNorm(members, dim) if norms else None
@@ -43,8 +46,8 @@ class Scoring(nn.Module):
         self.scale: float | None = None  # the root of what is scored, d^-1/2
         if isinstance(config.parametrization, MaximalUpdate):
             # d^-1 sqrt(base) (arXiv:2203.03466), and at the base d^-1/2, turned channels or not.
-            scored = dim + (rotary_dim or 0)
-            self.scale = config.parametrization.base_head_dim**0.5 / (dim * scored) ** 0.5
+            root = (dim * self.widths[0]) ** 0.5
+            self.scale = config.parametrization.base_head_dim**0.5 / root
 
     def norm(self, q: Tensor, k: Tensor) -> tuple[Tensor, Tensor]:
         """Query-key norm of `[M B, T, H, dim]` and `[M B, S, G, dim]`, where there is one."""
@@ -79,7 +82,19 @@ class Scoring(nn.Module):
             softcap=self.softcap,
         )
 
-    def flops_per_token(self, context: int, d: int, e: int) -> int:
+    def flops_per_token(self, context: int) -> int:
         """Forward FLOPs of the scores, and of their sum over values, for one token."""
         window = None if self.softcap or self.slopes is not None else self.window
-        return 2 * square_flops(context, window) * self.heads * (d + e)
+        return 2 * square_flops(context, window) * self.heads * sum(self.widths)
+
+    def kept_bytes(self, context: int, dtype: torch.dtype, device: torch.device) -> int:
+        """Bytes that one sequence's scores leave for the backward pass, computed there."""
+        return self.heads * kept_bytes(
+            context,
+            dtype,
+            device,
+            widths=self.widths,
+            window=self.window,
+            slopes=self.slopes is not None,
+            capped=self.softcap is not None,
+        )

@@ -11,7 +11,7 @@ from scaling.model.decoder import Decoder
 from scaling.recipes import load_config
 from tests.variants import MODEL, tiny_model
 
-TABLE = Path("/work/shared/data/scaling/chinchilla_tables/table_A9_models.csv")
+TABLE = Path(__file__).parents[4] / "shared/data/scaling/chinchilla_tables/table_A9_models.csv"
 
 
 def on_meta(config: ModelConfig, vocab: int, context: int = 12) -> Decoder:
