@@ -46,7 +46,7 @@ def held(question: Question, law: Law, floor: float) -> Held | None:
     name = f"{question.title}, {law.name}"
     agrees = None if ci is None else ci[0] <= floor <= ci[1]
     said = f"The fitted E is {value:.4g}" + (f" [{ci[0]:.4g}, {ci[1]:.4g}]" if ci else "")
-    said += f" and the corpus's entropy {floor:.4g}: "
+    said += f" and the validation text's entropy floor {floor:.4g}: "
     if agrees is None:
         said += "without an interval they cannot be compared."
     elif agrees:

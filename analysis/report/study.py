@@ -92,8 +92,8 @@ def _short(found: Study) -> list[Block]:
     lines += joint.values()
     if found.floor is not None and not joint:
         lines.append(
-            f"The corpus's entropy is {found.floor:.4g} {found.unit.name}; no joint law gave an E"
-            " to hold against it."
+            f"The validation text's entropy floor is {found.floor:.4g} {found.unit.name}; no joint"
+            " law gave an E to hold against it."
         )
     if not found.questions:
         lines.append(
@@ -281,8 +281,8 @@ def _floor_section(found: Study, folder: Path) -> list[Section]:
     title = "Fitted E against the known entropy"
     if not found.held:
         said = (
-            f"The corpus's entropy is {found.floor:.4g} {found.unit.name}. {_why_none(found)}, so"
-            " nothing can be held against it."
+            f"The validation text's entropy floor is {found.floor:.4g} {found.unit.name}."
+            f" {_why_none(found)}, so nothing can be held against it."
         )
         return [Section(title, [Text(said)])]
     rows = [

@@ -1,6 +1,7 @@
 """`tinyscale compare`: groups, paired tests against scipy's, fronts, equal cost."""
 
 import json
+import math
 from pathlib import Path
 from typing import Any
 
@@ -164,13 +165,26 @@ def test_branches_of_one_training_are_one_measurement(
     assert {one.kind for one in found} == {kind} and said in found[0].sentence
     false = np.mean([(one.p_value or 0) < 0.05 for one in found])
     assert false <= 0.12  # of 5 %; of branches as so many pairs it were 25 to 75 %
-    if kind == "paired":  # the test of the stems' means, and what seeds are reckoned from
-        one, other = (part.groupby("seed")["loss"].mean() for part in (b, a))
+    # The test of the stems' means, and what seeds are reckoned from.
+    one, other = (part.groupby("seed")["loss"].mean() for part in (b, a))
+    if kind == "paired":
         assert found[-1].p_value == pytest.approx(stats.ttest_rel(one, other).pvalue)
         assert found[-1].noise == pytest.approx((one - other).std())
+    else:
+        known = stats.ttest_ind(one, other, equal_var=False)
+        assert found[-1].p_value == pytest.approx(known.pvalue)
+        assert found[-1].noise == pytest.approx(math.sqrt((one.var() + other.var()) / 2))
     a, b = branched(draw, "a", (1,), 4), branched(draw, "b", (1,), 4)
     (alone,) = against([("a", a), ("b", b)], ["seed", "D"], "a")
     assert alone.p_value is None and "two seeds of each" in alone.basis
+
+
+def test_a_branch_that_is_missing_makes_no_difference_between_unpaired_stems() -> None:
+    draw = np.random.default_rng(0)
+    a, b = branched(draw, "a", (1, 2, 3), 4), branched(draw, "b", (4, 5, 6), 4)
+    a["loss"], b["loss"] = 4 - 0.5 * np.log10(a["D"]), 4.1 - 0.5 * np.log10(b["D"])
+    (test,) = against([("a", a), ("b", b[:-1])], ["seed", "D"], "a")
+    assert test.kind == "unpaired" and test.difference == pytest.approx(0.1)
 
 
 def test_seeds_are_reckoned_for_the_level_that_is_left() -> None:
