@@ -48,15 +48,9 @@ class Cohort:
         """`micro_size` is what `auto` chose when the runs began: kept where the memory allows."""
         if len({config.cohort_key for config in configs}) > 1:
             raise UserError("These runs differ in shape, steps or evaluation, and train apart.")
-        self.configs, self.data, self.runtime, self.cache = (
-            list(configs),
-            list(data),
-            runtime,
-            cache,
-        )
-        self.config = configs[0]
-        self.members = len(configs)
-        self.device = runtime.device
+        self.configs, self.data = list(configs), list(data)
+        self.config, self.members = configs[0], len(configs)
+        self.runtime, self.device, self.cache = runtime, runtime.device, cache
         self.model = Decoder(
             self.config.model,
             vocab_size=data[0].tokenizer.vocab_size,
@@ -74,17 +68,7 @@ class Cohort:
         )
         memory = self.config.evaluation.ema
         self.average = None if memory is None else Average(self.optimizers.stacked, memory)
-        streams = {id(d): placed(d.train.tokens_array(), self.device) for d in self.data}
-        self.batches = [
-            Batches(
-                streams[id(d)],
-                c.data.context_length,
-                c.batch.size,
-                c.seed,
-                device=self.device,
-            )
-            for c, d in zip(configs, data, strict=True)
-        ]
+        self.batches = self._make_batches()
         self.tokens_per_step = self.config.tokens_per_step
         self.training_flops_per_token = TRAINING_PASSES * self.model.flops_per_token()
         self._evaluators: dict[tuple[str, int | None], Evaluator] = {}
@@ -106,6 +90,16 @@ class Cohort:
         other.configs, other.config = list(configs), configs[0]
         other._resolve_budgets()
         return other
+
+    def _make_batches(self) -> list[Batches]:
+        """Each member's; those of one text have one copy of it on the device."""
+        streams = {id(d): placed(d.train.tokens_array(), self.device) for d in self.data}
+        return [
+            Batches(
+                streams[id(d)], c.data.context_length, c.batch.size, c.seed, device=self.device
+            )
+            for c, d in zip(self.configs, self.data, strict=True)
+        ]
 
     def _resolve_budgets(self) -> None:
         self.budgets = [self._resolve(k) for k in range(self.members)]

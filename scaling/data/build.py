@@ -41,17 +41,12 @@ def build(
     # One that learns nothing is made first: where it cannot be had, that is known at once.
     tokenizer = None if learns else make(tokenizer_config, list, say)
     spools, counts = split_documents(source, rule, folder, tick)
-    copies = spools["train"].duplicates
+    train = spools["train"]
+    copies, sample = train.duplicates, 0
     _tell(counts, copies, say)
     _check(spools, counts, rule, say)
-    sample = 0
     if tokenizer is None:
-        train = spools["train"]
-        sample = train.documents
-        if isinstance(tokenizer_config, BpeTokenizer):  # char wants every character there is
-            wanted = tokenizer_config.vocab_size * TRAINING_BYTES_PER_ENTRY
-            wanted = min(max(wanted, TRAINING_BYTES_LEAST), TRAINING_BYTES_MOST)
-            sample = train.documents_within(wanted)
+        sample = _sample(train, tokenizer_config)
         if sample < train.documents:
             say(f"the tokenizer learns from the first {sample:,} documents of the train split")
         tick("training the tokenizer")
@@ -68,13 +63,7 @@ def build(
             files |= written
         spool.remove()
     for name, split in splits.items():
-        if split.unknown:
-            say(
-                f"{split.unknown:,} characters of the {name} split are in no training document"
-                " and became <unk>"
-            )
-        if split.unknown == split.tokens - split.documents - 1:
-            raise UserError(f"the {name} split has no character that a training document has")
+        _check_known(name, split, say)
     known_by = [source.fingerprint, rule.as_data(), files[TOKENIZER].sha256]
     if copies or counts.copies:  # which an earlier version let lie side by side: other data
         known_by.append("copies apart")
@@ -107,6 +96,24 @@ def build(
     )
     manifest.write(folder)
     return manifest
+
+
+def _sample(train: Spool, config: TokenizerConfig) -> int:
+    """From how many of the train split's documents a tokenizer learns."""
+    if not isinstance(config, BpeTokenizer):  # char wants every character there is
+        return train.documents
+    wanted = config.vocab_size * TRAINING_BYTES_PER_ENTRY
+    return train.documents_within(min(max(wanted, TRAINING_BYTES_LEAST), TRAINING_BYTES_MOST))
+
+
+def _check_known(name: str, split: SplitRecord, say: Say) -> None:
+    if split.unknown:
+        say(
+            f"{split.unknown:,} characters of the {name} split are in no training document and"
+            " became <unk>"
+        )
+    if split.unknown == split.tokens - split.documents - 1:
+        raise UserError(f"the {name} split has no character that a training document has")
 
 
 def _tell(counts: SplitCounts, copies: int, say: Say) -> None:

@@ -136,34 +136,10 @@ def _gpt2_pieces(config: ModelConfig) -> Iterator[Piece]:
 
 
 def _rotary(config: ModelConfig, shape: Shape) -> Family:
-    feedforward, attention = config.feedforward, config.attention
-    sparse = isinstance(feedforward, MixtureOfExperts)
-    window = attention.window if isinstance(attention, SlidingWindowAttention) else None
-    gated = isinstance(feedforward, SwiGLU) or (
-        isinstance(feedforward, MixtureOfExperts) and feedforward.activation == "swiglu"
-    )
-    norms = attention.qk_norm
-    for wrong, why in (
-        (config.norm != "rmsnorm", "rotary positions with layernorm"),
-        (not gated, "rotary positions without swiglu"),
-        (config.bias and (sparse or norms or window is not None), "biases here"),
-        (sparse and (norms or window is not None), "a mixture of experts with such attention"),
-        (norms and window is not None, "query-key norm with a sliding window"),
-        (
-            isinstance(feedforward, MixtureOfExperts) and feedforward.top_k == 1,
-            "one expert a token: its gate is a probability here, and always 1 there",
-        ),
-    ):
+    for wrong, why in _nowhere_rotary(config):
         if wrong:
             raise _none(why)
-    partly = isinstance(attention, SlidingWindowAttention) and attention.full_every is not None
-    name = (
-        "mixtral" if sparse
-        else "qwen3" if norms
-        else "qwen2" if partly
-        else "mistral" if window is not None
-        else "llama"
-    )  # fmt: skip
+    name = _rotary_name(config)
     assert isinstance(config.position, Rope)
     theta = config.position.theta
     settings: dict[str, Any] = {
@@ -184,27 +160,63 @@ def _rotary(config: ModelConfig, shape: Shape) -> Family:
         "rope_theta": theta,
         "rope_parameters": {"rope_type": "default", "rope_theta": theta},
     }
+    settings |= _settings_of(name, config) | _common(config, shape)
+    return Family(name, settings, list(_rotary_pieces(config, zero_biases=name == "qwen2")))
+
+
+def _nowhere_rotary(config: ModelConfig) -> Iterator[tuple[bool, str]]:
+    """What none of the families with rotary positions has."""
+    feedforward, norms = config.feedforward, config.attention.qk_norm
+    windowed = isinstance(config.attention, SlidingWindowAttention)
+    experts = feedforward if isinstance(feedforward, MixtureOfExperts) else None
+    sparse = experts is not None
+    gated = experts.activation == "swiglu" if experts else isinstance(feedforward, SwiGLU)
+    yield config.norm != "rmsnorm", "rotary positions with layernorm"
+    yield not gated, "rotary positions without swiglu"
+    yield config.bias and (sparse or norms or windowed), "biases here"
+    yield sparse and (norms or windowed), "a mixture of experts with such attention"
+    yield norms and windowed, "query-key norm with a sliding window"
+    yield (
+        experts is not None and experts.top_k == 1,
+        "one expert a token: its gate is a probability here, and always 1 there",
+    )
+
+
+def _rotary_name(config: ModelConfig) -> str:
+    """The family with what the config has besides rotary positions."""
+    if isinstance(config.feedforward, MixtureOfExperts):
+        return "mixtral"
+    if config.attention.qk_norm:
+        return "qwen3"
+    if isinstance(config.attention, SlidingWindowAttention):
+        return "mistral" if config.attention.full_every is None else "qwen2"
+    return "llama"
+
+
+def _settings_of(name: str, config: ModelConfig) -> dict[str, Any]:
+    """What the family of this name reads besides what all of them do."""
+    attention, feedforward = config.attention, config.feedforward
     if name == "llama":
-        settings |= {"attention_bias": config.bias, "mlp_bias": config.bias}
+        return {"attention_bias": config.bias, "mlp_bias": config.bias}
     if name == "qwen3":
-        settings |= {"attention_bias": False, "use_sliding_window": False}
-    if name == "mistral":
-        settings["sliding_window"] = window
-    if isinstance(attention, SlidingWindowAttention) and attention.full_every is not None:
-        every = attention.full_every
-        kinds = ["full_attention" if (i + 1) % every == 0 else "sliding_attention"
-                 for i in range(config.n_layers)]  # fmt: skip
-        settings |= {"use_sliding_window": True, "sliding_window": window, "layer_types": kinds,
-                     "max_window_layers": 0}  # fmt: skip
+        return {"attention_bias": False, "use_sliding_window": False}
     if isinstance(feedforward, MixtureOfExperts):
-        settings |= {
+        return {
             "num_local_experts": feedforward.n_experts,
             "num_experts_per_tok": feedforward.top_k,
             "router_aux_loss_coef": feedforward.aux_loss,
             "sliding_window": None,
         }
-    pieces = list(_rotary_pieces(config, zero_biases=name == "qwen2"))
-    return Family(name, settings | _common(config, shape), pieces)
+    assert isinstance(attention, SlidingWindowAttention)
+    if (every := attention.full_every) is None:
+        return {"sliding_window": attention.window}
+    layers = range(1, config.n_layers + 1)
+    return {
+        "use_sliding_window": True,
+        "sliding_window": attention.window,
+        "layer_types": ["sliding_attention" if i % every else "full_attention" for i in layers],
+        "max_window_layers": 0,
+    }
 
 
 def _rotary_pieces(config: ModelConfig, *, zero_biases: bool) -> Iterator[Piece]:
