@@ -78,14 +78,26 @@ class _Rest(NamedTuple):
     then: _Rest | None
 
 
-class _State(NamedTuple):
-    position: int
-    parts: Parts
-    at: int
-    then: _Rest | None
+class _End(NamedTuple):
+    """A reading that has come to the end of the text."""
+
     values: tuple[int, ...]
     trail: _Trail | None
     contradictions: tuple[Contradiction, ...]
+
+
+# A reading on its way: where in the text it is, the parts at hand, at which of them it is, what
+# follows them, the variables' values, what it has chosen and what contradicts it. A plain tuple,
+# since there are so many of them.
+_State = tuple[
+    int,
+    Parts,
+    int,
+    _Rest | None,
+    tuple[int, ...],
+    _Trail | None,
+    tuple[Contradiction, ...],
+]
 
 
 class Reader:
@@ -102,6 +114,7 @@ class Reader:
         self._initials: dict[Choice, dict[str, list[_Candidate]]] = {}
         self._anything: dict[Choice, list[_Candidate]] = {}
         self._furthest = 0
+        self._forms: dict[tuple[Slot, int], list[str]] = {}  # that the text has at a place
 
     def read(self, text: str) -> Parse:
         """Return every derivation of `text` summed up, or the nearest story's contradictions."""
@@ -118,10 +131,9 @@ class Reader:
             top = max(logs)  # of one derivation: the very number that writing it gave
             total = top + math.log(math.fsum(math.exp(log - top) for log in logs))
             return self._parse(written, found[0], len(found), total)
-        for allowed in range(1, self._tolerance + 1):
-            nearest = next(self._readings(text, allowed), None)
-            if nearest is not None:
-                return self._parse(written, nearest, 0, -math.inf)
+        nearest = next(self._readings(text, self._tolerance), None)
+        if nearest is not None:
+            return self._parse(written, nearest, 0, -math.inf)
         return Parse(0, -math.inf, reach=_as_written(written, self._furthest))
 
     def begins(self, text: str) -> bool:
@@ -136,7 +148,7 @@ class Reader:
         whole = any(True for _ in self._readings(text, 0))
         return whole or self._furthest >= len(text)
 
-    def _parse(self, written: str, end: _State, derivations: int, log_probability: float) -> Parse:
+    def _parse(self, written: str, end: _End, derivations: int, log_probability: float) -> Parse:
         path: list[tuple[str, int]] = []
         trail = end.trail
         while trail is not None:
@@ -165,100 +177,103 @@ class Reader:
             reach=len(written),
         )
 
-    def _readings(self, text: str, allowed: int) -> Iterator[_State]:
-        """Yield the end of every reading of `text` with exactly `allowed` contradictions."""
+    def _readings(self, text: str, tolerance: int) -> Iterator[_End]:
+        """Yield the end of every reading of `text` with at most `tolerance` contradictions.
+
+        Those with the fewest come first, and of them those that are contradicted latest.
+        """
+        self._forms.clear()
         unbound = (UNBOUND,) * len(self._grammar.variables)
-        stack = [_State(0, (self._grammar.root,), 0, None, unbound, None, ())]
-        while stack:
-            state = stack.pop()
-            position, parts, at, then, values, trail, contradictions = state
-            while True:
-                if at == len(parts):
-                    if then is None:
-                        if position == len(text) and len(contradictions) == allowed:
-                            yield _State(position, parts, at, then, values, trail, contradictions)
-                        break
-                    parts, at, then = then
-                    continue
-                part = parts[at]
-                at += 1
-                if isinstance(part, str):
-                    if not text.startswith(part, position):
-                        break
-                    position += len(part)
-                elif isinstance(part, Choice):
-                    rest = _Rest(parts, at, then)
-                    for option, lead in self._candidates(part, text[position : position + 1]):
-                        if not text.startswith(lead, position):
-                            continue
-                        chosen = _Trail(part.logs[option], part, option, trail)
-                        stack.append(
-                            _State(
-                                position,
-                                part.options[option],
-                                0,
-                                rest,
-                                values,
-                                chosen,
-                                contradictions,
-                            )
-                        )
-                    break
-                elif values[part.number] == UNBOUND:
-                    given = part.variable.conditional(values)
-                    rows = [
-                        row for row in given.weights if text.startswith(part.forms[row], position)
-                    ]
-                    if not rows and len(given.weights) == 1 and len(contradictions) < allowed:
-                        (row,) = given.weights  # what follows from the rest: a wrong sum
-                        expected = part.forms[row]
-                        bound = (*values[: part.number], row, *values[part.number + 1 :])
-                        sure = _Trail(0.0, None, row, trail)
-                        for wrong in _mistaken(part, expected, text, position):
-                            stack.append(
-                                _State(
-                                    position + len(wrong.found),
-                                    parts,
-                                    at,
-                                    then,
-                                    bound,
-                                    sure,
-                                    (*contradictions, wrong),
-                                )
-                            )
-                    for row in rows:
-                        self._furthest = max(self._furthest, position + len(part.forms[row]))
-                        stack.append(
-                            _State(
-                                position + len(part.forms[row]),
-                                parts,
-                                at,
-                                then,
-                                (*values[: part.number], row, *values[part.number + 1 :]),
-                                _Trail(given.logs[row], None, row, trail),
-                                contradictions,
-                            )
-                        )
-                    break
-                else:
-                    expected = part.forms[values[part.number]]
-                    if len(contradictions) < allowed:
-                        for wrong in _mistaken(part, expected, text, position):
-                            stack.append(
-                                _State(
-                                    position + len(wrong.found),
-                                    parts,
-                                    at,
-                                    then,
-                                    values,
-                                    trail,
-                                    (*contradictions, wrong),
-                                )
-                            )
-                    if not text.startswith(expected, position):
-                        break
-                    position += len(expected)
-                self._furthest = max(self._furthest, position)
+        stack: list[_State] = [(0, (self._grammar.root,), 0, None, unbound, None, ())]
+        for count in range(tolerance + 1):
+            lenient = count < tolerance
+            wrong: list[_State] = []  # with one contradiction more
+            while stack:
+                position, parts, at, then, values, trail, wrongs = stack.pop()
+                while True:  # along what leaves no choice
+                    if at == len(parts):
+                        if then is None:
+                            if position == len(text):
+                                yield _End(values, trail, wrongs)
+                            break
+                        parts, at, then = then
+                        continue
+                    part = parts[at]
+                    at += 1
+                    if isinstance(part, str):
+                        if not text.startswith(part, position):
+                            break
+                        position += len(part)
+                    else:
+                        here = (position, parts, at, then, values, trail, wrongs)
+                        if isinstance(part, Choice):
+                            stack += self._alternatives(part, text, here)
+                            break
+                        if values[part.number] == UNBOUND:
+                            bound = self._bindings(part, text, here)
+                            stack += bound
+                            if lenient and not bound:
+                                wrong += self._wrongly_implied(part, text, here)
+                            break
+                        expected = part.forms[values[part.number]]
+                        if lenient:
+                            wrong += self._past_mistakes(part, expected, text, here)
+                        if not text.startswith(expected, position):
+                            break
+                        position += len(expected)
+                    self._furthest = max(self._furthest, position)
+            wrong.sort(key=lambda state: [contradiction.position for contradiction in state[-1]])
+            stack = wrong
+
+    def _alternatives(self, choice: Choice, text: str, here: _State) -> list[_State]:
+        """Return the state within each alternative that the text may go on with."""
+        position, parts, at, then, values, trail, wrongs = here
+        rest, options, logs = _Rest(parts, at, then), choice.options, choice.logs
+        return [
+            (position, options[k], 0, rest, values, _Trail(logs[k], choice, k, trail), wrongs)
+            for k, lead in self._candidates(choice, text[position : position + 1])
+            if text.startswith(lead, position)
+        ]
+
+    def _bindings(self, slot: Slot, text: str, here: _State) -> list[_State]:
+        """Return the state behind each value that the text gives to a variable not yet known."""
+        position, parts, at, then, values, trail, wrongs = here
+        number, given = slot.number, slot.variable.conditional(values)
+        before, after, found = values[:number], values[number + 1 :], list[_State]()
+        for row in given.weights:
+            form = slot.forms[row]
+            if text.startswith(form, position):
+                end, bound = position + len(form), (*before, row, *after)
+                self._furthest = max(self._furthest, end)
+                chosen = _Trail(given.logs[row], None, row, trail)
+                found.append((end, parts, at, then, bound, chosen, wrongs))
+        return found
+
+    def _wrongly_implied(self, slot: Slot, text: str, here: _State) -> list[_State]:
+        """Return the states behind a mention that is not what the rest implies: a wrong sum."""
+        position, parts, at, then, values, trail, wrongs = here
+        rows = list(slot.variable.conditional(values).weights)
+        if len(rows) != 1:
+            return []
+        bound = (*values[: slot.number], rows[0], *values[slot.number + 1 :])
+        sure = _Trail(0.0, None, rows[0], trail)
+        told = (position, parts, at, then, bound, sure, wrongs)
+        return self._past_mistakes(slot, slot.forms[rows[0]], text, told)
+
+    def _past_mistakes(self, slot: Slot, expected: str, text: str, here: _State) -> list[_State]:
+        """Return the state behind every other form that the text has in place of the expected."""
+        position, parts, at, then, values, trail, wrongs = here
+        forms = self._forms.get((slot, position))
+        if forms is None:
+            forms = [one for one in slot.alternatives if one and text.startswith(one, position)]
+            self._forms[slot, position] = forms
+        found: list[_State] = []
+        for form in forms:
+            if form != expected:
+                wrong = Contradiction(position, slot.variable.name, slot.attribute, expected, form)
+                end = position + len(form)
+                found.append((end, parts, at, then, values, trail, (*wrongs, wrong)))
+        return found
 
     def _candidates(self, choice: Choice, character: str) -> list[_Candidate]:
         """Return the alternatives that may go on with `character`, or may be empty."""
@@ -291,13 +306,6 @@ class Reader:
                 return None
             initials |= first
         return initials
-
-
-def _mistaken(slot: Slot, expected: str, text: str, position: int) -> Iterator[Contradiction]:
-    """Yield every other form of the variable that the text has in place of the expected one."""
-    for form in slot.alternatives:
-        if form and form != expected and text.startswith(form, position):
-            yield Contradiction(position, slot.variable.name, slot.attribute, expected, form)
 
 
 def _as_written(text: str, position: int) -> int:
