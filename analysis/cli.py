@@ -14,6 +14,7 @@ import click
 from scaling.errors import UserError
 from scaling.flags import refuse
 from scaling.outputs import ready_file, ready_folder
+from scaling.recipes import parse_value
 
 if TYPE_CHECKING:
     from analysis.fits import FitOptions
@@ -220,6 +221,8 @@ def compare(runs: tuple[str, ...], **given: Any) -> None:
               type=click.Choice(("train", "validation", "test", "all")),
               help="Of the model's own data.")  # fmt: skip
 @click.option("--files", help="A glob of other texts, in place of a split.")
+@click.option("--text-field", help="Where the text of --files is; else as in training.")
+@click.option("--separator", help="What divides the documents of a .txt; else as in training.")
 @click.option("--max-samples", default=1000, show_default=True, type=click.IntRange(0),
               help="Documents at most of each split; 0: all.")  # fmt: skip
 @click.option("--tokens", type=click.IntRange(1), help="Predicted tokens at most.")
@@ -245,6 +248,8 @@ def evaluate(model: str, **given: Any) -> None:
     """
     if given["files"] is not None:
         refuse(("split", "max_samples"), "is of the model's own data: leave it out with --files")
+    else:
+        refuse(("text_field", "separator"), "says how other texts are read: give them by --files")
     from analysis.evaluate import (
         SPLITS,
         Asked,
@@ -257,6 +262,8 @@ def evaluate(model: str, **given: Any) -> None:
     asked = Asked(
         splits=SPLITS if given["split"] == "all" else (given["split"],),
         files=given["files"],
+        text_field=given["text_field"],
+        separator=None if given["separator"] is None else str(parse_value(given["separator"])),
         checkpoints=given["checkpoints"],
         samples=given["max_samples"] or None,
         tokens=given["tokens"],

@@ -100,6 +100,9 @@ def row_of(run: Run, given: Mapping[str, str]) -> dict[str, Any]:
     row |= _budget(params, metrics)
     for role, key in given.items():
         row[role] = metrics.get(key, params.get(key))
+    if row["group"] == run.info.run_name:
+        # Of another program, which may give all of its runs one name, whatever their size.
+        row["group"] = " ".join(str(row[one]) for one in ("group", "N", "D", "C"))
     row["loss_kind"] = loss_kind(given.get("loss"))
     return row
 
@@ -142,8 +145,5 @@ def _budget(params: Mapping[str, Any], metrics: Mapping[str, float]) -> dict[str
         made["epochs"] = tokens / unique
     if planned and steps:
         made["steps"] = round(tokens / planned * steps)
-        warmup = params.get("schedule.warmup")
-        if warmup is not None:
-            share = isinstance(warmup, float) and warmup <= 1
-            made["warmup_steps"] = warmup * steps if share else warmup
+        made["warmup_steps"] = params.get("resolved.warmup_steps")
     return made

@@ -95,6 +95,7 @@ def named(column: str) -> str:
 def amount(column: str, value: float) -> str:
     """A dimension's value in words: 1.6M tokens, width 64."""
     if column in {"N", "N_non_embedding", "N_with_head", "D", "C", "unique_tokens"}:
+        value = float(f"{value:.3g}")  # before its unit is chosen: 999,936 tokens are 1M
         for unit, word in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
             if value >= unit:
                 return f"{value / unit:.3g}{word} {named(column)}"

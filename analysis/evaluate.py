@@ -16,6 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional as F
 
+from analysis.units import UNKNOWN
 from scaling.checkpoint import Checkpoints
 from scaling.config import RuntimeConfig
 from scaling.data.batches import evaluation_batches
@@ -28,7 +29,6 @@ from scaling.sampling import NOT_FINITE
 from scaling.trained import Trained, find_trained
 
 SPLITS = ("train", "validation", "test")
-_UNKNOWN = 1e-3  # share of unknown tokens that bits per byte can bear
 _LOGITS = 1 << 25  # numbers of logits held at a time
 Say = Callable[[str], None]
 
@@ -40,6 +40,8 @@ class Asked:
     Attributes:
         splits: of train, validation and test, of the model's own data.
         files: a glob of other texts, in place of the splits.
+        text_field: where their text is, and
+        separator: what divides a .txt; None: as in the model's own files.
         checkpoints: best, last, a step, several of them with commas, or all.
         samples: documents at most of each split; None for all.
         tokens: predicted tokens at most; None for all.
@@ -48,6 +50,8 @@ class Asked:
 
     splits: Sequence[str] = ("validation",)
     files: str | None = None
+    text_field: str | None = None
+    separator: str | None = None
     checkpoints: str = "best"
     samples: int | None = None
     tokens: int | None = None
@@ -172,7 +176,7 @@ def _judge(
         math.exp(loss) if loss < 700 else None,
         int(right) / tokens,
         unknown / tokens,
-        float(nats) / math.log(2) / covered if unknown <= _UNKNOWN * tokens else None,
+        float(nats) / math.log(2) / covered if unknown <= UNKNOWN * tokens else None,
         text.floor if asked.tokens is None else None,
     )
 
@@ -250,8 +254,14 @@ def _states(name: str, asked: str, runs: Path) -> list[tuple[str, Trained]]:
 def _texts(trained: Trained, tokenizer: Tokenizer, asked: Asked, say: Say) -> list[Text]:
     if asked.files is not None:
         like = trained.config.data.corpus
-        stream = encoded_files(asked.files, tokenizer, like=like).tokens_array()
-        return [Text(asked.files, stream, None, None)]
+        stream = encoded_files(
+            asked.files,
+            tokenizer,
+            like=like,
+            text_field=asked.text_field,
+            separator=asked.separator,
+        )
+        return [Text(asked.files, stream.tokens_array(), None, None)]
     found = []
     for name in asked.splits:
         split = split_of(trained.config.data, name, tokenizer, digest=trained.data_digest, say=say)

@@ -24,6 +24,7 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 import numpy as np
+from scipy import stats
 
 from analysis.design import IN_BUDGETS, JOINT, in_budgets, level, named, settings
 from analysis.fits.isoflop import group_budgets
@@ -35,7 +36,8 @@ if TYPE_CHECKING:
 
 SPAN = 10.0  # largest over smallest size
 SAME_TOKENS = 0.01  # relative difference of tokens that counts as equal
-SIGNAL = 3.0  # the effect must be this many seed deviations
+SIGNAL = 3.0  # the effect must be this many seed deviations, and
+CHANCE = 0.05  # of what seeds alone make so often nothing is claimed
 WARMUP = 0.1  # of the run; longer warmups bend small runs' losses (arXiv:2406.19146)
 EPOCHS = 4.0  # repeats up to here cost next to nothing (arXiv:2305.16264)
 TREND = 0.05  # p-value below which residuals have a trend, over the number of axes
@@ -207,8 +209,16 @@ def seed_noise(runs: pd.DataFrame) -> Finding:
     noise = float(np.sqrt(((runs["loss"] - groups.transform("mean")) ** 2).sum() / room))
     effect = float(groups.mean().max() - groups.mean().min())
     ratio = effect / noise if noise > 0 else float("inf")
+    # The more configurations, the further apart are the outermost of them by chance alone: whether
+    # they differ at all is the F test of one way.
+    away = groups.transform("mean") - runs["loss"].mean()
+    degrees = max(groups.ngroups - 1, 1)
+    between = float((away**2).sum()) / degrees
+    p_value = float(stats.f.sf(between / noise**2, degrees, room)) if noise > 0 else 0.0
     said = f"losses range over {effect:.4g}, {ratio:.3g} times the seeds' deviation of {noise:.2g}"
-    return _say(rule, ratio >= SIGNAL, ratio, said)
+    if p_value > CHANCE:
+        said += f", which so many configurations do by chance alone (F test: p = {p_value:.2g})"
+    return _say(rule, ratio >= SIGNAL and p_value <= CHANCE, ratio, said)
 
 
 def learning_rate(runs: pd.DataFrame) -> Finding:

@@ -11,6 +11,9 @@ import pandas as pd
 
 from scaling.errors import UserError
 
+UNKNOWN = 1e-3
+"""Share of unknown tokens that bits per byte can bear: each costs nats and stands for no byte."""
+
 
 @dataclass(frozen=True)
 class Unit:
@@ -79,14 +82,25 @@ def choose(runs: pd.DataFrame, asked: str = "auto", column: str | None = None) -
                 f"Bits per byte are needed, and run {lacking} has logged none: select runs of one"
                 " tokenizer."
             )
-        why = "the tokenizers differ" if differ else "as asked for"
-        return replace(BITS, why=f"since {why}", text=_text(runs))
-    why = "all runs have one tokenizer" if asked == "auto" else "as asked for"
+        unknown = runs.get("unknown_share", pd.Series(0.0, index=runs.index)).fillna(0.0)
+        if unknown.max() > UNKNOWN:
+            name = runs["name"][unknown.idxmax()]
+            raise UserError(
+                f"Bits per byte are needed, and those of run {name} compare with no others:"
+                f" {unknown.max():.1%} of its validation tokens stand for characters that its"
+                " tokenizer does not know. Leave it out."
+            )
+        why = "since the tokenizers differ" if differ else "as asked for"
+        return replace(BITS, why=why, text=_text(runs))
+    kinds = runs.get("data.tokenizer.kind", pd.Series(index=runs.index, dtype=object))
+    why = "since all runs have one tokenizer" if asked == "auto" else "as asked for"
+    if kinds.isna().any():
+        why = "as is assumed of runs that do not say what their tokens are"
     return Unit(
         "nats",
         "nats per token",
         "validation loss (nats per token)",
-        f"since {why}",
+        why,
         "val/loss",
         _text(runs),
     )

@@ -58,7 +58,7 @@ def read_data(path: Path) -> Any:
     text = read_text(path)
     try:
         if path.suffix == ".json":
-            return json.loads(text)
+            return json.loads(text, object_pairs_hook=_unrepeated)
         return _rows(text) if path.suffix == ".jsonl" else parse_yaml(text)
     except json.JSONDecodeError as error:
         kind, where, problem = "JSON", f" at line {error.lineno}", error.msg
@@ -66,6 +66,8 @@ def read_data(path: Path) -> Any:
         mark = getattr(error, "problem_mark", None)
         where = f" at line {mark.line + 1}" if mark else ""
         kind, problem = "YAML", getattr(error, "problem", None) or "it cannot be parsed"
+    except _RepeatedError as error:
+        kind, where, problem = "JSON", "", str(error)
     raise UserError(f"{shown(path)}: not valid {kind}{where}: {problem}.")
 
 
@@ -75,13 +77,53 @@ def _rows(text: str) -> list[Any]:
     for line in text.split("\n"):  # not also at U+2028, which a string may hold
         try:
             if line.strip():
-                rows.append(json.loads(line))
+                rows.append(json.loads(line, object_pairs_hook=_unrepeated))
         except json.JSONDecodeError as error:
             raise json.JSONDecodeError(error.msg, text, start + error.pos) from None
         start += len(line) + 1
     return rows
 
 
+class _RepeatedError(ValueError):
+    """An object has a key twice, of which JSON's readers would keep the last in silence."""
+
+
+def _unrepeated(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in found:
+            raise _RepeatedError(f"an object has the key {key!r} twice")
+        found[key] = value
+    return found
+
+
 def parse_yaml(text: str) -> Any:
-    """A text of YAML as data; raises `yaml.YAMLError` where it is none."""
-    return yaml.load(text, Loader=_Loader)
+    """A text of YAML as data; raises `yaml.YAMLError` where it is none, or has a key twice."""
+    loader = _Loader(text)
+    try:
+        node = loader.get_single_node()
+        if node is None:
+            return None
+        _refuse_repeats(node, set())
+        return loader.construct_document(node)
+    finally:
+        loader.dispose()
+
+
+def _refuse_repeats(node: yaml.Node, seen: set[int]) -> None:
+    """Raise where a mapping has a key twice, of which YAML's readers keep the last in silence."""
+    if id(node) in seen or not isinstance(node, yaml.CollectionNode):
+        return
+    seen.add(id(node))
+    children = node.value
+    if isinstance(node, yaml.MappingNode):
+        keys = set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode):
+                if (key.tag, key.value) in keys:
+                    problem = f"the key {key.value!r} stands twice in one mapping"
+                    raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)
+                keys.add((key.tag, key.value))
+        children = [child for pair in node.value for child in pair]
+    for child in children:
+        _refuse_repeats(child, seen)

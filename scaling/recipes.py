@@ -21,6 +21,8 @@ ALTERNATIVES: dict[tuple[str, ...], str] = {
     ("model", "head_dim"): "n_heads",
 }
 
+_NOTHING = {"", "~", "null", "Null", "NULL", "''", '""'}  # words that mean none, or an empty text
+
 
 def recipe_folder() -> Path:
     """Where the shipped recipes are: in the package when installed, else beside it."""
@@ -89,11 +91,13 @@ def parse_flags(words: Sequence[str]) -> list[tuple[tuple[str, ...], Any]]:
 
 
 def parse_value(text: str) -> Any:
-    """One value as YAML reads it; what YAML cannot read is a string."""
+    """One value as YAML reads it; what YAML cannot read, or reads as nothing, is a string."""
     try:
-        return parse_yaml(text)
+        value = parse_yaml(text)
     except yaml.YAMLError:
         return text
+    # A comment (###), a mark of documents (---) or blocks (|) is more likely a separator of texts.
+    return text if value in (None, "") and text.strip() not in _NOTHING else value
 
 
 def merge(base: Tree, over: Mapping[str, Any], trail: Trail, source: str) -> None:

@@ -10,6 +10,7 @@ import scaling
 from scaling.cohort import Cohort
 from scaling.config import RunConfig
 from scaling.data.prepare import PreparedData
+from scaling.optim import warmup_steps
 from scaling.runtime import device_name, git_state, versions
 from scaling.tracking.folder import RunFolder
 from scaling.tracking.tracker import new_run
@@ -60,6 +61,8 @@ def _facts(cohort: Cohort, k: int) -> dict[str, Any]:
         f"parameters.{name}": count for name, count in cohort.model.param_counts().items()
     }
     facts |= {f"resolved.{unit}": value for unit, value in budget.as_dict().items()}
+    warmup = cohort.configs[k].schedule.warmup
+    facts["resolved.warmup_steps"] = warmup_steps(warmup, budget.steps)
     facts |= {
         "flops_per_token": cohort.training_flops_per_token,
         "vocab_size": data.tokenizer.vocab_size,
@@ -72,6 +75,9 @@ def _facts(cohort: Cohort, k: int) -> dict[str, Any]:
         "compiled": cohort.runtime.compile,
     }
     tokens, covered = cohort.validator.predicted  # of the text that the run is judged on
+    if (unknown := data.tokenizer.unknown) is not None:
+        judged = data.validation.tokens_array()[1 : tokens + 1]
+        facts["unknown_share"] = float((judged == unknown).mean())
     floor = data.validation.floor_of(tokens)
     if floor is not None and covered:
         facts["floor_nats_per_token"] = floor

@@ -112,8 +112,8 @@ def draw(logits: Tensor, settings: SamplingSettings, streams: Sequence[torch.Gen
         return logits.argmax(dim=-1)
     logits = logits / settings.temperature
     if settings.top_k is not None and settings.top_k < logits.shape[-1]:
-        least = logits.topk(settings.top_k, dim=-1).values[:, -1:]
-        logits = logits.masked_fill(logits < least, float("-inf"))
+        best, places = logits.topk(settings.top_k, dim=-1)
+        logits = torch.full_like(logits, float("-inf")).scatter(-1, places, best)
     if settings.top_p is not None and settings.top_p < 1:
         ordered, order = logits.sort(dim=-1, descending=True)
         p = ordered.softmax(dim=-1)

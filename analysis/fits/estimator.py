@@ -7,7 +7,7 @@ from typing import Protocol
 
 import numpy as np
 
-from analysis.fits.form import Bound, Form
+from analysis.fits.form import Bound, Form, levelled
 from analysis.fits.logsumexp import InLoss, LogSumExp
 from analysis.fits.model import Array, Index, Mask, Model
 from analysis.fits.points import Points
@@ -167,7 +167,7 @@ class LeastSquares(Huber):
 
     def _settle(self, ends: Solution) -> Best:
         best = super()._settle(ends)
-        unit = float(np.median(self.data.loss)) ** 2  # the model's losses are over the median
+        unit = float(np.exp(2 * levelled(self.data.loss)[0]))  # what the model's losses are over
         return Best(
             best.public,
             best.objective * unit,

@@ -19,10 +19,13 @@ from analysis.fits.model import Array, Mask
 from analysis.fits.points import Points
 from analysis.fits.result import FitStatus
 
+PARAMETERS = ("E", "A", "B", "alpha", "beta")
 _LEAST = 1e-3  # an exponent below this cannot be told from a constant
 _STEPS = 100
 _PERFECT = 1e-12  # of the median loss
 _VANISHED = 1e-9  # of the median loss
+_DAMPED = 1e-9  # the least damping: far below it nothing of it would be left in a sum
+_NUMBERS = 1 << 20  # runs times problems that are stepped together: some 25 MB an array
 _SUBSETS = [s for size in (2, 1) for s in combinations(range(3), size)]
 
 
@@ -43,7 +46,8 @@ class VariableProjection:
         side = max(2, min(20, int(starts**0.5)))
         levels = exponents()(side)
         grid = np.array([(a, b) for a in levels for b in levels])
-        theta, objective, settled = self._search(grid, None)
+        parts = [self._search(grid[piece], None) for piece in self._pieces(len(grid))]
+        theta, objective, settled = (np.concatenate(part) for part in zip(*parts, strict=True))
         top = int(np.argmin(objective))
         floor = len(self.y) * _PERFECT**2
         equal = objective <= objective[top] * (1 + SAME_OBJECTIVE) + floor
@@ -90,6 +94,19 @@ class VariableProjection:
         """Each resample from the best exponents and their rivals; the lowest."""
         if not self._warm:
             raise RuntimeError("refit() before best(): there is no fit to start from")
+        parts = [self._refit(weights[piece]) for piece in self._pieces(len(weights))]
+        return Resamples(
+            {name: np.concatenate([part.public[name] for part in parts]) for name in PARAMETERS},
+            np.concatenate([part.settled for part in parts]),
+            np.concatenate([part.at_bound for part in parts]),
+        )
+
+    def _pieces(self, count: int) -> list[slice]:
+        """So many problems in pieces of a bounded size."""
+        size = max(1, _NUMBERS // len(self.y))
+        return [slice(i, i + size) for i in range(0, count, size)]
+
+    def _refit(self, weights: Array) -> Resamples:
         best: tuple[Array, Array, Mask] | None = None
         for start in self._warm:
             tried = self._search(np.tile(start, (len(weights), 1)), weights)
@@ -158,8 +175,9 @@ class VariableProjection:
             gradient, square = self._slope(theta[active], heights[active], left[active], counts)
             low = (theta[active] <= _LEAST) & (gradient > 0)
             held = low | ((theta[active] >= STEEPEST) & (gradient < 0))
+            ridge = np.einsum("sii->si", square)
+            held |= ridge < 1e-300  # a term whose coefficient is zero: nothing moves with it
             gradient[held] = 0.0
-            ridge = np.maximum(np.einsum("sii->si", square), 1e-300)
             lam = damping[active][:, None]
             matrix = square * ~held[:, :, None] * ~held[:, None, :]
             matrix[:, [0, 1], [0, 1]] += np.where(held, 1.0, lam * ridge)
@@ -175,7 +193,8 @@ class VariableProjection:
             won = active[better]
             theta[won], objective[won] = trial[better], after[better]
             heights[won], left[won] = new_heights[better], new_left[better]
-            damping[active] = np.where(better, damping[active] / 8, damping[active] * 8)
+            lower, higher = np.maximum(damping[active] / 8, _DAMPED), damping[active] * 8
+            damping[active] = np.where(better, lower, higher)
             active = active[~done & (damping[active] < 1e12)]
             if not len(active):
                 break

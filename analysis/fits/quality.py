@@ -18,15 +18,16 @@ def quality(data: Points, predicted: Array, parameters: int, axes: int) -> dict[
 
     Residuals are ln L observed less ln L predicted. Keys: ``r_squared`` of ln L;
     ``rms_log_residual`` and the robust ``median_abs_log_residual``; ``rmse`` in the loss's unit;
-    ``aic`` and ``aicc`` under Gaussian log residuals, ``n ln(RSS/n) + 2 (p + 1)``, to compare
-    forms on the same points only (a perfect fit counts as one to 1e-9); ``trend`` by axis.
+    ``aic`` and ``aicc`` under Gaussian log residuals, ``g ln(RSS/n) + 2 (p + 1)``, to compare
+    forms on the same points only (a perfect fit counts as one to 1e-9), where g is the number of
+    independent groups, n unless some hang together; ``trend`` by axis.
     """
     residual = np.log(data.loss) - np.log(predicted)
-    count, free = len(residual), parameters + 1
+    count, free, groups = len(residual), parameters + 1, data.groups()[1]
     square = float(residual @ residual)
     spread = np.log(data.loss) - np.log(data.loss).mean()
-    aic = count * float(np.log(max(square / count, _ROUNDING**2))) + 2 * free
-    room = count - free - 1
+    aic = groups * float(np.log(max(square / count, _ROUNDING**2))) + 2 * free
+    room = groups - free - 1
     return {
         "r_squared": 1 - square / float(spread @ spread) if np.ptp(spread) > 0 else None,
         "rms_log_residual": float(np.sqrt(square / count)),
@@ -35,7 +36,7 @@ def quality(data: Points, predicted: Array, parameters: int, axes: int) -> dict[
         "aic": aic,
         "aicc": None if room <= 0 else aic + 2 * free * (free + 1) / room,
         "trend": {
-            role: trend(values, residual, 1 + (parameters - 1) / max(axes, 1), data.groups()[1])
+            role: trend(values, residual, 1 + (parameters - 1) / max(axes, 1), groups)
             for role, values in _axes(data).items()
         },
     }

@@ -22,6 +22,8 @@ _LADDER_TOP = 0.5  # log units: at this delta every plausible residual is inside
 _LADDER_FACTOR = 8.0
 _LADDER_STEPS = 12
 _FIRST_STEPS = 80
+_TOGETHER = 256  # problems that step together, and
+_NUMBERS = 1 << 20  # these times their points at most: 8 MB an array
 _LAST_STEPS = 200
 _LOOSE, _TIGHT = 1e-2, 1e-11  # relative gain of the objective not worth another step
 
@@ -63,7 +65,6 @@ def minimise(
     *,
     tolerance: float = 1e-11,
     max_steps: int = 200,
-    chunk: int = 256,
 ) -> Solution:
     """Minimises one problem from each start, at ``delta`` alone (right for warm starts).
 
@@ -74,7 +75,6 @@ def minimise(
         weights: how often each point counts, [S, n]; once each where None.
         tolerance: relative decrease of the objective that is not worth another step.
         max_steps: steps allowed.
-        chunk: problems that step together.
     """
     return _in_chunks(
         lambda piece: _ended(
@@ -83,12 +83,12 @@ def minimise(
             )
         ),
         len(starts),
-        chunk,
+        model.target.size,
     )
 
 
 def minimise_from_afar(
-    model: Model, starts: Array, delta: float, *, direct_every: int = 16, chunk: int = 256
+    model: Model, starts: Array, delta: float, *, direct_every: int = 16
 ) -> Solution:
     """Minimises one unweighted problem from many far starts.
 
@@ -109,7 +109,7 @@ def minimise_from_afar(
                 Batch(model, far[piece]).descend(rungs[0], _TIGHT, _FIRST_STEPS, project=True)
             ),
             len(far),
-            chunk,
+            model.target.size,
         )
         places, place_of = np.unique(np.round(first.theta, 6), axis=0, return_inverse=True)
         _, leader = np.unique(place_of, return_index=True)
@@ -120,7 +120,7 @@ def minimise_from_afar(
                 batch.descend(rung, _LOOSE, _LADDER_STEPS)
             return _ended(batch.descend(delta, _TIGHT, _LAST_STEPS))
 
-        rest = _in_chunks(onward, len(places), chunk).take(place_of.reshape(-1))
+        rest = _in_chunks(onward, len(places), model.target.size).take(place_of.reshape(-1))
         ends.append((np.flatnonzero(~direct), rest))
     order = np.argsort(np.concatenate([where for where, _ in ends]))
     merged = _concatenate([solution for _, solution in ends]).take(order)
@@ -128,8 +128,12 @@ def minimise_from_afar(
     return replace(merged, moved=moved)
 
 
-def _in_chunks(work: Callable[[slice], Solution], count: int, chunk: int) -> Solution:
-    """Runs ``work`` over slices of the problems, on as many threads as there are cores."""
+def _in_chunks(work: Callable[[slice], Solution], count: int, points: int) -> Solution:
+    """Runs ``work`` over slices of the problems, on as many threads as there are cores.
+
+    Of so many points fewer problems step together where there are many: memory is bounded.
+    """
+    chunk = max(1, min(_TOGETHER, _NUMBERS // points))
 
     def quiet(piece: slice) -> Solution:
         # Wild far trials under- and overflow; their objectives are refused by comparison.

@@ -10,7 +10,7 @@ from analysis.prompts import record
 from analysis.prompts.record import Rows
 from scaling.config import RuntimeConfig
 from scaling.errors import UserError
-from scaling.prompts.answer import Answer, AskSettings, ask
+from scaling.prompts.answer import CUT, Answer, AskSettings, ask
 from scaling.prompts.item import PromptSet
 from scaling.runtime import Runtime, resolve
 from scaling.sampling import NOT_FINITE
@@ -63,6 +63,11 @@ def evaluate(
             took = f"{time.perf_counter() - start:.1f} s"
         else:
             took = "from the record"
+        if cut := len({row["id"] for row in rows if row["remark"] == CUT}):
+            say(
+                f"{trained.label}: {cut} of {len(prompts.items)} items are longer than its context"
+                " and were asked without their beginnings: its scores compare with no others"
+            )
         passed = sum(bool(row["passed"]) for row in rows) / len(rows)
         say(f"{number}/{len(models)} {trained.label}: {passed:.1%} pass, {took}")
         frames.append(_frame(trained, rows))

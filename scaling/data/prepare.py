@@ -84,7 +84,7 @@ def prepare(
                     manifest = _build(plan, config, say)
     if reused:
         say(f"reusing the packed tokens in {plan.folder}")
-    return _view(config, plan, manifest, reused)
+    return _view(config, plan, manifest, reused, say)
 
 
 def verify(config: DataConfig, *, cache: Path | None = None) -> list[str]:
@@ -155,7 +155,9 @@ def _build(plan: _Plan, config: DataConfig, say: Say) -> Manifest:
     return manifest
 
 
-def _view(config: DataConfig, plan: _Plan, manifest: Manifest, reused: bool) -> PreparedData:
+def _view(
+    config: DataConfig, plan: _Plan, manifest: Manifest, reused: bool, say: Say
+) -> PreparedData:
     """The config's share of what is on disk."""
     splits = {
         name: PackedSplit(
@@ -176,6 +178,12 @@ def _view(config: DataConfig, plan: _Plan, manifest: Manifest, reused: bool) -> 
     documents = min(train.documents, max(1, round(config.fraction * train.documents)))
     if config.max_documents is not None:
         documents = min(documents, config.max_documents)
+    share = train.prefix(documents).tokens / train.tokens
+    if config.max_documents is None and not 0.9 < share / config.fraction < 1.1:
+        say(
+            f"warning: data.fraction {config.fraction:g} is {documents:,} of {train.documents:,}"
+            f" documents of the train split, which hold {share:.2g} of its tokens"
+        )
     train = train.prefix(documents)
     if train.predictions < config.context_length:
         raise UserError(

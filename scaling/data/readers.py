@@ -70,6 +70,7 @@ def divide(chunks: Iterable[str], separator: str) -> Iterator[str]:
 
 def _txt(path: Path, separator: str) -> Iterator[str]:
     # Reading as text turns CRLF into LF; utf-8-sig drops a byte order mark.
+    separator = separator.replace("\r\n", "\n").replace("\r", "\n")
     with path.open(encoding="utf-8-sig") as file:
         yield from divide(iter(lambda: file.read(_CHUNK), ""), separator)
 
@@ -98,8 +99,9 @@ def _json(path: Path, text_field: str) -> Iterator[str]:
     with path.open(encoding="utf-8-sig") as file:
         while (first := file.read(1)).isspace():
             pass
-        if first != "[":  # many a .json is really JSON lines
-            yield from _json_lines(path, text_field)
+        file.seek(0)
+        if first != "[" and _is_json(next(filter(str.strip, file), "")):
+            yield from _json_lines(path, text_field)  # as many a .json really is
             return
         file.seek(0)
         try:
@@ -112,8 +114,16 @@ def _json(path: Path, text_field: str) -> Iterator[str]:
             raise
         except _BEYOND as error:
             raise UserError(f"{path} cannot be read: {error}") from error
-    for number, row in enumerate(rows, start=1):
+    for number, row in enumerate(rows if isinstance(rows, list) else [rows], start=1):
         yield _text_of(row, text_field, f"{path} item {number}")
+
+
+def _is_json(line: str) -> bool:
+    try:
+        json.loads(line)
+    except _BEYOND:
+        return False
+    return True
 
 
 def _text_of(row: Any, text_field: str, where: str) -> str:

@@ -31,23 +31,30 @@ class Stream:
 
 
 def encoded_files(
-    pattern: str, tokenizer: Tokenizer, cache: Path | None = None, *, like: Corpus | None = None
+    pattern: str,
+    tokenizer: Tokenizer,
+    cache: Path | None = None,
+    *,
+    like: Corpus | None = None,
+    text_field: str | None = None,
+    separator: str | None = None,
 ) -> Stream:
     """The documents of a glob of files as training would read them, with a model's own tokenizer.
 
-    Where `like`, the model's corpus, is files too, they are divided as those are, and their text
-    is in the same field.
+    Their text is in `text_field` and they are divided by `separator`; unless given, as in `like`,
+    the model's corpus, where that is files too, or else as in a corpus of files.
 
     Raises:
         UserError: there are none.
     """
     cache = cache or default_cache()
     with answering_for(cache):
-        corpus = FilesCorpus(files=pattern)
-        if isinstance(like, FilesCorpus):
-            corpus = FilesCorpus(
-                files=pattern, text_field=like.text_field, separator=like.separator
-            )
+        corpus = like if isinstance(like, FilesCorpus) else FilesCorpus(files=pattern)
+        corpus = FilesCorpus(
+            files=pattern,
+            text_field=corpus.text_field if text_field is None else text_field,
+            separator=corpus.separator if separator is None else separator,
+        )
         source = open_corpus(corpus, cache)
         documents = chain.from_iterable(part() for part in source.parts.values())
         texts = [text.decode() for text, _ in clean(documents, SplitCounts())]

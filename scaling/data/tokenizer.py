@@ -72,8 +72,11 @@ class Tokenizer:
         return None
 
     def encode(self, text: str) -> list[int]:
-        """The ids of a text; no end-of-text token."""
-        return self._library.encode(text, add_special_tokens=False).ids
+        """The ids of a text; no end-of-text token. Raises UserError where it is no valid text."""
+        try:
+            return self._library.encode(text, add_special_tokens=False).ids
+        except TypeError:  # of half a surrogate pair, as from a terminal that does not write UTF-8
+            raise UserError(f"{text[:40]!r} is not valid Unicode.") from None
 
     def knows(self, text: str) -> bool:
         """Whether it has a token for every character of a text."""

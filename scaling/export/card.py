@@ -86,8 +86,11 @@ def card(metadata: dict[str, Any], config: RunConfig, folder: str) -> str:
         "licence of the data": licence,
         "trained on": f"{metadata['tokens']:,} tokens, {metadata['step']:,} steps, seed"
         f" {metadata['seed']}",
-        **{key.replace("_", " "): _number(value) for key, value in metadata["metrics"].items()},
     }
+    figures = {key: metadata[key] for key in ("val_loss", "val_bpb")} | metadata["metrics"]
+    for key, value in figures.items():
+        if value is not None:
+            rows[key.replace("_", " ")] = _number(value)
     loading = _LOADING[metadata["format"]].format(
         folder=folder,
         context=config.data.context_length,

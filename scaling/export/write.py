@@ -107,10 +107,16 @@ def _metadata(
     config, facts, record = trained.config, trained.facts, trained.run.read_record()
     summary_file = trained.run.path / "summary.json"
     summary = json.loads(summary_file.read_text()) if summary_file.exists() else {}
+    # Of the state that is exported, and no other's.
+    own = tuple(
+        f"{which}_"
+        for which, step in (("final", "steps"), ("best", "best_step"))
+        if summary.get(step) == trained.step
+    )
     metrics = {
         key: value
         for key, value in summary.items()
-        if key.startswith(("final_", "best_")) and "seconds" not in key and "per_second" not in key
+        if key.startswith(own) and key != "best_step" and "second" not in key
     }
     data, licence = data_set(config)
     return {

@@ -17,6 +17,7 @@ from scaling.sampling import NOT_FINITE, SamplingSettings, continue_ids
 from scaling.scoring import Stretch, log_probabilities
 
 ROWS = 256  # prompts that are written to at a time
+CUT = "its beginning was left out: it is longer than the model's context"
 _OPENS = "“‘([{「『（《"
 _CLOSES = ".,;:!?…%)]}’'”。，、；：！？」』）》"  # or goes on
 
@@ -141,11 +142,15 @@ def choice(item: Item, logs: Sequence[float]) -> Answer:
 
 def _choose(model: Decoder, tokenizer: Tokenizer, items: Sequence[Item]) -> list[Answer]:
     context = model.context_length
-    stretches = [
-        one for item in items for one in _fitted(option_stretches(tokenizer, item), context)
-    ]
+    whole = [option_stretches(tokenizer, item) for item in items]
+    fitted = [_fitted(options, context) for options in whole]
+    stretches = [one for options in fitted for one in options]
     sums = iter([float(p.double().sum()) for p in log_probabilities(model, stretches)])
-    return [choice(item, [next(sums) for _ in item.options]) for item in items]
+    answers = [choice(item, [next(sums) for _ in item.options]) for item in items]
+    return [
+        replace(answer, remark=answer.remark or (CUT if after != before else ""))
+        for answer, before, after in zip(answers, whole, fitted, strict=True)
+    ]
 
 
 def _fitted(options: Sequence[Stretch], context: int) -> list[Stretch]:
@@ -169,6 +174,10 @@ def _write(
 ) -> list[Answer]:
     together: dict[tuple[int, int], list[tuple[int, int]]] = defaultdict(list)
     encoded = [[tokenizer.eot, *tokenizer.encode(item.prompt.rstrip(" "))] for item in items]
+    long = {i for i, ids in enumerate(encoded) if len(ids) > model.context_length}
+    for i in long:  # the same end of it for the first token of the answer as for the others
+        room = model.context_length - items[i].max_tokens
+        encoded[i] = encoded[i][-max(model.context_length // 2, room, 1) :]
     for i, item in enumerate(items):
         for sample in range(settings.num_samples):
             together[len(encoded[i]), item.max_tokens].append((i, sample))
@@ -186,10 +195,14 @@ def _write(
                 cached=True,
             )
             texts |= {row: tokenizer.decode(ids) for row, ids in zip(rows, new, strict=True)}
-    return [
-        _judged(item, sample, texts[i, sample])
+    answers = [
+        (i, _judged(item, sample, texts[i, sample]))
         for i, item in enumerate(items)
         for sample in range(settings.num_samples)
+    ]
+    return [
+        replace(answer, remark=answer.remark or CUT) if i in long else answer
+        for i, answer in answers
     ]
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from scaling.optim import warmup_steps
 from scaling.recipes import load_config
 from scaling.tracking.artifacts import write_curves
 from scaling.tracking.folder import Row, RunFolder, Status, write_whole
@@ -80,6 +81,7 @@ class Recorder:
             "parameters.non_embedding": body,
             "parameters.with_head": total,
             "resolved.steps": steps,
+            "resolved.warmup_steps": warmup_steps(0.05, steps),
             "resolved.tokens": trained,
             "resolved.epochs": trained / 700_000,
             "resolved.flops": trained * per_token,

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.design import JOINT, design_of, frontier, rounded, settings, slices
+from analysis.design import JOINT, amount, design_of, frontier, rounded, settings, slices
 from analysis.evidence import equal_budgets
 from analysis.figures.isoflop import basins_figure
 from analysis.fits import FitOptions
@@ -186,3 +186,8 @@ def test_a_setting_that_is_tried_at_zero_is_tuned_as_any() -> None:
     design = design_of(runs)
     assert (design.nuisances, design.variants) == (("optimizer.weight_decay",), ())
     assert list(tuned(runs, design)["optimizer.weight_decay"]) == [0.0] * 3
+
+
+def test_amounts_are_rounded_before_their_unit_is_chosen() -> None:
+    said = [amount("D", value) for value in (999_936, 999.6e6, 1.6e6, 950, 2e3)]
+    assert said == ["1M tokens", "1G tokens", "1.6M tokens", "tokens 950", "2k tokens"]

@@ -103,6 +103,27 @@ def test_files_are_judged_as_training_reads_them(
     assert json.loads(first.stdout)["results"][0]["tokens"] == 1
 
 
+def test_how_other_files_are_read_may_be_said(
+    tiny: Callable[..., RunConfig], workplace: Path
+) -> None:
+    run = make_run(Path("runs"), tiny(), prepare(tiny().data).tokenizer)
+    Path("a.txt").write_text("the cat<|endoftext|>a dog ran")
+    Path("b.txt").write_text("the cat\n\na dog ran")
+    Path("c.csv").write_text("story\nthe cat\na dog ran\n")
+    losses = set()
+    for words in (
+        ["a.txt"],
+        ["b.txt", "--separator", r'"\n\n"'],
+        ["c.csv", "--text-field", "story"],
+    ):
+        given = [str(run.path), "--no-log", "--json", "--files", *words]
+        answer = CliRunner().invoke(evaluate, given, catch_exceptions=False)
+        losses |= {result["loss"] for result in json.loads(answer.stdout)["results"]}
+    assert len(losses) == 1
+    with pytest.raises(UserError, match="--separator says how other texts are read"):
+        CliRunner().invoke(evaluate, ["tiny", "--separator", "x"], catch_exceptions=False)
+
+
 @pytest.mark.parametrize(("option", "value"), [("--split", "validation"), ("--max-samples", "5")])
 def test_what_is_of_the_models_own_data_is_not_of_files(option: str, value: str) -> None:
     words = ["tiny", "--files", "some.txt", option, value]

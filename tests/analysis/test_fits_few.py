@@ -10,14 +10,17 @@ from analysis.adaptation.laws import laws
 from analysis.adaptation.report import _laws_table
 from analysis.band import band
 from analysis.fits import (
+    Chinchilla,
     Fit,
     FitOptions,
+    FitStatus,
     Form,
     PowerLaw,
     PowerLawNoOffset,
     fit,
     fit_isoflop,
     points,
+    projection,
 )
 from analysis.fits.bootstrap import LEAST_GROUPS, tails
 from analysis.fits.points import Points
@@ -171,3 +174,57 @@ def test_intervals_over_few_seeds_cover_the_truth(count: int, form: Form) -> Non
 def _holds(one: Fit, truth: float) -> bool:
     ends = one.ci["alpha"]
     return ends is not None and ends[0] <= truth <= ends[1]
+
+
+@pytest.mark.parametrize(
+    ("table", "bootstrap"),
+    [
+        (
+            "7e7 2e10 3.199, 1.2e10 1e11 2.324, 7e7 6e10 3.15, 1.6e8 2e10 3.02, 1.6e8 5e9 3.155,"
+            "4.1e8 5e9 3.108, 6.9e9 6e10 2.392, 4.1e8 5e9 3.238, 1.6e8 6e10 2.842",
+            1000,
+        ),
+        (
+            "630957 1e6 4.01879, 2.51189e7 1e6 4.04747, 3.98107e6 3.98107e7 2.73339,"
+            "1.58489e8 1e6 4.0316, 3.98107e6 2.51189e8 2.34057, 630957 2.51189e8 2.34184,"
+            "2.51189e7 3.98107e7 2.68408, 1e9 1.58489e9 2.09195, 630957 1e10 1.91469,"
+            "2.51189e7 1e10 1.89269",
+            0,
+        ),
+    ],
+    ids=["in resamples", "in the fit"],
+)
+def test_a_term_that_comes_to_nothing_is_no_singular_matrix(table: str, bootstrap: int) -> None:
+    n, d, loss = np.array([row.split() for row in table.split(",")], dtype=float).T
+    options = FitOptions(bootstrap=bootstrap, holdout=0)
+    found = fit(Chinchilla(), points(loss, N=n, D=d), options, "variable_projection")
+    assert found.converged == (found.status is FitStatus.CONVERGED) and found.message
+
+
+def test_the_objective_of_least_squares_is_in_the_losses_own_unit() -> None:
+    n = np.geomspace(1e5, 1e7, 6)
+    loss = np.array([6.2, 6.0, 5.9, 2.2, 2.1, 2.0])  # the median is that of logarithms
+    found = fit(PowerLawNoOffset("N"), points(loss, N=n), QUICK, "least_squares")
+    assert found.params["A"] is not None and found.params["alpha"] is not None
+    left = loss - found.params["A"] * n ** -found.params["alpha"]
+    assert found.objective == pytest.approx(0.5 * float(left @ left), rel=1e-6)
+
+
+def test_branches_are_no_more_evidence_for_a_form_than_their_stems() -> None:
+    alone = line(8)
+    fourfold = points(
+        np.repeat(alone.loss, 4), N=np.repeat(alone.axes["N"], 4), group=np.repeat(np.arange(8), 4)
+    )
+    figures = [fit(FORM, data, QUICK).quality["aicc"] for data in (alone, fourfold)]
+    assert figures[1] == pytest.approx(figures[0], rel=1e-3)
+
+
+def test_many_points_are_fitted_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    n, d = (a.ravel() for a in np.meshgrid(np.geomspace(1e6, 1e9, 4), np.geomspace(1e8, 1e11, 4)))
+    noise = np.exp(0.01 * np.random.default_rng(0).standard_normal(n.size))
+    data = points((1.69 + 406.4 * n**-0.34 + 410.7 * d**-0.28) * noise, N=n, D=d)
+    options = FitOptions(starts=64, bootstrap=50, holdout=0)
+    whole = fit(Chinchilla(), data, options, "variable_projection")
+    monkeypatch.setattr(projection, "_NUMBERS", 7 * len(data))
+    parts = fit(Chinchilla(), data, options, "variable_projection")
+    assert parts.to_json() == whole.to_json()

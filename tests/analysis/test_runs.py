@@ -12,6 +12,7 @@ from mlflow import MlflowClient
 from analysis.curves import curves
 from analysis.runs import Selection, read_runs
 from analysis.store import history
+from analysis.units import choose
 from scaling.errors import UserError
 from scaling.tracking.members import Members
 from tests.analysis.recorded import LAW, Recorder
@@ -41,7 +42,7 @@ def test_columns_say_counts_budget_and_final_loss(studied: Recorder) -> None:
     assert row["C"] == pytest.approx(6 * row["N"] * row["D"])
     assert row["loss"] == row["final/val_loss"] > row["best_loss"] == row["best/val_loss"]
     assert row["steps"] == row["schedule_steps"] == 3125
-    assert row["warmup_steps"] == pytest.approx(0.05 * 3125)
+    assert row["warmup_steps"] == round(0.05 * 3125)
     assert row["epochs"] == pytest.approx(row["D"] / 700_000)
     assert row["floor"] == LAW["E"]
     assert row["floor_bpb"] == LAW["E"] * 0.72
@@ -72,6 +73,24 @@ def test_a_sweep_is_its_tagged_runs_or_its_parents_children(
     assert table.apart.empty  # the sweep's own run is no training run
     with pytest.raises(UserError, match="did you mean 'widths'"):
         read_runs(Selection(store=recorder.uri, sweep="width"))
+
+
+def test_runs_of_another_program_under_one_name_are_told_apart_by_their_size(
+    workplace: Path,
+) -> None:
+    recorder = Recorder(workplace)
+    experiment = recorder.store.create_experiment("theirs")
+    for size in (10_000, 20_000):
+        for loss in (2.5, 2.4):
+            run = recorder.store.create_run(experiment, run_name="./results").info.run_id
+            recorder.store.log_param(run, "n", size)
+            recorder.store.log_metric(run, "eval_loss", loss)
+            recorder.store.set_terminated(run)
+    found = read_runs(Selection(store=recorder.uri, experiment="theirs", columns={"N": "n"})).runs
+    assert found.groupby("group")["N"].unique().map(list).tolist() == [[10_000], [20_000]]
+    assert choose(found).losses.endswith(
+        "as is assumed of runs that do not say what their tokens are."
+    )
 
 
 def test_a_search_has_what_it_wants_and_what_it_has_begun(workplace: Path) -> None:

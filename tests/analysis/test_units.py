@@ -157,3 +157,20 @@ def test_the_floor_in_bits_per_byte_is_one_for_all_tokenizers(
     assert unit.key == "bpb"
     expected = prepare(config.data).validation.floor_bits_per_byte
     assert floor_of(in_unit(runs, unit)) == pytest.approx(expected, rel=1e-9)
+
+
+def test_bits_per_byte_of_what_a_tokenizer_does_not_know_are_not_compared(
+    tiny: Callable[..., RunConfig],
+) -> None:
+    Path("known.txt").write_text("<|endoftext|>".join(f"the cat sat {k}" for k in range(99)))
+    Path("strange.txt").write_text("the zebra quit")
+    corpus = "{files: null, train: known.txt, validation: strange.txt}"
+    for kind in ("byte", "char"):
+        flags = ("--data.corpus", corpus, "--data.tokenizer.kind", kind, "--budget.steps", "1")
+        train([tiny(*flags, "--name", kind)], say=lambda _: None, progress=lambda _: None)
+    runs = read_runs(Selection()).runs
+    share = 6 / 15  # z, b, r, q, u and i, of fourteen characters and the end
+    assert runs["unknown_share"].dropna().tolist() == [pytest.approx(share)]
+    with pytest.raises(UserError, match=r"those of run char compare with no others: 40.0% of its"):
+        choose(runs)
+    assert choose(runs[runs["name"] == "byte"], "bpb").key == "bpb"

@@ -27,6 +27,26 @@ def test_the_ending_says_how_a_file_is_read(tmp_path: Path) -> None:
         ("a.json", b'{\n"a": }', "not valid JSON at line 2: Expecting value."),
         ("a.jsonl", b'{"a": 1}\n\n{"a"\n', "not valid JSON at line 3: Expecting ':' delimiter."),
         ("a.yaml", b"\xff\xfe", "cannot be read: it is not UTF-8."),
+        (
+            "a.yaml",
+            b"a: {b: 1}\nc: 2\na: {d: 3}\n",
+            "not valid YAML at line 3: the key 'a' stands",
+        ),
+        (
+            "a.yaml",
+            b"- a: 1\n  b: [{c: 1, c: 1}]\n",
+            "not valid YAML at line 2: the key 'c' stands",
+        ),
+        (
+            "a.json",
+            b'[{"a": 1, "b": 2, "a": 1}]',
+            "not valid JSON: an object has the key 'a' twice.",
+        ),
+        (
+            "a.jsonl",
+            b'{"a": 1}\n{"b": 1, "b": 2}',
+            "not valid JSON: an object has the key 'b' twice.",
+        ),
     ],
 )
 def test_a_broken_file_is_one_sentence_with_its_line(
@@ -37,6 +57,15 @@ def test_a_broken_file_is_one_sentence_with_its_line(
     with pytest.raises(UserError) as caught:
         read_data(Path.cwd() / name)
     assert str(caught.value).startswith(f"{name}: {said}")
+
+
+def test_what_an_anchor_brings_may_be_given_anew(tmp_path: Path) -> None:
+    lines = ["x: {a: &a {p: 1, q: 1}, b: &b {<<: *a, q: 2}}", "y: {<<: *b, p: 3}", "z: [*a, *a]"]
+    (tmp_path / "a.yaml").write_text("\n".join(lines))
+    found = read_data(tmp_path / "a.yaml")
+    assert found["y"] == {"p": 3, "q": 2} and found["z"] == [{"p": 1, "q": 1}] * 2
+    (tmp_path / "a.yaml").write_text("# nothing\n")
+    assert read_data(tmp_path / "a.yaml") is None
 
 
 def test_a_date_is_text_and_need_be_none(tmp_path: Path) -> None:

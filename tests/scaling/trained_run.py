@@ -75,6 +75,6 @@ def make_run(
     Checkpoints(folder.path / "checkpoints").save(step, weights, optimizer, {}, best=True)
     tracker = Tracker(folder)
     tracker.log(step, {"val/loss": 4 + config.seed / 100, "val/bpb": 4 / math.log(2)})
-    summary = {"final_val_loss": 4.0, "best_val_loss": 4.0, "best_step": step}
+    summary = {"steps": step, "final_val_loss": 4.0, "best_val_loss": 4.0, "best_step": step}
     tracker.finish("FINISHED", summary)
     return folder

@@ -78,6 +78,21 @@ def test_max_documents_is_nested_too(prepared_with: Prepare) -> None:
     assert documents(prepared_with(max_documents=10**6), "train") == whole
 
 
+def test_a_fraction_that_documents_do_not_divide_into_is_told(tmp_path: Path) -> None:
+    (tmp_path / "one.txt").write_text("the cat sat on the mat " * 50)
+    (tmp_path / "other.txt").write_text("a dog ran")
+    names = {"train": str(tmp_path / "one.txt"), "validation": str(tmp_path / "other.txt")}
+    config = DataConfig(
+        corpus=FilesCorpus(**names), tokenizer=ByteTokenizer(), context_length=4, fraction=0.25
+    )
+    said: list[str] = []
+    prepare(config, cache=tmp_path, say=said.append)
+    assert said[-1] == (
+        "warning: data.fraction 0.25 is 1 of 1 documents of the train split, which hold 1 of its"
+        " tokens"
+    )
+
+
 def test_the_order_says_nothing_of_the_source(prepared_with: Prepare) -> None:
     numbers = [
         int(text.split(":")[0].split(".")[1]) for text in documents(prepared_with(), "train")

@@ -35,6 +35,8 @@ def test_json_array(tmp_path: Path, indent: int | None) -> None:
 
 def test_json_may_be_lines_or_plain_texts(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
+    path.write_text(json.dumps({"text": TEXTS[0]}, indent=1), "utf-8")  # or one object
+    assert read_all(path) == TEXTS[:1]
     path.write_text("\n".join(json.dumps({"text": text}) for text in TEXTS), "utf-8")
     assert read_all(path) == TEXTS
     path.write_text(json.dumps(TEXTS), "utf-8")
@@ -69,7 +71,11 @@ def test_txt_separators_crlf_and_bom(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("separator", "expected"),
-    [("\n\n", ["a\nb", "c<|endoftext|>d"]), ("", ["a\nb\n\nc<|endoftext|>d"])],
+    [
+        ("\n\n", ["a\nb", "c<|endoftext|>d"]),
+        ("\r\n\r\n", ["a\nb", "c<|endoftext|>d"]),  # as a file may have it; it is read as LF
+        ("", ["a\nb\n\nc<|endoftext|>d"]),
+    ],
 )
 def test_txt_with_another_separator(tmp_path: Path, separator: str, expected: list[str]) -> None:
     path = tmp_path / "a.txt"

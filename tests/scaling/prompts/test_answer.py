@@ -8,9 +8,9 @@ import torch
 
 from scaling.data.tokenizer import Tokenizer
 from scaling.model.decoder import Decoder
-from scaling.prompts.answer import AskSettings, ask, choice, joined
+from scaling.prompts.answer import CUT, AskSettings, ask, choice, joined
 from scaling.prompts.item import Item, PromptSet
-from scaling.sampling import SamplingSettings, generate
+from scaling.sampling import SamplingSettings, continue_ids, generate
 from scaling.scoring import Stretch, log_probabilities
 from tests.scaling.trained_run import byte_tokenizer
 from tests.variants import tiny_config
@@ -111,6 +111,22 @@ def test_all_options_are_read_after_the_same_text_as_much_as_fits(
     (answer,) = ask(model, tokenizer, _set(item), AskSettings())
     assert answer.log_p == pytest.approx(sums[0], rel=1e-4)
     assert answer.p_right == pytest.approx(float(torch.tensor(sums).softmax(0)[0]), rel=1e-3)
+    assert answer.remark == ("" if kept == 1 + len(tokenizer.encode(prompt)) else CUT)
+
+
+def test_a_prompt_longer_than_the_context_is_one_end_of_it_for_the_whole_answer(
+    model: Decoder, tokenizer: Tokenizer
+) -> None:
+    prompt = "In a big red house by the sea she saw"
+    item = _item(prompt=prompt, answers=["x"], max_tokens=9)
+    (answer,) = ask(model, tokenizer, _set(item), AskSettings())
+    ids = torch.tensor([tokenizer.encode(prompt)[-(32 - 9) :]])
+    stream = torch.Generator()
+    (whole,) = continue_ids(model, ids, SamplingSettings(9, 0), [stream], 0, cached=False)
+    assert answer.text == tokenizer.decode(whole)
+    assert answer.remark == CUT
+    (short,) = ask(model, tokenizer, _set(_item(prompt=prompt[:30])), AskSettings())
+    assert short.remark == ""
 
 
 @pytest.mark.parametrize(
