@@ -84,7 +84,7 @@ def choose(runs: pd.DataFrame, asked: str = "auto", column: str | None = None) -
             )
         unknown = runs.get("unknown_share", pd.Series(0.0, index=runs.index)).fillna(0.0)
         if unknown.max() > UNKNOWN:
-            name = runs["name"][unknown.idxmax()]
+            name = list(runs["name"])[int(unknown.to_numpy().argmax())]
             raise UserError(
                 f"Bits per byte are needed, and those of run {name} compare with no others:"
                 f" {unknown.max():.1%} of its validation tokens stand for characters that its"

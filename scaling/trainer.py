@@ -235,6 +235,7 @@ class Trainer:
             for k, sound in enumerate(self._sound()):
                 if sound:
                     folder, state = self.trackers[k].folder, self.progress.of_member(k)
+                    folder.settle_log()  # what is before a checkpoint is not logged again
                     state |= {"seconds": self.clock.seconds, "timed": self.clock.timed}
                     self.cohort.save(k, folder, self.step, state, best=k in best, keep=keep)
 

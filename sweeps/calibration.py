@@ -1,9 +1,9 @@
 """What ways of training shapes cost on this machine: measured once, and remembered."""
 
-import contextlib
 import hashlib
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
@@ -35,7 +35,7 @@ class Calibration:
         self._machine = machine
         self._known: dict[str, Any] = {}
         # There is no file yet, or a power cut has torn it: what it said can be measured again.
-        with contextlib.suppress(FileNotFoundError, ValueError):
+        with suppress(FileNotFoundError, ValueError):
             self._known = json.loads(self._file.read_text())
 
     def ways(self, config: RunConfig) -> dict[Way, Costs]:
@@ -108,7 +108,9 @@ class Calibration:
         return f"shape {_shape_hash(config)} {self._machine}"
 
     def _write(self) -> None:
-        if not self.busy:
+        if self.busy:
+            return
+        with suppress(OSError):  # a cache that is another's: it is measured again next time
             write_whole(self._file, json.dumps(self._known, indent=1))
 
 

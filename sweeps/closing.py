@@ -76,8 +76,15 @@ def as_it_was(
     whole = all_done(runs, known)
     lines = []
     if not whole and search is not None:
-        bad = sum(not all_done([run], known) for run in runs)
-        lines.append(f"{bad} runs failed; see --status, and retry with --retry failed.")
+        gone = sum(key not in known for key in keys)
+        if bad := sum(not all_done([run], known) for run in runs) - gone:
+            lines.append(f"{bad} runs failed; see --status, and retry with --retry failed.")
+        if gone:
+            lines.append(
+                f"{gone} runs that the search has been told of are neither in {ledger.runs} nor in"
+                f" the store's experiment {ledger.experiment}: to make them anew, give the search"
+                " another name (--name)."
+            )
     failed = bool(lines) or not runs
     kept, told = is_kept(keys, known, record)
     if kept:

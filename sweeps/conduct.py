@@ -155,7 +155,7 @@ def look(ledger: Ledger, runs: Sequence[Run]) -> dict[Key, Known]:
     missing = [key for key in keys if key not in known or known[key].state != "done"]
     if missing and not is_missing(ledger.uri):
         try:
-            ledger.ask_store(missing)
+            ledger.ask_store()
         except Exception as error:  # a store can fail in any way
             raise no_answer(ledger.uri, error) from None
         known = ledger.scan(keys)
@@ -265,7 +265,7 @@ def _source(session: _Session, advisor: "Advisor") -> "Source[Wanted]":
     batch = min(-(-advisor.fill(config) // seeds), sweep.spec.search.trials // 5)
     batch = max(-(-advisor.at_once(advisor.rule(config)) // seeds), batch)
     folder = session.record.path
-    study = begin_study(sweep, runs[0], request.storage, folder)
+    study = begin_study(sweep, runs[0], request.storage, folder, helps=not session.owner)
     return SearchSource(sweep, study, folder, batch, retry_failed=request.retry_failed)
 
 

@@ -30,7 +30,7 @@ from sweeps.job import (
     Ready,
     Said,
 )
-from sweeps.ledger import Known, Ledger, can_go_on, prospect, read_known
+from sweeps.ledger import Known, Ledger, Prospect, can_go_on, prospect, read_known
 from sweeps.progress import PROGRESS, Board, Counts, job_line
 from sweeps.source import R, Source
 
@@ -145,7 +145,12 @@ class Driver(Generic[R]):
         self.known |= {k: known for k, known in there.items() if self._is_settled(known, False)}
 
     def _is_settled(self, known: Known, retry: bool) -> bool:
-        return prospect(known, judged=bool(self.source.judged), retry=retry) == "settled"
+        return self._prospect(known, retry) == "settled"
+
+    def _prospect(self, known: Known | None, retry: bool) -> Prospect:
+        # What another search has given up is none of this one's judging.
+        own = known is None or known.study == self.spec.name
+        return prospect(known, judged=bool(self.source.judged) and own, retry=retry)
 
     def counts(self) -> Counts:
         """How the runs stand."""
@@ -181,7 +186,7 @@ class Driver(Generic[R]):
             known, runs = there.get(key), self._asked.get(key)
             if not runs or key in busy or key in queued:
                 continue
-            state = prospect(known, judged=bool(self.source.judged), retry=retry)
+            state = self._prospect(known, retry)
             if state == "elsewhere":
                 self._elsewhere.add(key)
             elif known is not None and state == "settled":
@@ -384,6 +389,8 @@ class Driver(Generic[R]):
 def _known_of(outcome: Outcome) -> Known:
     from scaling.tracking.folder import RunFolder
 
-    if outcome.folder is None:
-        return Known(outcome.key, "failed", None, None, {}, error=outcome.error)
-    return read_known(RunFolder(outcome.folder))
+    folder = RunFolder(outcome.folder) if outcome.folder is not None else None
+    if folder is None or folder.find_record() is None:  # somebody has deleted it
+        error = outcome.error or "its folder is gone"
+        return Known(outcome.key, "failed", None, None, {}, error=error)
+    return read_known(folder)

@@ -3,11 +3,18 @@
 from collections.abc import Mapping
 from typing import Any
 
+from scaling.errors import UserError
 from scaling.recipes import Tree
 
 
 def nest(settings: Mapping[str, Any]) -> Tree:
-    """Dotted fields as one tree, so that a `kind` comes in together with its fields."""
+    """Dotted fields as one tree, so that a `kind` comes in together with its fields.
+
+    Raises UserError for two budgets, of which one would be lost.
+    """
+    budgets = [dotted for dotted in settings if dotted.split(".")[0] == "budget"]
+    if len(budgets) > 1:
+        raise UserError(f"{' and '.join(budgets)} are set together: give one budget.")
     tree: Tree = {}
     for dotted, value in settings.items():
         put(tree, tuple(dotted.split(".")), value)

@@ -33,6 +33,7 @@ class Known:
     step: int | None = None  # where a half-done run would go on; None: at the start
     error: str | None = None
     sent: bool = True  # whether the store has all of it
+    study: str | None = None  # the search that it was made for last
 
     @property
     def standing(self) -> tuple[State, Path | None, int | None]:
@@ -64,14 +65,13 @@ class Ledger:
                 found[key] = known
         return found
 
-    def ask_store(self, keys: Iterable[Key]) -> None:
-        """Look up in the store the finished runs of these keys: those that have no folder here."""
+    def ask_store(self) -> None:
+        """Look up the finished runs in the store, some of which have no folder here."""
         from scaling.tracking.store import client
 
-        wanted = set(keys)
         store = client(self.uri)
         experiment = store.get_experiment_by_name(self.experiment)
-        if experiment is None or not wanted:
+        if experiment is None:
             return
         token = None
         while True:
@@ -83,9 +83,8 @@ class Ledger:
             )
             for run in page:
                 tags = run.data.tags
-                identity = tags.get("tinyscale.identity", "")
-                key = (identity, int(tags.get("tinyscale.seed", "-1")))
-                if key in wanted:
+                if identity := tags.get("tinyscale.identity"):
+                    key = (identity, int(tags["tinyscale.seed"]))
                     self._stored[key] = _from_store(key, run)
             token = page.token
             if not token:
@@ -130,11 +129,12 @@ def read_known(folder: RunFolder, record: RunRecord | None = None) -> Known:
         sent.run_id,
         read_summary(folder),
         sent=sent.is_whole(record),
+        study=record.tags.get("optuna.study"),
     )
     if record.status == "FINISHED":
         return replace(known, state="done")
     if record.tags.get("tinyscale.pruned") == "true" and record.status == "KILLED":
-        return replace(known, state="pruned")
+        return replace(known, state="pruned", step=last_step(folder))
     if record.status == "RUNNING" and _is_training(folder, record):
         return replace(known, state="training")
     if record.status == "FAILED" and not says_full(error := last_line(folder)):
@@ -153,7 +153,7 @@ def _is_training(folder: RunFolder, record: RunRecord) -> bool:
 
 def can_go_on(known: Known) -> bool:
     """Whether a run's folder has what going on in it needs; clears away one that has nothing."""
-    if known.folder is None or known.state not in ("half", "failed"):
+    if known.folder is None or known.state not in ("half", "failed", "pruned"):
         return True
     config = known.folder.path / "config.yaml"
     if not config.exists() or not config.read_bytes().strip(b"\0"):

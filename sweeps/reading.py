@@ -19,7 +19,6 @@ from scaling.recipes import (
     parse_flags,
     read_tree,
     read_yaml,
-    recipe_names,
 )
 from scaling.schema import Trail, explain, nearest
 from sweeps.axes import axes_of, check_field, leaves
@@ -224,6 +223,6 @@ def _base(spec: SweepSpec, path: Path) -> tuple[Tree, Trail]:
     """The base config's tree; a file beside the sweep's goes before a shipped recipe."""
     beside = path.parent / spec.base
     for candidate in (beside, Path(f"{beside}.yaml")):
-        if candidate.is_file() and candidate != path and spec.base not in recipe_names():
+        if candidate.is_file() and candidate != path:
             return read_tree(str(candidate))
     return read_tree(spec.base)

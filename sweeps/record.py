@@ -18,7 +18,7 @@ from scaling.outputs import ready_folder
 from scaling.tracking.folder import RunFolder, RunRecord, Status, write_whole
 from scaling.tracking.members import SWEEPS, WANTED, Key, Members
 from scaling.tracking.sender import Sender
-from scaling.tracking.sent import Sent
+from scaling.tracking.sent import Sent, mend
 from scaling.tracking.store import client, experiment_id, stages, sync, tracking_uri
 
 if TYPE_CHECKING:
@@ -165,7 +165,7 @@ class SweepRecord(Generic[S]):
         store = self.make_store()
         launched_in = self._launched_in(store)
         own = launched_in == experiment_id(store, self.experiment)
-        self.folder.mend_log()
+        mend(self.folder)
         before = self.folder.find_record()
         again = before is not None and self._is_here(before)
         if again:

@@ -1,6 +1,7 @@
 """Optuna's study of a search: where it is kept, what has to stay the same in it, how it begins."""
 
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,8 +46,13 @@ def find_study(sweep: Sweep, first: Wanted, storage: str | None, folder: Path) -
     return study
 
 
-def begin_study(sweep: Sweep, first: Wanted, storage: str | None, folder: Path) -> "Study":
-    """The study, to ask it for points: made if it is not there, mended if a line of it is torn."""
+def begin_study(
+    sweep: Sweep, first: Wanted, storage: str | None, folder: Path, *, helps: bool = False
+) -> "Study":
+    """The study, to ask it for points: made if it is not there, mended if a line of it is torn.
+
+    `helps`: another driver may ask it at the same time, from the same number of trials on.
+    """
     import optuna
 
     search = sweep.spec.search
@@ -72,8 +78,9 @@ def begin_study(sweep: Sweep, first: Wanted, storage: str | None, folder: Path) 
             write_whole(folder / NOTE, _shown(storage))
     # A sampler that started anew with the same seed would propose the same points again;
     # QMC's points are numbered in the storage and want one seed for all.
-    done = 0 if search.sampler.kind == "qmc" else len(study.get_trials(deepcopy=False))
-    study.sampler = make_sampler(search.sampler, search.seed + done, len(search.objectives))
+    own = len(study.get_trials(deepcopy=False)) + (os.getpid() if helps else 0)
+    seed = search.seed + (0 if search.sampler.kind == "qmc" else own)
+    study.sampler = make_sampler(search.sampler, seed, len(search.objectives))
     return study
 
 
@@ -91,6 +98,7 @@ def _searched(sweep: Sweep, first: Wanted) -> dict[str, Any]:
         "seeds": list(sweep.spec.seeds),
         "objectives": [objective.model_dump() for objective in search.objectives],
         "base config or budget": first.config.identity,
+        "experiment": first.config.tracking.experiment,
     }
 
 

@@ -15,6 +15,7 @@ from scaling.memory import is_out_of_memory
 from scaling.runtime import release_memory
 from scaling.signals import stop_here
 from scaling.tracking.folder import RunFolder, write_whole
+from scaling.tracking.sent import mend
 from scaling.tracking.store import client, sync
 from scaling.tracking.tracker import Tracker, new_run
 from scaling.training import RunResult, resume, train
@@ -172,7 +173,7 @@ def failed_run(member: Member, text: str, folder: RunFolder | None = None) -> Ru
             claimed=None,
         )
     write_whole(folder.path / "traceback.txt", text)
-    folder.mend_log()
+    mend(folder)
     Tracker(folder).finish("FAILED")
     with contextlib.suppress(Exception):  # whatever the store does: it can be sent later
         sync(folder, client(folder.read_record().uri))

@@ -39,10 +39,14 @@ class Trials:
         self._runs: dict[int, list[Wanted]] = {}
 
     def standing(self) -> "list[FrozenTrial]":
-        """All trials but those that another stands for."""
+        """All trials but those that another stands for, or whose driver died asking for them."""
         trials = self.study.get_trials(deepcopy=False)
         gone = {trial.user_attrs.get(RETRY) for trial in trials}
+        gone |= {trial.number for trial in trials if self._is_no_point(trial)}
         return [trial for trial in trials if trial.number not in gone]
+
+    def _is_no_point(self, trial: "FrozenTrial") -> bool:
+        return trial.state.name == "FAIL" and len(trial.params) < len(self.space.dimensions)
 
     def states(self) -> list[str]:
         """How each trial stands: complete, running, fail, pruned or waiting."""
@@ -67,7 +71,7 @@ class Trials:
         """What was wrong with each point that makes no config, such as a width that the heads do
         not divide."""
         return [
-            trial.user_attrs.get("error", "its driver died while asking for it")
+            str(trial.user_attrs.get("error"))
             for trial in self.standing()
             if trial.state.name == "FAIL" and RUNS not in trial.user_attrs
         ]

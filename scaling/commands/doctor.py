@@ -101,12 +101,13 @@ def examine(runs: Path, store_uri: str | None, console: Console) -> Report:
 
 def mark_killed(folder: "RunFolder") -> bool:
     """Mark a run whose process on this machine is gone; returns whether it was one."""
+    from scaling.tracking.sent import mend
     from scaling.tracking.tracker import Tracker
 
     record = folder.read_record()
     if record.status != "RUNNING" or record.process_is_alive() is not False:
         return False
-    folder.mend_log()
+    mend(folder)
     Tracker(folder).finish("KILLED")
     return True
 

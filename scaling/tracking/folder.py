@@ -137,6 +137,12 @@ class RunFolder:
         with self.log.open("a", encoding="utf-8") as stream:
             stream.write(json.dumps(row, allow_nan=False) + "\n")
 
+    def settle_log(self) -> None:
+        """Have the disk hold all of the log, before anything else says that it is there."""
+        if self.log.exists():
+            with self.log.open("rb") as stream:
+                os.fsync(stream.fileno())
+
     def mend_log(self) -> None:
         """Cut off a last line that a killed process left unfinished."""
         if self.log.exists():

@@ -36,3 +36,13 @@ class Sent:
     def write(self, folder: RunFolder) -> None:
         """Note it."""
         write_whole(folder.path / "sent.json", json.dumps(asdict(self)))
+
+
+def mend(folder: RunFolder) -> None:
+    """Before more is logged: cut off a last line that a killed process left unfinished, and have
+    nothing noted as sent that is behind the log's end, which a power cut may have put earlier."""
+    folder.mend_log()
+    sent, size = Sent.read(folder), folder.log.stat().st_size if folder.log.exists() else 0
+    if sent.offset > size:
+        sent.offset = size
+        sent.write(folder)

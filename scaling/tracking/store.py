@@ -290,6 +290,7 @@ def _send_tags(run_id: str, tags: dict[str, str], store: "MlflowClient") -> None
 
 
 def _send_metrics(folder: RunFolder, sent: Sent, run_id: str, store: "MlflowClient") -> None:
+    folder.settle_log()  # or after a power cut the store might have what the folder has lost
     rows: list[Row] = []
     points, end = 0, sent.offset
     for row, behind in folder.rows_from(sent.offset):

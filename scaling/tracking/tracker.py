@@ -16,6 +16,7 @@ from scaling.config import TrackingConfig
 from scaling.tracking.artifacts import write_curves, write_figures
 from scaling.tracking.folder import RunFolder, RunRecord, Status, write_whole
 from scaling.tracking.sender import Sender
+from scaling.tracking.sent import mend
 from scaling.tracking.store import tracking_uri
 
 
@@ -75,7 +76,7 @@ class Tracking:
 
     def __init__(self, folders: list[RunFolder], say: Callable[[str], None]) -> None:
         for folder in folders:
-            folder.mend_log()
+            mend(folder)
         self.trackers = [Tracker(folder) for folder in folders]
         self.sender = Sender(folders[0].read_record().uri, say)
 

@@ -2,18 +2,21 @@
 
 import itertools
 import resource
+import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from scaling.checkpoint import Checkpoints
 from scaling.config import RunConfig
-from scaling.tracking.folder import run_folders
+from scaling.tracking.folder import RunFolder, run_folders
 from sweeps.claims import Claims
 from sweeps.conduct import Request, conduct
 from sweeps.driver import Driver
 from sweeps.job import Member
+from sweeps.ledger import can_go_on, read_known
 from sweeps.progress import Board
 from sweeps.reading import Sweep
 from sweeps.wanted import Wanted, wanted_runs
@@ -248,3 +251,26 @@ def test_a_driver_gives_back_what_it_has_made(sweep_of: SweepOf, drive: Drive) -
     driver, other = drive(sweep), Claims(Path("runs"))
     assert all(other.take(run.key) for run in wanted_runs(sweep))
     assert driver.counts().done == 3
+
+
+def test_a_run_whose_folder_somebody_deletes_has_failed_and_the_rest_goes_on(
+    sweep_of: SweepOf, drive: Drive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def deleted(member: Member, *given: Any) -> RunFolder:
+        folder = finished_run(member, *given)
+        if fails_at(0.02)(member) == "failed":
+            shutil.rmtree(folder.path)
+        return folder
+
+    monkeypatch.setattr("tests.sweeps.fakes.finished_run", deleted)
+    driver = drive(sweep_of(grid=GRID))
+    states = [driver.known[run.key].state for run in driver.source.runs()]
+    assert states == ["done", "failed", "done"]
+
+
+def test_a_grid_goes_on_with_a_pruned_run_from_its_checkpoint(sweep_of: SweepOf) -> None:
+    (run,) = wanted_runs(sweep_of())
+    folder = finished_run(run, "KILLED", tags={"tinyscale.pruned": "true"})
+    Checkpoints(folder.path / "checkpoints").save(7, {}, {"state": {}, "param_groups": []}, {})
+    known = read_known(folder)
+    assert (known.state, known.step) == ("pruned", 7) and can_go_on(known)

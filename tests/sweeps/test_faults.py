@@ -297,6 +297,20 @@ def test_torn_times_are_measured_again(left: str, tmp_path: Path, tiny: Tiny) ->
     assert Calibration(tmp_path, "here").starting == 2.5
 
 
+def test_a_cache_that_is_anothers_ends_no_sweep(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from sweeps import calibration
+
+    def refused(*_: object) -> None:
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(calibration, "write_whole", refused)
+    known = calibration.Calibration(tmp_path, "here")
+    known.note_starting(2.5)
+    assert known.starting == 2.5
+
+
 def test_a_run_of_another_host_trains_while_its_folder_changes(sweep_of: SweepOf) -> None:
     from sweeps.ledger import SILENT
 

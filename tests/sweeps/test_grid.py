@@ -310,3 +310,19 @@ def test_only_by_a_name_that_two_axes_have_is_refused(sweep_of: SweepOf) -> None
 def test_an_empty_list_is_said_to_be_empty(sweep_of: SweepOf) -> None:
     with pytest.raises(UserError, match="exclude is empty"):
         sweep_of(grid={"optimizer.lr": [0.01]}, where={"exclude": []})
+
+
+def test_two_budgets_in_one_place_are_refused(sweep_of: SweepOf) -> None:
+    two = {"budget.tokens": 1_000_000, "budget.steps": 10}
+    with pytest.raises(UserError, match=r"budget\.tokens and budget\.steps are set together"):
+        wanted_runs(sweep_of(fields=two, grid={"optimizer.lr": [0.01]}))
+    with pytest.raises(UserError, match=r"budget\.tokens and budget\.steps are set together"):
+        wanted_runs(sweep_of(grid={"size": [{"label": "a", **two}]}))
+
+
+def test_the_base_beside_the_file_goes_before_a_recipe_of_its_name(workplace: Path) -> None:
+    Path("there").mkdir()
+    Path("there/modern.yaml").write_text("{extends: baseline, model: {d_model: 96}}")
+    Path("there/s.yaml").write_text("{base: modern, grid: {optimizer.lr: [0.01]}}")
+    (run,) = wanted_runs(read_sweep("there/s.yaml"))
+    assert run.config.model.d_model == 96

@@ -1,5 +1,6 @@
 """What a search is judged by: units that compare, figures that are there, and its answer."""
 
+import math
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any
@@ -127,10 +128,14 @@ def test_what_the_runs_will_not_have_is_no_objective(sweep_of: SweepOf) -> None:
     share = {"data.test_share": 0.0}
     with pytest.raises(UserError, match="no final/test_loss without a test split"):
         first_runs(sweep_of(fields=share, search=search(objectives=tested)), Request())
-    source = source_of(sweep_of(search=search(objectives=tested)))
+
+
+def test_a_figure_that_was_too_large_to_be_recorded_is_the_worst(sweep_of: SweepOf) -> None:
+    perplexity = [{"metric": "final/val_perplexity"}]  # of a loss of 800 it is infinite
+    source = source_of(sweep_of(search=search(objectives=perplexity)))
     run = source.refill()[0]
-    with pytest.raises(UserError, match="goes by final/test_loss, which x has not"):
-        source.settled(run, Known(run.key, "done", None, "x", {"final_val_loss": 1.0}))
+    source.settled(run, Known(run.key, "done", None, "x", {"final_val_loss": 800.0}))
+    assert source.study.trials[0].values == [math.inf]
 
 
 def test_a_search_of_no_configs_fails_and_says_why(sweep_of: SweepOf) -> None:

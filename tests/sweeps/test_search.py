@@ -4,6 +4,7 @@ import json
 import math
 import os
 import random
+import shutil
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -13,12 +14,14 @@ from typing import Any
 
 import psutil
 import pytest
+from optuna.trial import TrialState
 
 from scaling.errors import UserError
+from scaling.tracking.store import client, sync, tracking_uri
 from sweeps.conduct import Request, conduct, first_runs
 from sweeps.driver import Driver
 from sweeps.job import Member
-from sweeps.ledger import Known
+from sweeps.ledger import Known, Ledger
 from sweeps.pictures import _save, write_search
 from sweeps.progress import Board
 from sweeps.reading import Sweep
@@ -27,8 +30,9 @@ from sweeps.result import ending
 from sweeps.search import SearchSource
 from sweeps.space import Space
 from sweeps.status import read_status, status_lines
+from sweeps.study import begin_study
 from sweeps.wanted import Wanted
-from tests.sweeps.fakes import jobs_of, trained
+from tests.sweeps.fakes import finished_run, jobs_of, trained
 from tests.sweeps.searches import SPACE, ended, exhaust, retrying, search, source_of
 
 SweepOf = Callable[..., Sweep]
@@ -476,3 +480,55 @@ def test_a_mistake_is_one_sentence(
     with pytest.raises(UserError, match=sentence) as error:
         first_runs(sweep_of(search=search(**fields)), Request())
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize(("study", "made"), [("s", 0), ("another", 1)])
+def test_what_another_search_gave_up_is_judged_anew(
+    sweep_of: SweepOf, drive: Drive, study: str, made: int
+) -> None:
+    sweep = sweep_of(budget={"tokens": 4000}, search=search(pruner="median", trials=1))
+    (run,) = source_of(sweep, batch=1, folder="other").refill()
+    tags = {"tinyscale.pruned": "true", "optuna.study": study}
+    finished_run(run, "KILLED", tags=tags)
+    driver = drive(sweep, source=source_of(sweep, batch=1))
+    assert trained(driver) == made
+
+
+def test_a_driver_that_helps_proposes_points_of_its_own(sweep_of: SweepOf) -> None:
+    sweep = sweep_of(search=search())
+    first = first_runs(sweep, Request())[0]
+    studies = [begin_study(sweep, first, None, Path(), helps=helps) for helps in (False, True)]
+    space = Space(SPACE).distributions()
+    rates = [study.ask(space).params["optimizer.lr"] for study in studies for _ in range(2)]
+    assert len(set(rates)) == 4
+
+
+def test_a_trial_whose_driver_died_asking_takes_no_points_place(sweep_of: SweepOf) -> None:
+    source = source_of(sweep_of(search=search(trials=4)))
+    source.study.tell(source.study.ask(), state=TrialState.FAIL)  # it had no parameters yet
+    assert len(exhaust(source)) == 4
+    assert source.ended and source.lacking() is None
+
+
+def test_a_search_is_of_one_experiment_and_says_what_is_gone(sweep_of: SweepOf) -> None:
+    exhaust(source_of(sweep_of(search=search()), folder="runs/sweeps/s"))
+    result = conduct(sweep_of(search=search()), Request(), Board())
+    assert result.exit_code == 1
+    assert "6 runs that the search has been told of are neither in runs nor in the" in str(
+        result.lines
+    )
+    with pytest.raises(UserError, match="was begun with another experiment"):
+        conduct(sweep_of(search=search(), experiment="other"), Request(), Board())
+
+
+def test_points_that_the_store_has_are_not_trained_again(
+    sweep_of: SweepOf, drive: Drive, workplace: Path
+) -> None:
+    sweep = sweep_of(search=search(trials=1))
+    (run,) = source_of(sweep, batch=1, folder="other").refill()
+    sync(finished_run(run), client(tracking_uri()))
+    shutil.rmtree("runs")
+    ledger = Ledger(Path("runs"), tracking_uri(), "tinyscale")
+    ledger.ask_store()  # before the point is known
+    (known,) = ledger.scan([run.key]).values()
+    assert known.state == "done" and known.summary["final_val_loss"] == 1.0

@@ -90,7 +90,7 @@ def test_one_flag_changes_the_corpus(name: str) -> None:
 
 def test_attention_variants_have_equal_parameters() -> None:
     models = {run.config.model for run in wanted_runs(read_sweep("attention"))}
-    totals = [_counts(model, 4096, 256)[0]["total"] for model in models]
+    totals = [_counts(model, 4096, 256, "cpu")[0]["total"] for model in models]
     assert len(totals) == 7
     assert max(totals) / min(totals) < 1.002
 

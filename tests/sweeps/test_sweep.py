@@ -12,7 +12,6 @@ import pytest
 import yaml
 
 from scaling.tracking.folder import run_folders
-from scaling.tracking.members import Key
 from scaling.tracking.store import client, tracking_uri
 from sweeps.conduct import Request, look, plan_only
 from sweeps.ledger import Ledger
@@ -113,12 +112,12 @@ def test_the_plan_tells_of_more_validation_than_training(
 def test_a_stores_options_do_not_hide_what_it_has(
     sweep_of: Callable[..., Sweep], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked: list[Key] = []
-    monkeypatch.setattr(Ledger, "ask_store", lambda self, keys: asked.extend(keys))
+    asked: list[str] = []
+    monkeypatch.setattr(Ledger, "ask_store", lambda self: asked.append(self.uri))
     (run,) = wanted_runs(sweep_of(grid={"optimizer.lr": [0.01]}))
     for store in (f"{tracking_uri()}?timeout=60", "sqlite:///none.db"):
         look(Ledger(Path("runs"), store, "tinyscale"), [run])
-    assert asked == [run.key]
+    assert asked == [f"{tracking_uri()}?timeout=60"]
 
 
 def test_a_mistake_ends_it_before_anything_is_trained(

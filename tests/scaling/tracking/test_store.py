@@ -20,7 +20,7 @@ from scaling.tracking import sender as sender_module
 from scaling.tracking.folder import RunFolder
 from scaling.tracking.sent import Sent
 from scaling.tracking.store import client, is_missing, sync, tracking_uri
-from scaling.tracking.tracker import Tracker
+from scaling.tracking.tracker import Tracker, Tracking
 from scaling.training import train
 from tests.scaling.trained_run import record
 
@@ -289,3 +289,23 @@ def test_a_sqlite_store_is_missing_as_long_as_its_file_is(workplace: Path, optio
     assert not is_missing(uri)
     assert not is_missing("sqlite:///file:other.db?uri=true")
     assert not is_missing("http://localhost:5000")
+
+
+@pytest.mark.parametrize("again", [3, 40])
+def test_a_log_that_a_power_cut_has_shortened_is_sent_on(
+    tiny: Tiny, workplace: Path, again: int
+) -> None:
+    folder, store = record(tiny()), store_of(workplace)
+    for step in range(20):
+        folder.append(step, {"train/loss": 3.0 + step / 7})
+    sync(folder, store)
+    lines = folder.log.read_bytes()
+    folder.log.write_bytes(lines[: len(lines) // 2])
+    Tracking([folder], lambda _: None)
+    kept = len(folder.rows())
+    for step in range(kept, kept + again):
+        folder.append(step, {"val/loss": 2.0})
+    sync(folder, store)
+    (run,) = runs_in(workplace)
+    steps = [step for step, _ in history(workplace, run.info.run_id, "val/loss")]
+    assert steps == list(range(kept, kept + again))
