@@ -189,7 +189,7 @@ def compare(runs: tuple[str, ...], **given: Any) -> None:
     from analysis.compare import Request
     from analysis.reporting import compare_store
 
-    selection = _selection(given, tuple(name for text in runs for name in text.split(",") if name))
+    selection = _selection(given, runs)
     fields = tuple(field for text in given["group_by"] for field in text.split(","))
     answer = compare_store(
         Request(
@@ -210,8 +210,10 @@ def compare(runs: tuple[str, ...], **given: Any) -> None:
         noise = "" if row["loss_sd"] is None else f" ± {row['loss_sd']:.4f}"
         click.echo(f"{row['loss']:.4f}{noise}  {row['group']}  ({row['runs']} runs)")
     click.echo()
-    for test in answer["tests"]:
-        click.echo(test["sentence"])
+    for sentence in dict.fromkeys(
+        [*answer["in_short"], *[test["sentence"] for test in answer["tests"]]]
+    ):
+        click.echo(sentence)
     _where(answer)
 
 

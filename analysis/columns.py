@@ -15,7 +15,8 @@ brackets; what a run does not say is missing):
     loss, best_loss, train_loss, test_loss                     [nats per token], end of training
     bpb, best_bpb, test_bpb                                    [bits per byte]
     floor, floor_bpb                                           the embedded corpus's entropy
-    tokens_per_second, wall_seconds
+    tokens_per_second, wall_seconds                            of it; of several `members` they are
+    members                                                    each one's beside the others
 """
 
 from __future__ import annotations
@@ -79,11 +80,12 @@ def row_of(run: Run, given: Mapping[str, str]) -> dict[str, Any]:
         "identity": tags.get("tinyscale.identity"),
         "sweep": tags.get("tinyscale.sweep"),
         "parent": tags.get("mlflow.parentRunId"),
-        "kind": tags.get("tinyscale.kind") or _launched(tags),
+        "kind": tags.get("tinyscale.kind"),
         "status": run.info.status,
         "started": run.info.start_time,
         "folder": tags.get("tinyscale.folder"),
         "artifacts": run.info.artifact_uri,
+        "members": _members(tags.get("tinyscale.cohort")),
         "diverged": tags.get("tinyscale.diverged") == "true" or metrics.get("diverged") == 1,
         "diverged_step": number(tags.get("tinyscale.diverged_step", "")),
         "pruned": tags.get("tinyscale.pruned") == "true" and run.info.status == "KILLED",
@@ -104,6 +106,8 @@ def row_of(run: Run, given: Mapping[str, str]) -> dict[str, Any]:
         # Of another program, which may give all of its runs one name, whatever their size.
         row["group"] = " ".join(str(row[one]) for one in ("group", "N", "D", "C"))
     row["loss_kind"] = loss_kind(given.get("loss"))
+    if row["kind"] is None and row["loss"] is None:
+        row["kind"] = _launched(tags)
     return row
 
 
@@ -114,8 +118,15 @@ def loss_kind(key: str | None) -> str | None:
     return "best" if "best" in re.split(r"[^a-z]+", key.lower()) else None
 
 
+def _members(cohort: str | None) -> int | None:
+    return None if cohort is None else len(cohort.split(","))
+
+
 def _launched(tags: Mapping[str, str]) -> str | None:
-    """What MLflow's launcher made a run for, where no training has claimed it for its own."""
+    """What MLflow's launcher made a run for, where no training has claimed it for its own.
+
+    Runs of others that it launched have losses.
+    """
     return None if "tinyscale.id" in tags else tags.get("mlflow.project.entryPoint")
 
 

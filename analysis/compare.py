@@ -94,6 +94,7 @@ class Comparison:
         equals: each group against the reference at these.
         summary: one row a group.
         configurations: one row a configuration, with the fronts that it is on.
+        no_speeds: of what unlike things the speeds are; empty where they compare.
         curves: every run's curves, by run id.
         unit: of the losses.
         floor: the corpus's entropy, where it is known.
@@ -114,6 +115,7 @@ class Comparison:
     equals: list[Equal]
     summary: pd.DataFrame
     configurations: pd.DataFrame
+    no_speeds: str
     curves: Mapping[str, pd.DataFrame]
     unit: Unit
     floor: float | None
@@ -130,6 +132,7 @@ def compare_runs(request: Request, say: Say) -> Comparison:
     unit = choose(table.runs, request.unit)
     runs = in_unit(table.runs, unit)
     table = replace(table, apart=in_unit(table.apart, unit))
+    _refuse_without_runs(table)
     design = design_of(runs)
     fields = _fields(runs, design, request)
     runs = runs.assign(label=_labels(runs, fields))
@@ -150,6 +153,8 @@ def compare_runs(request: Request, say: Say) -> Comparison:
             [inference_bytes(row) for row in runs.to_dict("records")], dtype=float
         ),
     )
+    if no_speeds := _no_speeds(runs):
+        runs = runs.assign(tokens_per_second=np.nan)
     groups = [(name, runs[runs["label"] == name]) for name in names]
     best = [(name, _at_best(part, design)) for name, part in groups]
     # Token counts that agree within 1 % are equal, of whichever groups they are.
@@ -158,26 +163,40 @@ def compare_runs(request: Request, say: Say) -> Comparison:
     matched = _matched(even, design, fields)
     sizes, compute = at_sizes(even), at_compute(best)
     means = _means(compute, lines, unit)
+    searched = [one for one in design.nuisances if any(varies(part, one) for _, part in groups)]
+    tests = against(even, matched, reference)
     return Comparison(
         table,
         runs,
         fields,
         groups,
         reference,
-        [one for one in design.nuisances if any(varies(part, one) for _, part in groups)],
+        searched,
         best,
         matched,
         _alike(even, matched),
-        _told_apart(against(even, matched, reference), dict(even), design, fields, matched),
+        _told_apart(tests, dict(even), design, fields, matched, searched),
         sizes,
         compute,
         equal(sizes, reference, "N") + equal(compute, reference, "C", means),
         summary(best),
         configurations(groups),
+        no_speeds,
         lines,
         unit,
         floor_of(runs),
     )
+
+
+def _refuse_without_runs(table: RunTable) -> None:
+    """Raise where of a run that was named none has finished: another would be the reference."""
+    if "asked" not in table.runs:
+        return
+    for asked, part in table.apart.groupby("asked"):
+        if asked not in set(table.runs["asked"]):
+            said = ", ".join(f"{n} {why}" for why, n in part["why"].value_counts().items())
+            text = part["asked_for"].iloc[0]
+            raise UserError(f"No finished run is among those of {text}: {said}. Leave it out.")
 
 
 def _fields(runs: pd.DataFrame, design: Design, request: Request) -> tuple[str, ...]:
@@ -262,6 +281,7 @@ def _told_apart(
     design: Design,
     fields: Sequence[str],
     matched: Sequence[str],
+    searched: Sequence[str],
 ) -> list[Test]:
     """The tests, each with what else its two groups differ in at the same settings."""
     settings = [column for column in matched if column != "seed"]
@@ -275,9 +295,8 @@ def _told_apart(
     columns += [  # those of a kind go with it, and those that were tuned count at their best
         one
         for one in design.nuisances
-        if one not in asked
+        if one not in (*asked, *searched)
         and not any(one.startswith(kind.removesuffix("kind")) for kind in kinds)
-        and not any(varies(part, one) for part in groups.values())
     ]
     also = "" if tuple(fields) == ("group",) else "also "
     found = []
@@ -305,6 +324,17 @@ def _differs(runs: pd.DataFrame, base: pd.DataFrame, column: str, settings: Sequ
         for group in (runs, base)
     )
     return any(one[place] != other[place] for place in one.keys() & other.keys())
+
+
+def _no_speeds(runs: pd.DataFrame) -> str:
+    """Why the runs' speeds do not compare: of machines, or of programs that share one."""
+    devices = runs["device"].dropna().nunique()
+    if devices > 1:
+        return f"{devices} machines"
+    members = sorted({int(count) for count in runs["members"].dropna()})
+    if len(members) > 1:
+        return f"programs of {listed([str(count) for count in members])} runs"
+    return ""
 
 
 def _alike(groups: Groups, matched: Sequence[str]) -> bool:

@@ -24,6 +24,8 @@ KEYS = (
     "val/bpb",
     "val_loss",
     "train_loss",
+    "eval/loss",
+    "eval_loss",
     "grad_norm",
     "lr",
     "tokens",
@@ -31,6 +33,13 @@ KEYS = (
     "tokens_per_second",
 )
 """What is asked of the history of a run that left no table."""
+_OTHERS = {
+    "val_loss": "val/loss",
+    "train_loss": "train/loss",
+    "eval/loss": "val/loss",
+    "eval_loss": "val/loss",
+}
+"""Other programs' names."""
 
 
 def curves(run: Mapping[Any, Any], uri: str) -> pd.DataFrame:
@@ -40,7 +49,9 @@ def curves(run: Mapping[Any, Any], uri: str) -> pd.DataFrame:
         frame = pd.read_csv(path)
     else:
         frame = history(uri, str(run["run_id"]), KEYS)
-        frame = frame.rename(columns={"val_loss": "val/loss", "train_loss": "train/loss"})
+        for name, to in _OTHERS.items():
+            if to not in frame:
+                frame = frame.rename(columns={name: to})
     if frame.empty:
         return frame
     return _completed(frame, run)

@@ -34,7 +34,7 @@ class Choice:
         from scaling.trained import told_apart
 
         models = select(
-            [text for given in self.runs for text in given.split(",") if text],
+            self.runs,
             experiment=self.experiment,
             sweep=self.sweep,
             group=self.group,

@@ -178,6 +178,7 @@ def _groups(found: Comparison) -> dict[str, Any]:
             for row in found.summary.to_dict("records")
         ],
         "tests": [asdict(one) for one in found.tests],
+        "in_short": compare_report.in_short(found),
         "equal_cost": [asdict(one) for one in found.equals],
     }
 
@@ -197,7 +198,7 @@ def _metrics(found: Study) -> dict[str, float]:
 
 def _plain(runs: pd.DataFrame) -> pd.DataFrame:
     """The table as a file: what is said of no run is left out."""
-    internal = ["experiment_id", "kind", "pruned", "experiment"]
+    internal = ["experiment_id", "kind", "pruned", "experiment", "above", "asked", "asked_for"]
     return runs.drop(columns=[c for c in internal if c in runs]).dropna(axis=1, how="all")
 
 

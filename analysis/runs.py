@@ -201,6 +201,8 @@ def _why(row: Mapping[Any, Any]) -> str:
     """Why a run does not count; empty where it does."""
     if end := _end(row):
         return end
+    if row["above"]:
+        return "other runs are nested below it"
     loss = row["loss"]
     if not isinstance(loss, int | float) or loss != loss or loss <= 0:
         return "finished without a validation loss"
@@ -249,7 +251,9 @@ def _selected(
     parents = frame[frame["run_id"].isin(frame["parent"].dropna())]
     names = dict(zip(parents["run_id"], parents["name"], strict=True))
     frame["sweep"] = frame["sweep"].where(frame["sweep"].notna(), frame["parent"].map(names))
-    frame = frame[~frame["run_id"].isin(names) & frame["kind"].isna()]
+    # Of others a run with runs below it is no training of its own; one with a loss is told of.
+    above = frame["run_id"].isin(names) & frame["id"].isna()
+    frame = frame.assign(above=above)[~(above & frame["loss"].isna()) & frame["kind"].isna()]
     if selection.sweep is not None:
         sweeps = sorted(frame["sweep"].dropna().unique())
         if selection.sweep not in sweeps and not members:
@@ -257,7 +261,10 @@ def _selected(
             raise UserError(f"There is no sweep {selection.sweep!r} in {uri}; {hint}")
         frame = frame[_belong(frame, selection.sweep, members)].assign(sweep=selection.sweep)
     if selection.runs:
-        found = [_find(frame, text, uri).assign(asked=k) for k, text in enumerate(selection.runs)]
+        texts = [one for text in selection.runs for one in _texts(frame, text)]
+        found = [
+            _find(frame, text, uri).assign(asked=k, asked_for=text) for k, text in enumerate(texts)
+        ]
         frame = pd.concat(found).drop_duplicates("run_id")
     return frame.reset_index(drop=True)
 
@@ -277,8 +284,24 @@ def _belong(frame: pd.DataFrame, sweep: str, members: Mapping[str, Members]) -> 
     ]
 
 
+def _texts(frame: pd.DataFrame, text: str) -> list[str]:
+    """One name, or several with commas between them; a name may have commas of its own."""
+    if _means(frame, text).any():
+        return [text]
+    return [one for one in text.split(",") if one]
+
+
 def _find(frame: pd.DataFrame, text: str, uri: str) -> pd.DataFrame:
-    """The runs that a name, a group, a folder's name or the beginning of an id means."""
+    """The runs that a text means; an error where it means none."""
+    means = _means(frame, text)
+    if not means.any():
+        names = sorted({*frame["name"].dropna(), *frame["group_name"].dropna()})
+        raise UserError(f"There is no run {text!r} in {uri}; {_hint(text, names, 'runs')}")
+    return frame[means]
+
+
+def _means(frame: pd.DataFrame, text: str) -> pd.Series:
+    """Which runs a name, a group, a folder's name or the beginning of an id means."""
     last = frame["folder"].fillna("").str.rsplit("/", n=1).str[-1]
     means = (frame["name"] == text) | (last == text.rstrip("/").rsplit("/", 1)[-1])
     means |= frame["group"].isin(frame.loc[frame["group_name"] == text, "group"])
@@ -286,10 +309,7 @@ def _find(frame: pd.DataFrame, text: str, uri: str) -> pd.DataFrame:
     if len(text) >= 6:
         for name in ("run_id", "id"):
             means |= frame[name].fillna("").str.startswith(text)
-    if not means.any():
-        names = sorted({*frame["name"].dropna(), *frame["group_name"].dropna()})
-        raise UserError(f"There is no run {text!r} in {uri}; {_hint(text, names, 'runs')}")
-    return frame[means]
+    return means
 
 
 def _experiments(selection: Selection, known: Mapping[str, str], uri: str) -> list[str]:

@@ -32,7 +32,7 @@ def select(
     Raises:
         UserError: nothing is meant, or what is meant is not there.
     """
-    found = [find_trained(text, checkpoint, runs) for text in texts]
+    found = [one for text in texts for one in _found(text, checkpoint, runs)]
     for kind, wanted in (("experiment", experiment), ("sweep", sweep), ("group", group)):
         if wanted is not None:
             members = [of_run(folder, checkpoint) for folder in _members(kind, wanted, runs, say)]
@@ -40,6 +40,17 @@ def select(
     if not found:
         raise UserError("Name runs, or give --experiment, --sweep or --group.")
     return list({trained.weights.resolve(): trained for trained in found}.values())
+
+
+def _found(text: str, checkpoint: str | int, runs: Path) -> list[Trained]:
+    """The model of one name, or of several with commas between; a name may have its own."""
+    try:
+        return [find_trained(text, checkpoint, runs)]
+    except UserError:
+        texts = [one for one in text.split(",") if one]
+        if len(texts) < 2:
+            raise
+    return [find_trained(one, checkpoint, runs) for one in texts]
 
 
 def _members(kind: str, wanted: str, runs: Path, say: Say) -> list[RunFolder]:

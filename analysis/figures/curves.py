@@ -229,17 +229,20 @@ def _name_points(panel: object, rows: pd.DataFrame, column: str) -> None:
 
 def _drawn(groups: Groups, lines: Mapping[str, pd.DataFrame], key: str) -> pd.DataFrame:
     """Mean and range over seeds of each configuration's metric, by step."""
-    kept: list[pd.DataFrame] = []
+    kept: list[tuple[float, pd.DataFrame]] = []
     # Every group keeps its costliest configurations.
     allowed = max(1, _MOST // max(len(groups), 1))
     for label, runs in groups:
         having = _having(runs, lines, key)
         cost = pd.to_numeric(having["C"], errors="coerce").groupby(having["group"]).mean()
-        for group in cost.fillna(0.0).sort_values(ascending=False, kind="stable").index[:allowed]:
+        cost = cost.fillna(0.0)
+        for group in cost.sort_values(ascending=False, kind="stable").index[:allowed]:
             mine = having.loc[having["group"] == group, "run_id"]
             table = _over_seeds([lines[run] for run in mine], key)
-            kept.append(_thinned(table.assign(label=label, group=group)))
-    return pd.concat(kept[: 2 * _MOST]) if kept else pd.DataFrame()
+            kept.append((cost[group], _thinned(table.assign(label=label, group=group))))
+    least = sorted((spent for spent, _ in kept), reverse=True)[: 2 * _MOST][-1:]
+    drawn = [table for spent, table in kept if spent >= least[0]][: 2 * _MOST]
+    return pd.concat(drawn) if drawn else pd.DataFrame()
 
 
 def _having(runs: pd.DataFrame, lines: Mapping[str, pd.DataFrame], key: str) -> pd.DataFrame:

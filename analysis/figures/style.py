@@ -26,6 +26,8 @@ FLOOR = "#009E73"
 QUIET = "0.62"
 WIDTH = 5.6  # inches: at a phone's width the letters are still as large as the text's
 
+matplotlib.rcParams["text.parse_math"] = False  # a name may hold dollars, and none means a formula
+
 _STYLE: Any = {
     "font.size": 9.5,
     "axes.spines.top": False,

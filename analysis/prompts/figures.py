@@ -29,6 +29,7 @@ def draw(
         _breakdown(categories, "category", folder / "categories.png"),
         _breakdown(difficulties, "difficulty", folder / "difficulties.png"),
     ]
+    (folder / "score.png").unlink(missing_ok=True)  # of an eval of several, for which there was it
     if len(summary) > 1:
         drawn.append(_against(summary, folder / "score.png"))
     return drawn

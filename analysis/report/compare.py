@@ -51,7 +51,7 @@ def document(found: Comparison, request: Request) -> Document:
         if saved is not None:
             shown.append(Picture(saved))
     sections = [
-        Section("In short", _short(found)),
+        Section("In short", [Bullets(in_short(found))]),
         Section(
             "Final losses",
             [
@@ -109,7 +109,8 @@ def summary_table(found: Comparison) -> Table:
     return Table(head, rows, caption)
 
 
-def _short(found: Comparison) -> list[Block]:
+def in_short(found: Comparison) -> list[str]:
+    """What the comparison comes to, and what is to be known of it, a sentence each."""
     best = found.summary.sort_values("loss").iloc[0]
     groups = ", ".join(found.fields) if found.fields != ("group",) else "configuration"
     lines = [
@@ -140,10 +141,9 @@ def _short(found: Comparison) -> list[Block]:
                 f"The groups' mean {named(column)} differ by a factor {ratio:.3g}: see them at"
                 " equal cost below."
             )
-    devices = found.runs["device"].dropna().unique()
-    if len(devices) > 1:
-        lines.append(f"Speeds are of {len(devices)} machines and do not compare.")
-    return [Bullets(lines)]
+    if why := found.no_speeds:
+        lines.append(f"Speeds and times are of {why} and do not compare.")
+    return lines
 
 
 def _tests(found: Comparison) -> list[Block]:
@@ -227,7 +227,8 @@ def _runs(found: Comparison) -> Table:
                 str(row["run_id"])[:8],
             ]
         )
-    head = ["group", "run", "seed", "loss before", "after", "perplexity before", "after",
+    per = "perplexity" if found.unit.key == "nats" else "perplexity per byte"
+    head = ["group", "run", "seed", "loss before", "after", f"{per} before", "after",
             "test loss", "id"]  # fmt: skip
     caption = f"The first {_MOST}; runs.csv has all." if len(found.runs) > _MOST else ""
     return Table(head, rows, caption, left=2)

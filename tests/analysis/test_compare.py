@@ -12,13 +12,13 @@ from click.testing import CliRunner
 from scipy import stats
 
 from analysis.cli import compare
-from analysis.compare import Request, compare_runs
+from analysis.compare import Comparison, Request, compare_runs
 from analysis.equal import NO_COUNT, at_sizes, equal
 from analysis.memory import inference_bytes
 from analysis.paired import Test as Outcome  # pytest would take it for a class of tests
 from analysis.paired import against, seeds_needed, spread
 from analysis.pareto import COSTS, front
-from analysis.report.compare import document
+from analysis.report.compare import document, in_short
 from analysis.runs import Selection
 from scaling.errors import UserError
 from tests.analysis.recorded import Recorder
@@ -453,3 +453,30 @@ def test_mistakes_are_one_sentence(variants: Recorder, words: list[str], said: s
     with pytest.raises(UserError, match=said) as raised:
         run("--store", variants.uri, "--experiment", "variants", *words)
     assert "\n" not in str(raised.value)
+
+
+def test_names_with_commas_and_named_runs_of_which_none_has_finished(workplace: Path) -> None:
+    recorder = Recorder(workplace)
+    recorder.record(name="size=1,lr=2", width=16, points=2)
+    recorder.record(name="other", width=32, points=2)
+    recorder.record(name="lost", diverged=True, points=2)
+
+    def found(*names: str) -> Comparison:
+        selection = Selection(store=recorder.uri, runs=names)
+        return compare_runs(Request(selection, workplace), lambda _: None)
+
+    assert [name for name, _ in found("size=1,lr=2", "other").groups] == ["size=1,lr=2", "other"]
+    with pytest.raises(UserError, match="No finished run is among those of lost: 1 diverged"):
+        found("lost", "size=1,lr=2", "other")
+
+
+def test_speeds_of_runs_alone_and_of_cohorts_are_not_compared(workplace: Path) -> None:
+    recorder = Recorder(workplace)
+    for width, cohort in ((16, "a"), (32, "a,b,c")):
+        recorder.record(width=width, points=2, tags={"tinyscale.cohort": cohort})
+    request = Request(Selection(store=recorder.uri), workplace)
+    found = compare_runs(request, lambda _: None)
+    assert found.summary["tokens_per_second"].isna().all()
+    said = "Speeds and times are of programs of 1 and 3 runs and do not compare."
+    assert said in in_short(found)
+    assert not found.configurations["front_tokens_per_second"].any()

@@ -15,6 +15,7 @@ from analysis.store import history
 from analysis.units import choose
 from scaling.errors import UserError
 from scaling.tracking.members import Members
+from scaling.tracking.sent import Sent
 from tests.analysis.recorded import LAW, Recorder
 
 
@@ -229,3 +230,25 @@ def test_a_thousand_runs_in_five_seconds(workplace: Path) -> None:
     table = read_runs(Selection(store=recorder.uri, experiment="study"))
     assert len(table.runs) == 1000
     assert time.process_time() - start < 5
+
+
+def test_a_training_with_a_run_below_it_and_what_others_launched_count(workplace: Path) -> None:
+    recorder = Recorder(workplace)
+    folder = recorder.record(points=2)
+    theirs = recorder.store.create_run("1", tags={"mlflow.project.entryPoint": "main"}).info.run_id
+    above = recorder.store.create_run("1", run_name="above").info.run_id
+    launched = recorder.store.create_run("1", tags={"mlflow.project.entryPoint": "train"})
+    for run in (theirs, above):
+        recorder.store.log_metric(run, "eval_loss", 2.5)
+    run_id = Sent.read(folder).run_id
+    for parent in (run_id, above):
+        recorder.store.create_run("1", tags={"mlflow.parentRunId": parent}, run_name="below")
+    for run in (theirs, above, launched.info.run_id):
+        recorder.store.set_terminated(run)
+    found = read_runs(Selection(store=recorder.uri))
+    assert set(found.runs["run_id"]) == {run_id, theirs}
+    why = dict(zip(found.apart["name"], found.apart["why"], strict=True))
+    assert why["above"] == "other runs are nested below it"
+    assert launched.info.run_id not in set(found.apart["run_id"])
+    curve = curves(found.runs[found.runs["run_id"] == theirs].iloc[0], recorder.uri)
+    assert list(curve["val/loss"].dropna()) == [2.5]
