@@ -1,7 +1,11 @@
-"""Too little memory: told apart from other errors, and said in a sentence."""
+"""How much memory there is; too little: told apart from other errors, and said in a sentence."""
 
+import math
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
 
 from scaling.errors import UserError
 
@@ -16,8 +20,8 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 @contextmanager
-def lack_of_memory_is_said() -> Iterator[None]:
-    """Raise `UserError` in place of the error of too little memory."""
+def lack_of_memory_is_said(advice: str) -> Iterator[None]:
+    """Raise `UserError`, with advice, in place of the error of too little memory."""
     try:
         yield
     except UserError:
@@ -26,6 +30,22 @@ def lack_of_memory_is_said() -> Iterator[None]:
         if not is_out_of_memory(error):
             raise
         raise UserError(
-            f"there is too little memory ({str(error).splitlines()[0]}); a smaller"
-            " batch.micro_size, data.context_length or model takes less."
+            f"there is too little memory ({str(error).splitlines()[0]}); {advice}."
         ) from error
+
+
+def available_bytes(group: Path = Path("/sys/fs/cgroup")) -> float:
+    """Memory that a process can have without swapping; in a container of what that may have."""
+    return min(psutil.virtual_memory().available, _left_of(group))
+
+
+def _left_of(group: Path) -> float:
+    """What is left of a control group's limit; infinite where there is none."""
+    try:
+        most = (group / "memory.max").read_text().strip()
+        used = int((group / "memory.current").read_text())
+        stat = dict(line.split() for line in (group / "memory.stat").read_text().splitlines())
+    except (OSError, ValueError):  # no such group, or another version of them
+        return math.inf
+    # What files have left in memory makes room when asked.
+    return math.inf if most == "max" else int(most) - used + int(stat.get("inactive_file", 0))

@@ -1,6 +1,6 @@
 """From names, files, `extends` and flags to a `RunConfig`, or one sentence on what is wrong."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -42,8 +42,7 @@ def load_config(name: str, overrides: Sequence[str] = ()) -> RunConfig:
     Raises `UserError` with one sentence for any mistake in either.
     """
     tree, trail = read_tree(name)
-    for path, value in parse_flags(overrides):
-        merge(tree, _nest(path, value), trail, f"flag --{'.'.join(path)}")
+    merge_flags(tree, parse_flags(overrides), trail)
     return validate(tree, trail)
 
 
@@ -98,6 +97,24 @@ def parse_value(text: str) -> Any:
         return text
     # A comment (###), a mark of documents (---) or blocks (|) is more likely a separator of texts.
     return text if value in (None, "") and text.strip() not in _NOTHING else value
+
+
+def merge_flags(tree: Tree, flags: Iterable[tuple[tuple[str, ...], Any]], trail: Trail) -> None:
+    """Lay flags on `tree` in place: they replace what files say, and none replaces another."""
+    given = dict(flags)
+    refuse_two_budgets(given)
+    for path, value in given.items():
+        over = _nest(path, value)
+        if (other := ALTERNATIVES.get(path)) and (*path[:-1], other) in given:
+            over[path[0]][other] = given[*path[:-1], other]
+        merge(tree, over, trail, f"flag --{'.'.join(path)}")
+
+
+def refuse_two_budgets(flags: Iterable[tuple[str, ...]]) -> None:
+    """Raise one sentence where flags of these names are two budgets, of which one would win."""
+    budgets = [".".join(path) for path in dict.fromkeys(flags) if path[0] == "budget"]
+    if len(budgets) > 1:
+        raise UserError(f"--{budgets[0]} and --{budgets[1]} are given together: give one budget.")
 
 
 def merge(base: Tree, over: Mapping[str, Any], trail: Trail, source: str) -> None:

@@ -17,13 +17,13 @@ from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
 from pathlib import Path
 
-import psutil
 import torch
 from loky import cpu_count
 from torch import nn
 
 from scaling.config import RuntimeConfig
 from scaling.errors import UserError
+from scaling.memory import available_bytes
 from scaling.tracking.folder import write_whole
 
 SHAPES = 4096  # compiled ones of a process at most
@@ -122,10 +122,10 @@ def release_memory() -> None:
     torch.cuda.empty_cache()  # nothing, where no card is in use
 
 
-def free_bytes(device: torch.device) -> int:
+def free_bytes(device: torch.device) -> float:
     """Memory that a program can have."""
     if device.type != "cuda":
-        return int(psutil.virtual_memory().available)
+        return available_bytes()
     release_memory()
     return torch.cuda.mem_get_info(device)[0]
 

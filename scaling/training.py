@@ -242,13 +242,23 @@ def _train_branch(stem: Trainer, branch: Branch, stop: Stop, say: Say) -> None:
             return
     say(f"branch at {branch.share:g} of the budget, from step {stem.step:,}")
     tags = [sweep_tags(folder) | branch_tags(folder, branch.share) for folder in stems]
-    folders = new_runs(branch.cohort, tags, there=there)
+    # Where the stem is, be it trained on from another folder, or with another store at hand.
+    places = [
+        {"folder": str(folder.path.parent), "uri": folder.read_record().uri} for folder in stems
+    ]
+    cohort = branch.cohort.with_configs(
+        [
+            config.model_copy(update={"tracking": config.tracking.model_copy(update=place)})
+            for config, place in zip(branch.cohort.configs, places, strict=True)
+        ]
+    )
+    folders = new_runs(cohort, tags, there=there)
     for folder in begun:
         folder.reopen()
     with Tracking(folders, say) as tracking:
         for own, tracker in zip(stems, tracking.trackers, strict=True):
             share_past(own, tracker, stem.step)
-        trainer = Trainer(branch.cohort, tracking.trackers, stem.report, stem.watch)
+        trainer = Trainer(cohort, tracking.trackers, stem.report, stem.watch)
         trainer.start_from(stem)
         for result in _to_the_end(trainer, stop):
             loss = result.summary.get("final_val_loss")

@@ -15,6 +15,7 @@ import psutil
 from loky import cpu_count
 
 from scaling.config import RunConfig
+from scaling.memory import available_bytes
 
 PER_THREAD = 32  # channels of d_model that each thread has at least, where there are over two
 SMALL = 64  # d_model up to which a cohort is quicker than its runs one by one, on a CPU
@@ -37,7 +38,7 @@ class Machine:
 
     cores: int
     gpus: int
-    free_bytes: int  # on the emptiest card, or of the machine where there is none
+    free_bytes: float  # on the emptiest card, or of the machine where there is none
     visible: tuple[str, ...] = ()  # of CUDA_VISIBLE_DEVICES
 
     def card(self, index: int) -> str:
@@ -68,11 +69,11 @@ def this_machine(device: str) -> Machine:
     cores = cpu_count()  # that this process may use: a container's quota counts
     driver = Path("/dev/nvidiactl").exists() or shutil.which("nvidia-smi") is not None
     if device == "cpu" or not driver:  # known without importing torch
-        return Machine(cores, 0, psutil.virtual_memory().available)
+        return Machine(cores, 0, available_bytes())
     import torch
 
     if not torch.cuda.is_available():
-        return Machine(cores, 0, psutil.virtual_memory().available)
+        return Machine(cores, 0, available_bytes())
     gpus = torch.cuda.device_count()
     free = min(torch.cuda.mem_get_info(index)[0] for index in range(gpus))
     listed = os.environ.get("CUDA_VISIBLE_DEVICES", "")

@@ -16,9 +16,11 @@ from scaling.reading import shown
 from scaling.recipes import (
     Tree,
     merge,
+    merge_flags,
     parse_flags,
     read_tree,
     read_yaml,
+    refuse_two_budgets,
 )
 from scaling.schema import Trail, explain, nearest
 from sweeps.axes import axes_of, check_field, leaves
@@ -84,7 +86,9 @@ def read_sweep(
         raise UserError(f"{shown(path)} is a sweep of adaptations: `tinyscale adapt {name}`.")
     for_base: dict[tuple[str, ...], Any] = {}
     changed: dict[str, Any] = {}  # of every run
-    for words, value in parse_flags(flags):
+    given = parse_flags(flags)
+    refuse_two_budgets(words for words, _ in given)
+    for words, value in given:
         field = _place(tree, words)
         dotted = ".".join(field)
         if smoke and field[0] == "budget":
@@ -102,7 +106,7 @@ def read_sweep(
     if changed:
         told = json.dumps(sorted(changed.items()), default=str)
         suffixes.append(hashlib.sha256(told.encode()).hexdigest()[:6])
-    named = any(field == ("name",) for field, _ in parse_flags(flags))
+    named = any(words == ("name",) for words, _ in given)
     tree.setdefault("name", path.stem)
     if not named:
         tree["name"] = "-".join([str(tree["name"]), *suffixes])
@@ -161,8 +165,7 @@ def assemble(
         merge(base, {"data": {"corpus": {"kind": corpus}}}, trail, "flag --corpus")
     if spec.experiment:
         merge(base, {"tracking": {"experiment": spec.experiment}}, trail, f"{source}: experiment")
-    for field, value in (flags or {}).items():
-        merge(base, nest({".".join(field): value}), trail, f"flag --{'.'.join(field)}")
+    merge_flags(base, (flags or {}).items(), trail)
     return Sweep(spec, base, trail, source, smoke)
 
 

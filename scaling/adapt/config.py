@@ -9,7 +9,7 @@ from pydantic import Field
 from scaling.budget import Count, Positive
 from scaling.config import Part, RuntimeConfig, TrackingConfig
 
-TEXTS = 3  # of `stories.py`: other passages of the same seed make another adaptation
+TEXTS = 4  # of `stories.py`: other passages of the same seed make another adaptation
 Seed = Annotated[int, Field(ge=0, lt=2**63)]
 
 
@@ -136,7 +136,9 @@ class AdaptConfig(Part):
     method: Method = Lora()
     inner_steps: Count = Field(10, description="optimizer steps on each passage's edit")
     tokens_per_step: Count = Field(128, description="predicted tokens of an inner step")
-    price: float = Field(1.0, ge=0, description="of a nat of forgetting, in nats of gain")
+    price: float = Field(
+        1.0, ge=0, allow_inf_nan=False, description="of a nat of forgetting, in nats of gain"
+    )
     forgetting_tokens: Count = Field(
         2048, description="of the baseline's validation text, which tells forgetting"
     )

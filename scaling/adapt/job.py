@@ -262,11 +262,13 @@ def _finite(row: dict[str, Any]) -> dict[str, Any]:
 def _figures(
     before: Sequence[Knowledge], after: Sequence[Knowledge], price: float
 ) -> dict[str, float]:
-    """Means over documents; losses in nats per token."""
+    """Means over documents, of answers over all questions; losses in nats per token."""
 
     def mean(side: Sequence[Knowledge], name: str) -> float | None:
-        values = [getattr(one, name) for one in side if getattr(one, name) is not None]
-        return sum(values) / len(values) if values else None
+        known = [one for one in side if getattr(one, name) is not None]
+        weights = [one.questions if name in ("accuracy", "p_right") else 1 for one in known]
+        total = sum(w * getattr(one, name) for w, one in zip(weights, known, strict=True))
+        return total / sum(weights) if known else None
 
     found: dict[str, float] = {}
     for name in ("continuation", "general", "accuracy", "p_right"):

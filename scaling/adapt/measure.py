@@ -28,12 +28,14 @@ class Knowledge:
         general: loss on the baseline's validation text, nats per token.
         accuracy: share of the questions answered right; None where there are none.
         p_right: mean probability of the right choice; likewise.
+        questions: how many there are.
     """
 
     continuation: float
     general: float
     accuracy: float | None
     p_right: float | None
+    questions: int = 1
 
 
 def text_loss(model: Decoder, tokenizer: Tokenizer, texts: Sequence[Sequence[str]]) -> list[float]:
@@ -58,8 +60,8 @@ def knowledge(
     losses = text_loss(model, tokenizer, [[text] for text in continuations])
     answers = _answers(model, tokenizer, questions)
     return [
-        Knowledge(loss, rest.loss, *right)
-        for loss, rest, right in zip(losses, general, answers, strict=True)
+        Knowledge(loss, rest.loss, *right, questions=len(own))
+        for loss, rest, right, own in zip(losses, general, answers, questions, strict=True)
     ]
 
 

@@ -36,7 +36,7 @@ _GIRLS = [
     "Quinn",
     "Saskia",
     "Vesna",
-    "Xenia",
+    "Gwendolyn",
     "Mabel",
     "Ursula",
 ]

@@ -69,7 +69,9 @@ def train(
             raise UserError(
                 f"--resume {resumed} means one run twice: a name is its newest run; give ids."
             )
-        with full_disk_is_said("the same command goes on"), lack_of_memory_is_said():
+        then = "the same command goes on"
+        less = f"with more of it free {then}"
+        with full_disk_is_said(then), lack_of_memory_is_said(less):
             results = resume(folders, say=console.say, progress=console.progress)
     else:
         if seeds is not None and any(field == ("seed",) for field, _ in parse_flags(words)):
@@ -79,7 +81,8 @@ def train(
         from scaling.training import train as run
 
         then = "--resume goes on from the last checkpoint"
-        with full_disk_is_said(then), lack_of_memory_is_said():
+        less = "a smaller batch.micro_size, data.context_length or model takes less"
+        with full_disk_is_said(then), lack_of_memory_is_said(less):
             results = run(configs, say=console.say, progress=console.progress)
     console.close()
     for result in results:

@@ -93,7 +93,7 @@ class MaximalUpdate(Part):
     base_width: Count = Field(
         128,
         description="the d_model at which nothing is scaled; d_ff and kv_rank grow with d_model,"
-        " or their rates do not hold",
+        " or their rates do not hold, and with muon those of all that does not, as a router",
     )
     base_head_dim: Count = Field(
         32, description="the head_dim at which scores are scaled by its root; muP scales by it"

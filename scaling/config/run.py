@@ -171,7 +171,10 @@ class RunConfig(Part):
                 "model.parametrization.kind mup has no rule for adam's optimizer.weight_decay, a"
                 " penalty in the gradient, which Adam rescales; use adamw, or a weight_decay of 0"
             )
-        if optimizer.lr is None:  # in muP it is tuned at the base width and holds at others
+        if optimizer.lr is None and not isinstance(optimizer, Adam | AdamW):
+            usual = type(optimizer).model_fields["lr"].default  # no rule by size is known
+            self._derive(optimizer=optimizer.model_copy(update={"lr": usual}))
+        elif optimizer.lr is None:  # in muP it is tuned at the base width and holds at others
             width = round(self.model.d_model / self.model.width_ratio)
             rate = rate_by_size(width, self.model.n_layers)
             self._derive(optimizer=optimizer.model_copy(update={"lr": rate}))

@@ -11,6 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from scaling.config import RunConfig
 from scaling.inspection.catalog import nominal_vocabulary
 from scaling.model.attend import BLOCK
+from scaling.model.attention.scoring import Scoring
 from scaling.model.decoder import Decoder
 
 LONGEST = 160  # tokens of a check; a window of up to half of it is seen to hide
@@ -134,6 +135,13 @@ def _gradients(subject: Subject) -> tuple[bool, str]:
 def _flops(subject: Subject) -> tuple[bool, str]:
     plain = sdpa_kernel(SDPBackend.MATH)  # torch counts no FLOPs of its fused kernel on a CPU
     length = subject.length
+    windows = [
+        part.window
+        for part in subject.model.modules()
+        if isinstance(part, Scoring) and part.window is not None
+    ]
+    if windows:  # in two windows nothing is filled up, which torch counts and we do not
+        length = min(length, 2 * min(windows))
     if length % BLOCK == 0:  # where our own kernel may leave out what is hidden, and so counted
         length -= BLOCK // 2
     ids, targets = subject.ids[..., :length], subject.targets[..., :length]

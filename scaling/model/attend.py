@@ -38,7 +38,7 @@ def attend(
     q, k, v = q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2)
     if softcap is not None:
         out = _capped(q, repeat(k, groups), repeat(v, groups), scale, softcap, window, slopes)
-    elif length == keys and _blocks_pay(length, q.dtype, q.device):
+    elif known and length == keys and _blocks_pay(length, q.dtype, q.device):
         k, v = repeat(k, groups), repeat(v, groups)
         out = BlockedAttention.apply(q, k, v, scale, window, slopes)  # type: ignore[no-untyped-call]
     elif (

@@ -114,7 +114,7 @@ def _check(
     for edit in sweep.spec.edits:
         if edit.candidates > 1 or edit.rounds:
             _check_rank(model, Lora().targets, edit.rank, label)
-    material.check_questions(tokenizer, context, label)
+    material.check_texts(tokenizer, context, label)
     return model.param_counts()["total"]
 
 

@@ -5,7 +5,7 @@ from itertools import combinations
 from pathlib import Path
 
 from scaling.adapt.config import Edit, FileTasks, StoriesTasks
-from scaling.adapt.document import TaskSet, check_trials
+from scaling.adapt.document import Document, TaskSet, check_trials
 from scaling.adapt.files import digest_file
 from scaling.adapt.policy import find_policy
 from scaling.adapt.tasks import load_tasks
@@ -29,9 +29,15 @@ class Material:
     texts: TaskSet
     edits: tuple[Edit, ...]
 
-    def check_questions(self, tokenizer: Tokenizer, context: int, label: str) -> None:
-        """Raise `UserError` where a question outgrows the context of the baseline `label`."""
+    def check_texts(self, tokenizer: Tokenizer, context: int, label: str) -> None:
+        """Raise `UserError` where a question outgrows the context of the baseline `label`, or its
+        tokenizer does not know a character: to learn that would be to learn to say <unk>."""
         for document in self.texts.documents:
+            if strange := _strange(tokenizer, document):
+                raise UserError(
+                    f"{label}: {document.id} has characters that its tokenizer does not know:"
+                    f" {' '.join(strange)}; leave them out, or adapt a baseline that knows them."
+                )
             for item in document.questions:
                 long = max(len(one.ids) - 1 for one in option_stretches(tokenizer, item))
                 if long > context:
@@ -40,6 +46,15 @@ class Material:
                         f" its answer, and the baseline's context is {context}; leave the question"
                         " out, or adapt a baseline of a longer context."
                     )
+
+
+def _strange(tokenizer: Tokenizer, document: Document) -> list[str]:
+    """The characters of a document's texts and questions that a tokenizer has no token for."""
+    if tokenizer.unknown is None:
+        return []
+    texts = [document.passage, document.continuation, document.trial or ""]
+    texts += [text for item in document.questions for text in (item.prompt, *item.options)]
+    return sorted(letter for letter in set("".join(texts)) if not tokenizer.knows(letter))
 
 
 def find_material(spec: AdaptSpec) -> Material:
@@ -51,7 +66,7 @@ def find_material(spec: AdaptSpec) -> Material:
     tasks = spec.tasks
     if isinstance(tasks, FileTasks):
         tasks = tasks.model_copy(
-            update={"file": str(Path(tasks.file).expanduser().resolve()),
+            update={"file": str(Path(tasks.file).expanduser().absolute()),
                     "digest": digest_file(tasks.file)}
         )  # fmt: skip
     texts = load_tasks(tasks)

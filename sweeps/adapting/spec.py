@@ -42,7 +42,9 @@ class AdaptSpec(SpecPart):
         (1, 2, 3), min_length=1, description="every combination is made with each"
     )
     tokens_per_step: Count = Field(128, description="predicted tokens of an inner step")
-    price: float = Field(1.0, ge=0, description="of a nat of forgetting, in nats of gain")
+    price: float = Field(
+        1.0, ge=0, allow_inf_nan=False, description="of a nat of forgetting, in nats of gain"
+    )
     forgetting_tokens: Count = Field(
         2048, description="tokens of the baseline's validation text that forgetting is judged on"
     )

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from scaling.adapt.config import AdaptConfig
+from scaling.adapt.config import TEXTS, AdaptConfig, StoriesTasks
 from scaling.adapt.job import Adapted, adapt, baseline_of, members_of
 from scaling.runtime import release_memory, versions
 from scaling.signals import Stop
@@ -111,6 +111,8 @@ def _begin(member: Member) -> RunFolder:
         "baseline_loss": trained.facts.loss,
         "edit.label": config.edit.label,
     }
+    if isinstance(config.tasks, StoriesTasks):
+        facts["tasks.texts"] = TEXTS  # passages of another version are other passages
     lineage = {
         "tinyscale.kind": "adaptation",
         "tinyscale.baseline": config.baseline.label,

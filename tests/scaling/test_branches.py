@@ -120,6 +120,25 @@ def test_a_branch_that_was_stopped_goes_on_with_its_run(tiny: Tiny) -> None:
     assert same_runs(run_folders(Path("whole")), run_folders(Path("runs")))
 
 
+def test_a_branch_is_where_its_run_is(
+    tiny: Tiny, workplace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stop(trainer: Trainer) -> None:
+        if trainer.step == 5:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    config = tiny(*WSD, "--schedule.branches", "[0.5]")
+    (stopped,) = train([config], say=lambda _: None, progress=stop)
+    stem = RunFolder(stopped.folder.path.absolute())
+    (workplace / "elsewhere").mkdir()
+    monkeypatch.chdir("elsewhere")
+    resume([stem], say=lambda _: None, progress=lambda _: None)
+    records = [folder.read_record() for folder in run_folders(workplace / "runs")]
+    assert {record.name for record in records} == {"tiny", "tiny-0.5"}
+    assert len({record.uri for record in records}) == 1
+    assert not list(Path().iterdir())
+
+
 def test_a_branch_of_which_but_one_member_was_recorded_is_not_trained_twice(
     tiny: Tiny, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -263,3 +263,24 @@ def test_one_step_is_not_the_whole_run_in_a_file_nor_by_a_flag() -> None:
     assert [steps for steps, _ in runs.values()] == [1, 100, 5, 5, 50]
     assert runs["5"] == runs["5.0"]
     assert len({identity for _, identity in runs.values()}) == 4
+
+
+def test_flags_that_contradict_each_other_are_refused() -> None:
+    with pytest.raises(
+        UserError, match=r"--budget\.steps and --budget\.tokens are given together"
+    ):
+        load_config("baseline", ["--budget.steps", "100", "--budget.tokens", "1e6"])
+    heads, width = ["--model.n_heads", "4"], ["--model.head_dim", "64"]
+    for flags in (heads + width, width + heads):
+        with pytest.raises(UserError, match=r"n_heads 4 x model\.head_dim 64 is 256, not"):
+            load_config("baseline", flags)
+    model = load_config("baseline", ["--model.n_heads", "2", "--model.head_dim", "64"]).model
+    assert (model.n_heads, model.head_dim) == (2, 64)
+
+
+@pytest.mark.parametrize(
+    ("kind", "rate"), [("sgd", 0.3), ("muon", 0.02), ("lion", 5e-4), ("adafactor", 0.05)]
+)
+def test_no_rate_is_the_usual_one_where_none_is_known_by_size(kind: str, rate: float) -> None:
+    config = load_config("baseline", ["--optimizer.kind", kind, "--optimizer.lr", "null"])
+    assert config.optimizer.lr == rate

@@ -53,6 +53,8 @@ def test_a_users_own_config_is_verified(tinyscale_here: Call, tiny_yaml: Path) -
     [
         "--data.context_length 64 --model.attention.kind sliding_window"
         " --model.attention.window 16",
+        "--data.context_length 160 --model.attention.kind sliding_window"
+        " --model.attention.window 48",
         "--data.context_length 128 --model.attention.kind gqa",
         "--data.context_length 2",
     ],

@@ -12,6 +12,7 @@ from scaling.config import RuntimeConfig
 from scaling.data.tokenizer import Tokenizer
 from scaling.errors import UserError
 from scaling.export.write import export
+from scaling.model import attend
 from scaling.runtime import resolve
 from scaling.sampling import SamplingSettings, generate
 from scaling.tracking.folder import run_folders
@@ -51,6 +52,20 @@ def test_onnxruntime_gives_the_same_logits_at_any_batch_and_length(
         found = torch.from_numpy(theirs.run(["logits"], {"input_ids": ids.numpy()})[0])
         assert expected.std() > 0.1
         torch.testing.assert_close(found, expected, rtol=0, atol=1e-4)
+
+
+@pytest.mark.slow
+def test_a_processor_with_a_kernel_of_ours_writes_the_same_graph(
+    tokenizer: Tokenizer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("onnxscript")
+    monkeypatch.setattr(attend, "NARROW", True)  # as with AVX2
+    run = make_run(tmp_path / "runs", tiny_config("--data.context_length 64"), tokenizer)
+    export(of_run(run), "onnx", tmp_path / "out")
+    for time in (64, 7):
+        ids = torch.randint(0, 257, (2, time)).numpy()
+        (logits,) = session(tmp_path / "out").run(["logits"], {"input_ids": ids})
+        assert logits.shape == (2, time, 257)
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ import torch
 
 from scaling import runtime
 from scaling.config import RuntimeConfig
-from scaling.memory import is_out_of_memory
+from scaling.memory import available_bytes, is_out_of_memory
 from scaling.runtime import Runtime, peak_flops, resolve
 from sweeps.machine import this_machine
 
@@ -92,6 +92,19 @@ def test_the_compiler_is_loaded_by_who_compiles() -> None:
 )
 def test_lack_of_memory_is_told_apart(error: Exception, lacks: bool) -> None:
     assert is_out_of_memory(error) is lacks
+
+
+def test_a_container_has_no_more_memory_than_its_limit(tmp_path: Path) -> None:
+    whole = available_bytes(tmp_path)  # without such a group
+    for name, text in (
+        ("memory.max", "5000\n"),
+        ("memory.current", "3000\n"),
+        ("memory.stat", "anon 2000\ninactive_file 600\n"),
+    ):
+        (tmp_path / name).write_text(text)
+    assert available_bytes(tmp_path) == 5000 - 3000 + 600 < whole
+    (tmp_path / "memory.max").write_text("max\n")
+    assert available_bytes(tmp_path) > 5000
 
 
 def test_a_container_of_one_core_is_no_machine_of_many(monkeypatch: pytest.MonkeyPatch) -> None:

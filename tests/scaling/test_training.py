@@ -133,7 +133,7 @@ def test_a_resumed_run_keeps_the_micro_batch_that_it_began_with(
         (killed,) = train([config], say=lambda _: None, progress=kill_at_7)
         with monkeypatch.context() as patch:
             memory = SimpleNamespace(available=available)
-            patch.setattr("scaling.runtime.psutil.virtual_memory", lambda: memory)
+            patch.setattr("psutil.virtual_memory", lambda: memory)
             (result,) = resume([killed.folder], say=said.append, progress=lambda _: None)
         return result.folder, [text for text in said if "micro-batch" in text]
 
