@@ -189,7 +189,7 @@ def compare(runs: tuple[str, ...], **given: Any) -> None:
     from analysis.compare import Request
     from analysis.reporting import compare_store
 
-    selection = _selection(given, runs)
+    selection = _selection(given, tuple(filter(None, (text.strip(",") for text in runs))))
     fields = tuple(field for text in given["group_by"] for field in text.split(","))
     answer = compare_store(
         Request(

@@ -34,7 +34,7 @@ class Choice:
         from scaling.trained import told_apart
 
         models = select(
-            self.runs,
+            [text for given in self.runs if (text := given.strip(","))],
             experiment=self.experiment,
             sweep=self.sweep,
             group=self.group,

@@ -104,7 +104,7 @@ class VariableProjection:
     def _pieces(self, count: int) -> list[slice]:
         """So many problems in pieces of a bounded size."""
         size = max(1, _NUMBERS // len(self.y))
-        return [slice(i, i + size) for i in range(0, count, size)]
+        return [slice(i, i + size) for i in range(0, max(count, 1), size)]
 
     def _refit(self, weights: Array) -> Resamples:
         best: tuple[Array, Array, Mask] | None = None

@@ -159,7 +159,7 @@ def test_branches_of_one_training_are_one_measurement(
     seeds: tuple[int, ...], others: tuple[int, ...], branches: int, kind: str, said: str
 ) -> None:
     draw, found = np.random.default_rng(0), []
-    for _ in range(100):
+    for _ in range(60):
         a, b = branched(draw, "a", seeds, branches), branched(draw, "b", others, branches)
         found += against([("a", a), ("b", b)], ["seed", "D"], "a")
     assert {one.kind for one in found} == {kind} and said in found[0].sentence
@@ -459,6 +459,7 @@ def test_names_with_commas_and_named_runs_of_which_none_has_finished(workplace: 
     recorder = Recorder(workplace)
     recorder.record(name="size=1,lr=2", width=16, points=2)
     recorder.record(name="other", width=32, points=2)
+    recorder.record(name="third", width=64, points=2)
     recorder.record(name="lost", diverged=True, points=2)
 
     def found(*names: str) -> Comparison:
@@ -466,6 +467,7 @@ def test_names_with_commas_and_named_runs_of_which_none_has_finished(workplace: 
         return compare_runs(Request(selection, workplace), lambda _: None)
 
     assert [name for name, _ in found("size=1,lr=2", "other").groups] == ["size=1,lr=2", "other"]
+    assert [name for name, _ in found("third,other").groups] == ["third", "other"]
     with pytest.raises(UserError, match="No finished run is among those of lost: 1 diverged"):
         found("lost", "size=1,lr=2", "other")
 

@@ -90,10 +90,10 @@ def test_a_study_in_order_may_claim_a_law(law: Fit) -> None:
 
 def test_many_configurations_of_one_loss_do_not_range_above_the_seeds() -> None:
     draw, found = np.random.default_rng(0), []
-    for _ in range(200):  # by the range alone 15 of 32 times
+    for _ in range(60):  # by the range alone 26 times
         runs = pd.DataFrame({"group": np.repeat(np.arange(32), 2), "seed": [0, 1] * 32})
         found.append(verdicts(runs.assign(loss=2 + draw.normal(0, 0.01, 64)))["seed_noise"])
-    assert sum(one is Verdict.PASS for one in found) < 0.1 * len(found)
+    assert sum(one is Verdict.PASS for one in found) <= 8
 
 
 @pytest.mark.parametrize("rule", BREAKS)

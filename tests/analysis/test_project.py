@@ -46,7 +46,7 @@ def test_probe_takes_a_prompt_or_a_file_of_them(
 
 @pytest.mark.parametrize(
     ("asked", "runs"),
-    [({"experiment": "width"}, ()), ({"runs": "baseline,gqa,"}, ("baseline", "gqa"))],
+    [({"experiment": "width"}, ()), ({"runs": "baseline,gqa,"}, ("baseline,gqa",))],
 )
 def test_compare_takes_runs_or_a_set_of_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: dict[str, str], runs: tuple[str, ...]
