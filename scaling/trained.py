@@ -58,11 +58,19 @@ class Trained:
                 f"{self.label}: its checkpoint of step {self.step:,} is no longer there: the run"
                 " has gone on, and may be asked again."
             ) from None
-        root = self.run.path if self.run else self.weights.parent
-        digest.update((root / "tokenizer.json").read_bytes())
+        digest.update(self._tokenizer_file.read_bytes())
         digest.update(self.config.model.model_dump_json().encode())
         digest.update(str(self.config.data.context_length).encode())
         return digest.hexdigest()
+
+    @property
+    def _tokenizer_file(self) -> Path:
+        return (self.run.path if self.run else self.weights.parent) / "tokenizer.json"
+
+    @property
+    def tokenizer_digest(self) -> str:
+        """Hash of its tokenizer: losses per token compare where it is the same."""
+        return hashlib.sha256(self._tokenizer_file.read_bytes()).hexdigest()[:16]
 
     @property
     def data_digest(self) -> str | None:

@@ -18,6 +18,7 @@ from analysis.figures.style import (
     log_x,
     log_y,
     looks,
+    named_line,
     panels,
     plain_x,
     save,
@@ -71,7 +72,7 @@ def curves_figure(
             panel.plot(whole[column], whole["mean"], color=look.colour, linestyle=look.dash,
                        linewidth=1.3,
                        marker="." if len(whole) <= 15 else None, markersize=4,
-                       label=None if group in said else group)  # fmt: skip
+                       label=None if group in said else named_line(group))  # fmt: skip
             panel.fill_between(
                 whole[column],
                 whole["low"],
@@ -152,7 +153,7 @@ def pareto_figure(table: pd.DataFrame, unit: Unit, folder: Path) -> Saved:
             mine, best = known[known["group"] == name], on[on["group"] == name]
             panel.plot(mine[cost.column], mine["loss"], look.marker, color=look.colour,
                        markersize=5, markerfacecolor="white",
-                       label=name if several else None)  # fmt: skip
+                       label=named_line(name) if several else None)  # fmt: skip
             panel.plot(best[cost.column], best["loss"], look.marker, color=look.colour,
                        markersize=6)  # fmt: skip
         _name_points(
@@ -183,6 +184,7 @@ def equal_figure(
     `compute` on each front.
     """
     figure, axes = panels(1, 2, width=8.2, height=3.7)
+    left, groups = len(groups[2 * _MOST :]), groups[: 2 * _MOST]  # as many as are told apart
     rows = []
     views = (("N", "parameters", sizes), ("C", "training FLOPs", compute))
     for panel, (column, words, compared) in zip(axes, views, strict=True):
@@ -200,7 +202,7 @@ def equal_figure(
             rows.append(means)
             panel.plot(runs[column], runs["loss"], ".", color=look.colour, markersize=4, alpha=0.5)
             panel.plot(by.index, by, color=look.colour, linestyle=look.dash, marker=look.marker,
-                       linewidth=1.1, markersize=5, label=name)  # fmt: skip
+                       linewidth=1.1, markersize=5, label=named_line(name))  # fmt: skip
         if len(values):
             log_x(panel, values, most=4)
     axes[0].set_ylabel(unit.label)
@@ -215,6 +217,8 @@ def equal_figure(
         f"Final losses over size, {size}, and over compute, lines along each group's front: read"
         " downwards, groups at equal cost."
     )
+    if left:
+        caption += f" {left} groups are not drawn."
     data = pd.concat(rows, ignore_index=True) if rows else pd.DataFrame()
     return save(figure, data, folder, "equal-cost", caption, wide=True)
 

@@ -120,6 +120,11 @@ def save(
     return Saved(name, caption, alt or caption, wide)
 
 
+def named_line(name: str) -> str:
+    """A line's name for the legend, which leaves out names that begin with an underscore."""
+    return f" {name}" if name.startswith("_") else name
+
+
 def legend(axes: Axes, **options: Any) -> None:
     """A legend where there is something to say."""
     if axes.get_legend_handles_labels()[0]:

@@ -214,7 +214,7 @@ def targeted(model: Decoder, targets: Sequence[str]) -> dict[str, Adapted]:
             names = sorted({name.split(".", 2)[2] for name in layers})
             close = nearest(target, ["attention", "feedforward", *names])
             hint = f"did you mean {close}?" if close else f"there are {', '.join(names)}."
-            raise UserError(f"method.targets: this model has no {target}; {hint}")
+            raise UserError(f"lora.targets: this model has no {target}; {hint}")
         found |= meant
     return {name: found[name] for name in layers if name in found}
 
@@ -224,5 +224,5 @@ def check_rank(name: str, layer: Adapted, rank: int) -> None:
     side = min(layer.weight.shape[-1], *layer.sections)
     if rank > side:
         raise UserError(
-            f"method.rank {rank} is above what {name} has: its smallest matrix is of rank {side}."
+            f"rank {rank} is above what {name} has: its smallest matrix is of rank {side}."
         )

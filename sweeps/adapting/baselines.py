@@ -113,7 +113,7 @@ def _check(
         _check_rank(model, sweep.spec.lora.targets, rank, label)
     for edit in sweep.spec.edits:
         if edit.candidates > 1 or edit.rounds:
-            _check_rank(model, Lora().targets, edit.rank, label)
+            _check_rank(model, Lora().targets, edit.rank, f"{label}, edits: {edit.label}")
     material.check_texts(tokenizer, context, label)
     return model.param_counts()["total"]
 

@@ -109,6 +109,7 @@ def _begin(member: Member) -> RunFolder:
         "parameters.non_embedding": trained.facts.non_embedding,
         "baseline_tokens": trained.facts.tokens,
         "baseline_loss": trained.facts.loss,
+        "baseline_tokenizer": trained.tokenizer_digest,
         "edit.label": config.edit.label,
     }
     if isinstance(config.tasks, StoriesTasks):

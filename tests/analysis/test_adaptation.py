@@ -221,6 +221,7 @@ class Store:
         self.wanted.append({**key, "labels": labels})
         params = flatten(config.model_dump(mode="json", exclude={"tracking"})) | {
             "parameters.total": int(row["parameters"]), "edit.label": config.edit.label,
+            "baseline_tokenizer": row.get("tokenizer", "one"),
         }  # fmt: skip
         metrics = {
             "tokens": row["tokens"], "continuation_after": row["loss"],
@@ -279,6 +280,18 @@ def test_a_sweep_has_what_it_wants_whoever_made_it(store: Store) -> None:
         assert set(table.runs["gain"] == 9.0) == {anew}
         assert set(table.runs["method"]) == {"rank 4"}
     assert adaptations(Selection(sweep="nobody")) is None
+
+
+def test_adaptations_of_several_tokenizers_are_not_pooled(store: Store) -> None:
+    small = VERBATIM["baseline"] == "small-0a1b2c3d"
+    store.put(VERBATIM.assign(tokenizer=small.map({True: "characters", False: "words"})))
+    with pytest.raises(
+        UserError, match="adaptations of 2 tokenizers, whose nats per token do not"
+    ):
+        adaptations(Selection(experiment="tinyscale"))
+    one = "params.`baseline.label` = 'small-0a1b2c3d'"
+    table = adaptations(Selection(experiment="tinyscale", filter=one))
+    assert table is not None and len(table.runs) == small.sum()
 
 
 def test_a_sweep_calls_its_baselines_as_it_does(store: Store) -> None:

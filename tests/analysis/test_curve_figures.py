@@ -126,3 +126,12 @@ def test_what_has_no_record_is_told_apart_from_what_is_not_drawn(tmp_path: Path)
         " The 16 costliest configurations; 2 are not drawn."
         " No record of it: 4 of 22 configurations."
     )
+
+
+def test_names_are_drawn_as_they_are(tmp_path: Path, figures: list[Figure]) -> None:
+    names = {"group 0": "_first", "group 1": r"a$\x$b"}  # hidden, and a broken formula
+    groups = groups_of(RUNS[:4].assign(label=RUNS["label"].map(names)))
+    equal_figure(groups, groups, groups, choose(RUNS), tmp_path)
+    legend = figures[0].axes[0].get_legend()
+    assert legend is not None
+    assert [text.get_text() for text in legend.get_texts()] == [" _first", r"a$\x$b"]

@@ -218,7 +218,7 @@ def test_what_another_sweep_has_made_has_this_ones_labels(
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
-        ({"rank": [99]}, "method.rank 99 is above what blocks.0"),
+        ({"rank": [99]}, "rank 99 is above what blocks.0"),
         ({"lora": {"targets": ["atention"]}}, "did you mean attention"),
         ({"tasks": {"file": "none.jsonl"}}, "none.jsonl: cannot be read"),
         ({"edits": [{"kind": "verbatm"}]}, "edits.kind 'verbatm' is not known|verbatm"),
@@ -259,7 +259,7 @@ LONG = {"prompt": "the zebu, which lives far away over the hills, ate", "answers
 @pytest.mark.parametrize(
     ("fields", "said"),
     [
-        ({"rank": [9]}, "method.rank 9 is above what blocks.0"),
+        ({"rank": [9]}, "rank 9 is above what blocks.0"),
         ({}, "question q1 of tasks-1 takes 55 tokens with its answer, .* context is 32"),
     ],
 )

@@ -103,7 +103,7 @@ def test_an_adapter_comes_back_from_its_folder(tmp_path: Path) -> None:
 
 def test_mistakes_are_one_sentence(tmp_path: Path) -> None:
     model = random_model(tiny_config(""))
-    with pytest.raises(UserError, match=r"method.rank 99 is above .*smallest matrix"):
+    with pytest.raises(UserError, match=r"rank 99 is above .*smallest matrix"):
         Adapters(copies(model, 1), [Lora(rank=99)], [1])
     with pytest.raises(UserError, match="no atention; did you mean attention"):
         Adapters(copies(model, 1), [Lora(targets=("atention",))], [1])
