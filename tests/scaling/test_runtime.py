@@ -66,6 +66,7 @@ def test_what_a_process_reads_but_once_is_set_by_its_first_run() -> None:
     assert torch.backends.cuda.flash_sdp_enabled()
 
 
+@pytest.mark.slow
 def test_the_compiler_is_loaded_by_who_compiles() -> None:
     code = """if True:
         import sys

@@ -50,7 +50,7 @@ def test_the_stream_is_documents_between_ends_of_text(prepared_with: Prepare) ->
 
 
 @settings(
-    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(shares=st.lists(st.floats(0.03, 1), min_size=2, max_size=4))
 def test_fractions_are_nested(prepared_with: Prepare, shares: list[float]) -> None:
