@@ -265,7 +265,7 @@ def evaluate(model: str, **given: Any) -> None:
         splits=SPLITS if given["split"] == "all" else (given["split"],),
         files=given["files"],
         text_field=given["text_field"],
-        separator=None if given["separator"] is None else str(parse_value(given["separator"])),
+        separator=None if given["separator"] is None else _text_of(given["separator"]),
         checkpoints=given["checkpoints"],
         samples=given["max_samples"] or None,
         tokens=given["tokens"],
@@ -305,6 +305,12 @@ def _selection(given: dict[str, Any], runs: tuple[str, ...] = ()) -> Selection:
         runs=runs,
         columns={role: given[name] for role, name in roles.items() if given.get(name)},
     )
+
+
+def _text_of(word: str) -> str:
+    """A text as a field's flag is read, with both kinds of quotes; what is no text as it is."""
+    value = parse_value(word)
+    return value if isinstance(value, str) else word
 
 
 def _folder(kind: str, selection: Selection) -> Path:

@@ -143,6 +143,14 @@ def number(text: Any) -> Any:
     return int(value) if value.is_integer() and abs(value) < 2**53 else value
 
 
+def _warmup(params: Mapping[str, Any], steps: float) -> float | None:
+    """Steps of warmup; of runs that have not recorded them, by the config's share or steps."""
+    warmup = params.get("schedule.warmup")
+    if "resolved.warmup_steps" in params or warmup in (None, 1):  # 1: a step, or all of them?
+        return params.get("resolved.warmup_steps")
+    return warmup * steps if isinstance(warmup, float) and warmup < 1 else warmup
+
+
 def _budget(params: Mapping[str, Any], metrics: Mapping[str, float]) -> dict[str, Any]:
     """How long the run was: what it trained on, not what was planned, where the two differ."""
     planned, steps = params.get("resolved.tokens"), params.get("resolved.steps")
@@ -156,5 +164,5 @@ def _budget(params: Mapping[str, Any], metrics: Mapping[str, float]) -> dict[str
         made["epochs"] = tokens / unique
     if planned and steps:
         made["steps"] = round(tokens / planned * steps)
-        made["warmup_steps"] = params.get("resolved.warmup_steps")
+        made["warmup_steps"] = _warmup(params, steps)
     return made

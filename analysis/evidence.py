@@ -216,8 +216,11 @@ def seed_noise(runs: pd.DataFrame) -> Finding:
     between = float((away**2).sum()) / degrees
     p_value = float(stats.f.sf(between / noise**2, degrees, room)) if noise > 0 else 0.0
     said = f"losses range over {effect:.4g}, {ratio:.3g} times the seeds' deviation of {noise:.2g}"
-    if p_value > CHANCE:
-        said += f", which so many configurations do by chance alone (F test: p = {p_value:.2g})"
+    if ratio >= SIGNAL and p_value > CHANCE:
+        said += (
+            ", which chance alone can make of so many configurations or so few repeats (F test:"
+            f" p = {p_value:.2g})"
+        )
     return _say(rule, ratio >= SIGNAL and p_value <= CHANCE, ratio, said)
 
 

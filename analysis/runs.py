@@ -167,7 +167,10 @@ def _members(
 
 def _adaptation(run: Run, given: Mapping[str, str]) -> dict[str, Any]:
     """A run's row, in which names that could be numbers stay text, and any seed is whole."""
-    names = ("baseline.label", "baseline.fingerprint", "edit.label", "edit.digest", "tasks.digest")
+    names = (
+        *("baseline.label", "baseline.fingerprint", "baseline_tokenizer"),
+        *("edit.label", "edit.digest", "tasks.digest"),
+    )
     params = run.data.params
     row = row_of(run, given) | {name: params[name] for name in names if name in params}
     return row | {"seed": int(run.data.tags["tinyscale.seed"])}

@@ -119,7 +119,7 @@ def _refuse_repeats(node: yaml.Node, seen: set[int]) -> None:
     if isinstance(node, yaml.MappingNode):
         keys = set()
         for key, _ in node.value:
-            if isinstance(key, yaml.ScalarNode):
+            if isinstance(key, yaml.ScalarNode) and key.value != "<<":
                 if (key.tag, key.value) in keys:
                     problem = f"the key {key.value!r} stands twice in one mapping"
                     raise yaml.constructor.ConstructorError(None, None, problem, key.start_mark)

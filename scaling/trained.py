@@ -1,6 +1,7 @@
 """A trained model that can be asked: a run's checkpoint, or a folder that was exported."""
 
 import hashlib
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -70,7 +71,9 @@ class Trained:
     @property
     def tokenizer_digest(self) -> str:
         """Hash of its tokenizer: losses per token compare where it is the same."""
-        return hashlib.sha256(self._tokenizer_file.read_bytes()).hexdigest()[:16]
+        parts = json.loads(self._tokenizer_file.read_text(encoding="utf-8"))
+        parts.pop("post_processor", None)  # which exports have for transformers
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
     @property
     def data_digest(self) -> str | None:

@@ -243,15 +243,8 @@ def _train_branch(stem: Trainer, branch: Branch, stop: Stop, say: Say) -> None:
     say(f"branch at {branch.share:g} of the budget, from step {stem.step:,}")
     tags = [sweep_tags(folder) | branch_tags(folder, branch.share) for folder in stems]
     # Where the stem is, be it trained on from another folder, or with another store at hand.
-    places = [
-        {"folder": str(folder.path.parent), "uri": folder.read_record().uri} for folder in stems
-    ]
-    cohort = branch.cohort.with_configs(
-        [
-            config.model_copy(update={"tracking": config.tracking.model_copy(update=place)})
-            for config, place in zip(branch.cohort.configs, places, strict=True)
-        ]
-    )
+    configs = zip(branch.cohort.configs, stems, strict=True)
+    cohort = branch.cohort.with_configs([_recorded_at(config, stem) for config, stem in configs])
     folders = new_runs(cohort, tags, there=there)
     for folder in begun:
         folder.reopen()
@@ -264,6 +257,14 @@ def _train_branch(stem: Trainer, branch: Branch, stop: Stop, say: Say) -> None:
             loss = result.summary.get("final_val_loss")
             ended = result.status if loss is None else f"validation loss {loss:.4f}"
             say(f"{ended} in {result.folder.path}")
+
+
+def _recorded_at(config: RunConfig, stem: RunFolder) -> RunConfig:
+    """The config of a branch, to be recorded where its stem is."""
+    place, uri = {"folder": str(stem.path.parent)}, stem.read_record().uri
+    if tracking_uri(config.tracking.uri) != uri:  # else it is left unsaid: it may have a password
+        place["uri"] = uri
+    return config.model_copy(update={"tracking": config.tracking.model_copy(update=place)})
 
 
 def _write_samples(tracker: Tracker, cohort: Cohort) -> None:

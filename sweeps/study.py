@@ -1,7 +1,7 @@
 """Optuna's study of a search: where it is kept, what has to stay the same in it, how it begins."""
 
 import json
-import os
+import secrets
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,7 +37,8 @@ def find_study(sweep: Sweep, first: Wanted, storage: str | None, folder: Path) -
         return None
     if not study.get_trials(deepcopy=False):
         return None
-    told, before = _searched(sweep, first), study.user_attrs.get(SPACE, {})
+    told, before = _searched(sweep, first), dict(study.user_attrs.get(SPACE, {}))
+    before.setdefault("experiment", told["experiment"])  # not noted until November 2026
     if changed := [key for key in told if told[key] != before.get(key)]:
         raise UserError(
             f"the search {sweep.spec.name} was begun with another {changed[0]}; what it has found"
@@ -78,7 +79,7 @@ def begin_study(
             write_whole(folder / NOTE, _shown(storage))
     # A sampler that started anew with the same seed would propose the same points again;
     # QMC's points are numbered in the storage and want one seed for all.
-    own = len(study.get_trials(deepcopy=False)) + (os.getpid() if helps else 0)
+    own = len(study.get_trials(deepcopy=False)) + (secrets.randbits(28) if helps else 0)
     seed = search.seed + (0 if search.sampler.kind == "qmc" else own)
     study.sampler = make_sampler(search.sampler, seed, len(search.objectives))
     return study

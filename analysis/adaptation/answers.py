@@ -3,7 +3,8 @@
 At one number of steps all edits have been given equal tokens. An adaptation is held against the
 verbatim one of its baseline, seed, steps and method; what lacks its counterpart says nothing. The
 methods of one baseline and seed share their edits, so they are averaged before the test: a pair is
-a baseline and a seed, not a run.
+a baseline and a seed, not a run. Nats per token of several tokenizers are not averaged: each has
+tests of its own.
 """
 
 from __future__ import annotations
@@ -33,7 +34,10 @@ def self_edits(runs: pd.DataFrame) -> dict[int, list[Test]]:
 
 def _tests(runs: pd.DataFrame) -> Iterator[tuple[int, Test]]:
     """The tests one by one, with their numbers of steps."""
-    for steps, own in runs.groupby("steps"):
+    tokenizers = runs["tokenizer"] if "tokenizer" in runs else pd.Series("", index=runs.index)
+    several = tokenizers.nunique() > 1
+    for (steps, _), own in runs.groupby([runs["steps"], tokenizers]):
+        of = f" of {' and '.join(own['baseline'].unique())}" if several else ""
         verbatim = own[own["edit"] == VERBATIM]
         for edit in own["edit"].unique():
             if edit == VERBATIM or verbatim.empty:
@@ -43,7 +47,7 @@ def _tests(runs: pd.DataFrame) -> Iterator[tuple[int, Test]]:
             pairs = both.groupby(["baseline", "seed"], as_index=False)
             mine = pairs[["loss", "loss_verbatim"]].mean()
             theirs = mine.assign(loss=mine["loss_verbatim"])
-            test = one_against(str(edit), mine, VERBATIM, theirs, ["baseline", "seed"])
+            test = one_against(f"{edit}{of}", mine, VERBATIM, theirs, ["baseline", "seed"])
             if left := len(written) + len(verbatim) - 2 * len(both):
                 what = "1 adaptation has" if left == 1 else f"{left} adaptations have"
                 test = replace(test, basis=f"{test.basis}; {what} no counterpart")

@@ -17,7 +17,6 @@ import pandas as pd
 from analysis.paired import spread
 from analysis.pareto import Cost, front
 from analysis.runs import RunTable, Selection, read_adaptations
-from scaling.errors import UserError
 
 FORGETTING = Cost("forgetting", "forgetting (nats per token)")
 PLACE = ["baseline", "method", "edit", "steps"]  # what a point is, over its seeds
@@ -35,21 +34,11 @@ _COMMON = ("tokens_per_step", "price", "forgetting_tokens", "runtime.precision")
 
 
 def adaptations(selection: Selection) -> RunTable | None:
-    """The finished adaptations of a selection; None where it has none.
-
-    Raises:
-        UserError: as `read_adaptations`; or their baselines have several tokenizers.
-    """
+    """The finished adaptations of a selection; None where it has none."""
     found = read_adaptations(selection)
     if found is None:
         return None
     raw = found.runs
-    if "baseline_tokenizer" in raw and raw["baseline_tokenizer"].nunique() > 1:
-        raise UserError(
-            f"{selection.describe()} has adaptations of {raw['baseline_tokenizer'].nunique()}"
-            " tokenizers, whose nats per token do not compare: choose those of one baseline, as by"
-            " --filter \"params.`baseline.label` = '...'\"."
-        )
     names = _told_apart(raw)
     runs = pd.DataFrame(
         {
@@ -59,6 +48,7 @@ def adaptations(selection: Selection) -> RunTable | None:
             "identity": raw["identity"],
             "fingerprint": raw["baseline.fingerprint"],
             "baseline": names["baseline"],
+            "tokenizer": raw.get("baseline_tokenizer", pd.Series("", index=raw.index)).fillna(""),
             "parameters": raw["N"].astype(float),
             "edit": names["edit"],
             "method": names["method"],

@@ -218,7 +218,7 @@ def equal_figure(
         " downwards, groups at equal cost."
     )
     if left:
-        caption += f" {left} groups are not drawn."
+        caption += f" Not drawn: {left} of {left + len(groups)} groups."
     data = pd.concat(rows, ignore_index=True) if rows else pd.DataFrame()
     return save(figure, data, folder, "equal-cost", caption, wide=True)
 
@@ -244,9 +244,8 @@ def _drawn(groups: Groups, lines: Mapping[str, pd.DataFrame], key: str) -> pd.Da
             mine = having.loc[having["group"] == group, "run_id"]
             table = _over_seeds([lines[run] for run in mine], key)
             kept.append((cost[group], _thinned(table.assign(label=label, group=group))))
-    least = sorted((spent for spent, _ in kept), reverse=True)[: 2 * _MOST][-1:]
-    drawn = [table for spent, table in kept if spent >= least[0]][: 2 * _MOST]
-    return pd.concat(drawn) if drawn else pd.DataFrame()
+    costliest = sorted(range(len(kept)), key=lambda k: -kept[k][0])[: 2 * _MOST]
+    return pd.concat([kept[k][1] for k in sorted(costliest)]) if kept else pd.DataFrame()
 
 
 def _having(runs: pd.DataFrame, lines: Mapping[str, pd.DataFrame], key: str) -> pd.DataFrame:

@@ -99,6 +99,8 @@ def _json(path: Path, text_field: str) -> Iterator[str]:
     with path.open(encoding="utf-8-sig") as file:
         while (first := file.read(1)).isspace():
             pass
+        if not first:
+            return
         file.seek(0)
         if first != "[" and _is_json(next(filter(str.strip, file), "")):
             yield from _json_lines(path, text_field)  # as many a .json really is

@@ -282,16 +282,18 @@ def test_a_sweep_has_what_it_wants_whoever_made_it(store: Store) -> None:
     assert adaptations(Selection(sweep="nobody")) is None
 
 
-def test_adaptations_of_several_tokenizers_are_not_pooled(store: Store) -> None:
-    small = VERBATIM["baseline"] == "small-0a1b2c3d"
-    store.put(VERBATIM.assign(tokenizer=small.map({True: "characters", False: "words"})))
-    with pytest.raises(
-        UserError, match="adaptations of 2 tokenizers, whose nats per token do not"
-    ):
-        adaptations(Selection(experiment="tinyscale"))
-    one = "params.`baseline.label` = 'small-0a1b2c3d'"
-    table = adaptations(Selection(experiment="tinyscale", filter=one))
-    assert table is not None and len(table.runs) == small.sum()
+def test_losses_of_several_tokenizers_are_not_averaged(store: Store) -> None:
+    rows = recorded().query("edit != 'continuation' and rank == 4 and steps < 3")
+    small = rows["baseline"] == "small-0a1b2c3d"
+    store.put(rows.assign(tokenizer=small.map({True: "characters", False: "words"})))
+    table = adaptations(Selection(experiment="tinyscale"))
+    assert table is not None
+    (tests,) = self_edits(table.runs).values()
+    assert [one.group for one in tests] == [
+        "restatement of small-0a1b2c3d",
+        "restatement of large-1a2b3c4d",
+    ]
+    assert [one.pairs for one in tests] == [3, 3]
 
 
 def test_a_sweep_calls_its_baselines_as_it_does(store: Store) -> None:

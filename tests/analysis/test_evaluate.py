@@ -120,6 +120,9 @@ def test_how_other_files_are_read_may_be_said(
         answer = CliRunner().invoke(evaluate, given, catch_exceptions=False)
         losses |= {result["loss"] for result in json.loads(answer.stdout)["results"]}
     assert len(losses) == 1
+    given = [str(run.path), "--no-log", "--json", "--files", "b.txt", "--separator", "\n\n"]
+    answer = CliRunner().invoke(evaluate, given, catch_exceptions=False)
+    assert {result["loss"] for result in json.loads(answer.stdout)["results"]} == losses
     with pytest.raises(UserError, match="--separator says how other texts are read"):
         CliRunner().invoke(evaluate, ["tiny", "--separator", "x"], catch_exceptions=False)
 

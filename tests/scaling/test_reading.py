@@ -60,7 +60,8 @@ def test_a_broken_file_is_one_sentence_with_its_line(
 
 
 def test_what_an_anchor_brings_may_be_given_anew(tmp_path: Path) -> None:
-    lines = ["x: {a: &a {p: 1, q: 1}, b: &b {<<: *a, q: 2}}", "y: {<<: *b, p: 3}", "z: [*a, *a]"]
+    lines = ["x: {a: &a {p: 1, q: 1}, b: &b {<<: *a, q: 2}}", "y: {<<: *b, p: 3}"]
+    lines += ["z: [*a, *a]", "w: {<<: *a, <<: *b}"]
     (tmp_path / "a.yaml").write_text("\n".join(lines))
     found = read_data(tmp_path / "a.yaml")
     assert found["y"] == {"p": 3, "q": 2} and found["z"] == [{"p": 1, "q": 1}] * 2

@@ -37,6 +37,8 @@ def test_json_may_be_lines_or_plain_texts(tmp_path: Path) -> None:
     path = tmp_path / "a.json"
     path.write_text(json.dumps({"text": TEXTS[0]}, indent=1), "utf-8")  # or one object
     assert read_all(path) == TEXTS[:1]
+    path.write_text(" \n", "utf-8")
+    assert read_all(path) == []
     path.write_text("\n".join(json.dumps({"text": text}) for text in TEXTS), "utf-8")
     assert read_all(path) == TEXTS
     path.write_text(json.dumps(TEXTS), "utf-8")
