@@ -83,7 +83,7 @@ def test_five_kills_lose_nothing_and_double_nothing(write_sweep: Write) -> None:
 
 
 def test_stopped_by_ctrl_c_it_saves_and_goes_on(write_sweep: Write) -> None:
-    write_sweep(budget={"steps": 3000}, grid={"optimizer.lr": [0.001, 0.01]})
+    write_sweep(budget={"steps": 1500}, grid={"optimizer.lr": [0.001, 0.01]})
     driver = start("s")
     wait_for(lambda: any(f.log.exists() for f in run_folders(Path("runs"))))
     driver.send_signal(signal.SIGINT)
@@ -91,7 +91,7 @@ def test_stopped_by_ctrl_c_it_saves_and_goes_on(write_sweep: Write) -> None:
     assert driver.returncode == 128 + signal.SIGINT
     assert "Go on with the same command" in out
     assert {f.read_record().status for f in run_folders(Path("runs"))} == {"KILLED"}
-    assert finish("s", "--budget.steps", "3000").returncode == 0
+    assert finish("s", "--budget.steps", "1500").returncode == 0
     assert children() == ["FINISHED"] * 2
 
 
