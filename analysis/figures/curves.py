@@ -143,7 +143,7 @@ def pareto_figure(table: pd.DataFrame, unit: Unit, folder: Path) -> Saved:
         known = table[table[cost.column] > 0]  # on a logarithmic axis; unknown is not above 0
         panel.set_xlabel(cost.label)
         if known.empty:
-            panel.text(0.5, 0.5, "not recorded", transform=panel.transAxes, ha="center",
+            panel.text(0.5, 0.5, "none that compare", transform=panel.transAxes, ha="center",
                        color=QUIET)  # fmt: skip
             continue
         on = known[known[f"front_{cost.column}"]].sort_values(cost.column)
