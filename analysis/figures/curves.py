@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,7 @@ from analysis.figures.style import (
     COLOURS,
     FLOOR,
     QUIET,
+    Look,
     Saved,
     legend_of,
     log_x,
@@ -26,6 +28,9 @@ from analysis.figures.style import (
 )
 from analysis.pareto import COSTS
 from analysis.units import Unit
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 AXES = (
     ("step", "optimizer step"),
@@ -68,19 +73,8 @@ def curves_figure(
                 whole = whole[whole["step"] > 0]
             if whole.empty:
                 continue
-            look = look_of[group]
-            panel.plot(whole[column], whole["mean"], color=look.colour, linestyle=look.dash,
-                       linewidth=1.3,
-                       marker="." if len(whole) <= 15 else None, markersize=4,
-                       label=None if group in said else named_line(group))  # fmt: skip
-            panel.fill_between(
-                whole[column],
-                whole["low"],
-                whole["high"],
-                color=look.colour,
-                alpha=0.2,
-                linewidth=0,
-            )
+            told = None if group in said else named_line(group)
+            _line(panel, whole, column, look_of[group], told)
             said.add(group)
         if floor is not None:
             panel.axhline(floor, color=FLOOR, linestyle=(0, (6, 3)), label="entropy floor")
@@ -104,6 +98,15 @@ def curves_figure(
     if lacking := len(every - having):
         caption += f" No record of it: {lacking} of {len(every)} configurations."
     return save(figure, drawn, folder, name, caption, wide=True)
+
+
+def _line(panel: Axes, curve: pd.DataFrame, column: str, look: Look, label: str | None) -> None:
+    """A configuration's mean over seeds, in their range."""
+    panel.plot(curve[column], curve["mean"], color=look.colour, linestyle=look.dash, linewidth=1.3,
+               marker="." if len(curve) <= 15 else None, markersize=4, label=label)  # fmt: skip
+    panel.fill_between(
+        curve[column], curve["low"], curve["high"], color=look.colour, alpha=0.2, linewidth=0
+    )
 
 
 def losses_figure(summary: pd.DataFrame, runs: pd.DataFrame, unit: Unit, folder: Path) -> Saved:
