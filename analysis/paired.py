@@ -107,10 +107,13 @@ def seeds_needed(
         free = n - 1 if paired else 2 * n - 2
         shift = effect * math.sqrt(n if paired else n / 2)
         edge = stats.t.isf(level / 2, free)
-        return float(stats.nct.sf(edge, free, shift) + stats.nct.cdf(-edge, free, shift))
+        # The wrong side's is next to nothing where nct gives nan for it.
+        return float(
+            stats.nct.sf(edge, free, shift) + np.nan_to_num(stats.nct.cdf(-edge, free, shift))
+        )
 
     low, high = 1, 2
-    while not power(high) >= POWER:  # nct gives nan far out, which is no power found
+    while not power(high) >= POWER:  # nan far out is no power found
         if high == MOST:
             return None
         low, high = high, min(2 * high, MOST)

@@ -239,6 +239,15 @@ def test_among_many_comparisons_a_difference_needs_more_seeds() -> None:
     assert (among.seeds_needed or 0) > among.pairs == 2
 
 
+@pytest.mark.parametrize("paired", [True, False])
+@pytest.mark.parametrize("level", [0.05, 0.0125, 0.001])
+def test_a_larger_difference_needs_no_more_seeds(paired: bool, level: float) -> None:
+    found = [seeds_needed(10 ** (k / 20), 1.0, paired, level) for k in range(-20, 45)]
+    assert None not in found
+    assert found == sorted(found, key=lambda seeds: -(seeds or 0))
+    assert found[-1] in (2, 3)
+
+
 def test_the_seeds_needed_give_the_power_asked_for() -> None:
     needed = seeds_needed(0.05, 0.1, paired=True)
     assert needed == 34  # Cohen 1988: d = 0.5, 80 %, 5 % two-sided, paired
