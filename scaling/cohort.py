@@ -2,7 +2,7 @@
 
 import copy
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
@@ -156,21 +156,23 @@ class Cohort:
         limit = self.config.evaluation.tokens
         return self.evaluator(self.data[0].validation, None if limit == "all" else limit)
 
-    def validate(self) -> list[Evaluation]:
-        """Each member's validation loss."""
-        return self.validator(self.model)
+    def validate(self, stopped: Callable[[], bool] = lambda: False) -> list[Evaluation]:
+        """Each member's validation loss. Raises GivenUpError where it has been stopped."""
+        return self.validator(self.model, stopped)
 
-    def validate_average(self) -> list[Evaluation] | None:
+    def validate_average(
+        self, stopped: Callable[[], bool] = lambda: False
+    ) -> list[Evaluation] | None:
         """The same of the averaged weights, where there are any."""
         if self.average is None:
             return None
         with self.average.in_place():
-            return self.validate()
+            return self.validate(stopped)
 
-    def test(self) -> list[Evaluation] | None:
-        """Each member's loss on the test split, where there is one."""
+    def test(self, stopped: Callable[[], bool] = lambda: False) -> list[Evaluation] | None:
+        """Each member's loss on the test split, where there is one; likewise."""
         split = self.data[0].test
-        return None if split is None else self.evaluator(split, None)(self.model)
+        return None if split is None else self.evaluator(split, None)(self.model, stopped)
 
     def mfu(self, tokens_per_second: float) -> float:
         """Share of this machine's measured matrix rate that the cohort's useful FLOPs make."""

@@ -1,6 +1,7 @@
 """The loss on held-out text."""
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -15,6 +16,10 @@ from scaling.model.decoder import Decoder
 # launches of a pass take as long for few rows as for many.
 PASSES = {"cpu": 2, "cuda": 8}
 _PIECE = 1 << 24  # tokens whose bytes are counted at a time
+
+
+class GivenUpError(Exception):
+    """An evaluation was not made to its end, since a stop was asked for."""
 
 
 @dataclass(frozen=True)
@@ -54,8 +59,15 @@ class Evaluator:
         self._stream: tuple[torch.device, Tokens | torch.Tensor] | None = None
 
     @torch.no_grad()
-    def __call__(self, model: Decoder) -> list[Evaluation]:
-        """The evaluation of each member. Raises UserError where there is no text to judge by."""
+    def __call__(
+        self, model: Decoder, stopped: Callable[[], bool] = lambda: False
+    ) -> list[Evaluation]:
+        """The evaluation of each member.
+
+        Raises:
+            UserError: there is no text to judge by.
+            GivenUpError: it has been `stopped`, as it is asked before each batch.
+        """
         tokens, covered = self.predicted
         if not covered:
             raise UserError(
@@ -68,6 +80,8 @@ class Evaluator:
             self._tokens_on(device), model.context_length, self.batch_size, device, self.limit
         )
         for inputs, targets in batches:
+            if stopped():
+                raise GivenUpError
             shape = (model.members, *inputs.shape)
             total += model.loss(inputs.expand(shape), targets.expand(shape)).double()
         losses = (total / tokens).tolist()

@@ -1,6 +1,7 @@
 """How much memory there is; too little: told apart from other errors, and said in a sentence."""
 
 import math
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -8,6 +9,8 @@ from pathlib import Path
 import psutil
 
 from scaling.errors import UserError
+
+PROGRAMS = "TINYSCALE_PROGRAMS"  # in the environment: how many may start side by side
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -29,14 +32,15 @@ def lack_of_memory_is_said(advice: str) -> Iterator[None]:
     except Exception as error:
         if not is_out_of_memory(error):
             raise
-        raise UserError(
-            f"there is too little memory ({str(error).splitlines()[0]}); {advice}."
-        ) from error
+        first = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UserError(f"there is too little memory ({first}); {advice}.") from error
 
 
 def available_bytes(group: Path = Path("/sys/fs/cgroup")) -> float:
-    """Memory that a process can have without swapping; in a container of what that may have."""
-    return min(psutil.virtual_memory().available, _left_of(group))
+    """Memory that a process can have without swapping; in a container of what that may have, and
+    of programs that start side by side (the variable `PROGRAMS`) an equal share."""
+    left = min(psutil.virtual_memory().available, _left_of(group))
+    return left / int(os.environ.get(PROGRAMS, "1"))
 
 
 def _left_of(group: Path) -> float:

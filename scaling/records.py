@@ -89,6 +89,7 @@ def _environment(cohort: Cohort) -> dict[str, str]:
     """Tags that say what code, on what machine."""
     tags = {f"tinyscale.version.{name}": text for name, text in versions().items()}
     tags["tinyscale.device"] = device_name(cohort.device)
+    tags["tinyscale.peak_flops"] = f"{cohort.peak:.4g}"  # what mfu is relative to
     state = git_state(Path(scaling.__file__).parent)
     if state is not None:
         commit, dirty = state

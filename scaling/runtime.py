@@ -232,8 +232,10 @@ def versions() -> dict[str, str]:
 
 
 def git_state(folder: Path) -> tuple[str, bool] | None:
-    """The commit that a folder is at and whether files differ from it; None outside git."""
+    """The commit that a package's folder is at and whether files differ from it; None where git
+    does not track it, as where it is installed within somebody's own repository."""
     try:
+        _git(folder, "ls-files", "--error-unmatch", "__init__.py")
         commit = _git(folder, "rev-parse", "HEAD")
         return commit, bool(_git(folder, "status", "--porcelain", "--untracked-files=no"))
     except (OSError, subprocess.SubprocessError):

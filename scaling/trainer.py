@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from copy import deepcopy
 
 import torch
@@ -9,7 +10,7 @@ import torch
 from scaling.branches import Branch
 from scaling.budget import in_steps
 from scaling.cohort import Cohort
-from scaling.errors import UserError
+from scaling.evaluation import GivenUpError
 from scaling.optim import lr_factor
 from scaling.progress import Progress
 from scaling.signals import Stop
@@ -62,8 +63,8 @@ class Trainer:
         self.clock.start(self.step)
         while True:
             if self._due(self.evaluate_every) and self.progress.evaluated_at != self.step:
-                self._evaluate()
-            if self.watch is not None and self._due(self.watch_every):
+                self._evaluate(stop)
+            if self.watch is not None and self._due(self.watch_every) and not stop.requested:
                 self._watch(self.watch)
             kept = self.keep_every is not None and self.step % self.keep_every == 0
             if kept and 0 < self.step < self.total:
@@ -176,15 +177,17 @@ class Trainer:
             if at is not None:
                 self._mark_diverged(k, at)
 
-    def _evaluate(self) -> None:
-        """Validate; keep each member's state that is its best so far."""
+    def _evaluate(self, stop: Stop) -> None:
+        """Validate, unless a stop is asked for: then it is done when the run goes on."""
         with self.clock.not_training():
-            self._judge()
-        self.report(self)
+            with suppress(GivenUpError):
+                self._judge(stop)
+            self.report(self)  # of a run that may be pruned it waits for an answer
 
-    def _judge(self) -> None:
-        results = self.cohort.validate()
-        averaged = self.cohort.validate_average()
+    def _judge(self, stop: Stop) -> None:
+        """Each member's validation loss; its state is kept where it is its best so far."""
+        results = self.cohort.validate(lambda: stop.requested)
+        averaged = self.cohort.validate_average(lambda: stop.requested)
         progress, improved = self.progress, []
         for k, (tracker, result) in enumerate(zip(self.trackers, results, strict=True)):
             if progress.diverged[k] is not None:
@@ -211,10 +214,13 @@ class Trainer:
         with self.clock.not_training():
             watch(self.cohort, self.trackers, self.step, [not sound for sound in self._sound()])
 
-    def finish(self) -> list[Summary]:
-        """Judge the ended runs once on the test split and return each one's summary."""
+    def finish(self, stop: Stop) -> list[Summary]:
+        """Judge the ended runs once on the test split and return each one's summary.
+
+        Raises GivenUpError where a stop was asked for meanwhile; the runs' states are saved.
+        """
         cohort, progress = self.cohort, self.progress
-        tests = cohort.test()
+        tests = cohort.test(lambda: stop.requested)
         summaries = []
         for k, tracker in enumerate(self.trackers):
             final = {}
@@ -248,21 +254,10 @@ class Trainer:
     def restore(self) -> None:
         """Go on from the trackers' folders' last checkpoints, of one step but where diverged."""
         saved = [self.cohort.restore(k, t.folder) for k, t in enumerate(self.trackers)]
-        diverged = [_diverged_at(tracker) for tracker in self.trackers]
+        diverged = [tracker.folder.diverged_at() for tracker in self.trackers]
         # A run that has diverged saves no more, and stands where it last did.
         going = [k for k, at in enumerate(diverged) if at is None]
-        if len({saved[k]["step"] for k in going}) > 1:
-            steps = ", ".join(
-                f"{self.trackers[k].folder.path.name} at {saved[k]['step']}" for k in going
-            )
-            raise UserError(f"These runs stand at different steps and resume apart: {steps}.")
         self.progress = Progress.read(saved, diverged, self.cohort.device)
         first = saved[going[0] if going else 0]
         self.clock = Stopwatch(self.cohort.device, first["seconds"], tuple(first["timed"]))
         self._tell_diverged()
-
-
-def _diverged_at(tracker: Tracker) -> int | None:
-    """The step of a run's record at which it diverged, if it did."""
-    found = (row.step for row in tracker.folder.rows() if "diverged" in row.metrics)
-    return next(found, None)

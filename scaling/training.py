@@ -2,18 +2,22 @@
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+from filelock import FileLock
+
 from scaling.branches import Branch, branch_tags, branches_of, find_branch, share_past, sweep_tags
 from scaling.checkpoint import Checkpoints
 from scaling.cohort import Cohort
-from scaling.config import DataConfig, RunConfig
+from scaling.config import DataConfig, RunConfig, TrackingConfig
 from scaling.data.cache import default_cache
 from scaling.data.content import with_content
 from scaling.data.prepare import PreparedData, prepare
 from scaling.errors import UserError
+from scaling.evaluation import GivenUpError
 from scaling.optim import notice
 from scaling.outputs import ready_folder
 from scaling.records import new_runs, save_tokenizers
@@ -22,10 +26,12 @@ from scaling.runtime import resolve
 from scaling.sampling import SamplingSettings, generate
 from scaling.signals import Stop
 from scaling.tracking.folder import RunFolder, Status, write_whole
-from scaling.tracking.store import tracking_uri
+from scaling.tracking.store import client, store_errors, tracking_uri
 from scaling.tracking.tracker import Tracker, Tracking
 from scaling.trainer import Trainer
 from scaling.watch import Watch
+
+RESUMING = ".resuming.lock"  # beside the runs: held while it is seen that one can go on
 
 Say = Callable[[str], None]
 Progress = Callable[[Trainer], None]
@@ -53,15 +59,42 @@ def train(
 
     `tags` are further tags of each run; `begun` hears the run folders once they are made.
     """
-    places = {Path(config.tracking.folder) for config in configs}
-    plan = _plan([with_content(config) for config in configs], places, say)
     # MLflow's launcher has made a run for this process: the first of ours is that one.
     claimed = os.environ.pop("MLFLOW_RUN_ID", None)
+    if claimed is not None:
+        configs, claimed = _where_launched(configs, claimed, say)
+    places = {Path(config.tracking.folder) for config in configs}
+    plan = _plan([with_content(config) for config in configs], places, say)
     with Stop() as stop:  # a run that has a folder is stopped as one, and not just cut off
         folders = new_runs(plan.cohort, tags or [{} for _ in configs], claimed=claimed)
         if begun is not None:
             begun(folders)
         return _run(plan, folders, stop, say, progress, restore=False)
+
+
+def _where_launched(
+    configs: Sequence[RunConfig], run_id: str, say: Say
+) -> tuple[Sequence[RunConfig], str | None]:
+    """The configs in the experiment of the run that a launcher has made, so that all runs of one
+    command are found together; of configs that name another experiment theirs, without that run.
+    """
+    try:
+        store = client(tracking_uri(configs[0].tracking.uri))
+        there = store.get_experiment(store.get_run(run_id).info.experiment_id).name
+    except store_errors():  # it is in another store, or does not answer: the record's thread tells
+        return configs, run_id
+    chosen = {config.tracking.experiment for config in configs} - {there}
+    if chosen - {TrackingConfig().experiment}:
+        say(
+            f"MLflow's launcher has made a run in the experiment {there}, which stays empty:"
+            f" tracking.experiment is {', '.join(sorted(chosen))}"
+        )
+        return configs, None
+    place = {"experiment": there}
+    return [
+        config.model_copy(update={"tracking": config.tracking.model_copy(update=place)})
+        for config in configs
+    ], run_id
 
 
 def resume(
@@ -78,14 +111,7 @@ def resume(
     is for runs that ended before their first checkpoint: they begin again, still the same runs.
     Raises UserError where one cannot go on, or its data are no longer what they were.
     """
-    for folder in folders:
-        record = folder.read_record()
-        if record.status == "RUNNING" and record.process_is_alive():
-            raise UserError(f"{folder.path} is being trained now, by process {record.pid}.")
-        if not from_start and Checkpoints(folder.path / "checkpoints").last is None:
-            raise UserError(f"{folder.path} has no checkpoint to resume from.")
-        if record.status == "FINISHED":
-            raise UserError(f"{folder.path} is finished; there is nothing to resume.")
+    _refuse_what_cannot_go_on(folders, from_start)
     configs = [read_config(folder) for folder in folders]
     if micro_size is not None:
         batch = configs[0].batch.model_copy(update={"micro_size": micro_size})
@@ -102,13 +128,40 @@ def resume(
     for folder, data in zip(folders, plan.cohort.data, strict=True):
         data.check(folder.read_record().dataset.get("digest"))
     with Stop() as stop:
-        if from_start:
-            save_tokenizers(plan.cohort, folders)
-        for folder in folders:
-            folder.reopen()
-            if changed:
+        with FileLock(folders[0].path.parent / RESUMING):  # another process may have been quicker
+            _refuse_what_cannot_go_on(folders, from_start)
+            for folder in folders:
+                folder.reopen()
+        save_tokenizers(plan.cohort, folders)  # a power cut may have torn them
+        if changed:
+            for folder in folders:
                 Tracker(folder).tag(micro_size=str(size))
         return _run(plan, list(folders), stop, say, progress, restore=not from_start)
+
+
+def _refuse_what_cannot_go_on(folders: Sequence[RunFolder], from_start: bool) -> None:
+    """Raise UserError, with the runs left as they are."""
+    records = [folder.read_record() for folder in folders]
+    last = [Checkpoints(folder.path / "checkpoints").last for folder in folders]
+    for folder, record, checkpoint in zip(folders, records, last, strict=True):
+        if folder.is_training():
+            where = "" if record.process_is_alive() else f" on {record.host}"
+            raise UserError(f"{folder.path} is being trained now, by process {record.pid}{where}.")
+        if not from_start and checkpoint is None:
+            raise UserError(f"{folder.path} has no checkpoint to resume from.")
+        if record.status == "FINISHED":
+            raise UserError(f"{folder.path} is finished; there is nothing to resume.")
+    if len({record.uri for record in records}) > 1:
+        raise UserError("These runs' records are in different stores, and resume apart.")
+    # A run that has diverged saves no more, and stands where it last did.
+    going = {
+        folder.path.name: checkpoint.step
+        for folder, checkpoint in zip(folders, last, strict=True)
+        if not from_start and checkpoint is not None and folder.diverged_at() is None
+    }
+    if len(set(going.values())) > 1:
+        steps = ", ".join(f"{name} at {step}" for name, step in going.items())
+        raise UserError(f"These runs stand at different steps and resume apart: {steps}.")
 
 
 @dataclass(frozen=True)
@@ -210,13 +263,13 @@ def _run(
 def _to_the_end(trainer: Trainer, stop: Stop) -> list[RunResult]:
     """Train, judge, sample and close the records."""
     trainer.run(stop)
-    if stop.requested:
-        summaries: list[dict[str, Any]] = [{} for _ in trainer.trackers]
-        status: Status = "KILLED"
-    else:
-        summaries, status = trainer.finish(), "FINISHED"
-        for tracker in trainer.trackers:
-            _write_samples(tracker, trainer.cohort)
+    summaries: list[dict[str, Any]] = [{} for _ in trainer.trackers]
+    status: Status = "KILLED"
+    if not stop.requested:
+        with suppress(GivenUpError):
+            summaries, status = trainer.finish(stop), "FINISHED"
+            for tracker in trainer.trackers:
+                _write_samples(tracker, trainer.cohort)
     for tracker, summary in zip(trainer.trackers, summaries, strict=True):
         tracker.finish(status, summary or None)
     return [
@@ -237,7 +290,7 @@ def _train_branch(stem: Trainer, branch: Branch, stop: Stop, say: Say) -> None:
     if len(begun) == len(stems) and all(record.status == "FINISHED" for record in records):
         return
     for folder, record in zip(begun, records, strict=True):
-        if record.status == "RUNNING" and record.pid != os.getpid() and record.process_is_alive():
+        if record.pid != os.getpid() and folder.is_training():
             say(f"{folder.path} is being trained now, by process {record.pid}, and left to it")
             return
     say(f"branch at {branch.share:g} of the budget, from step {stem.step:,}")

@@ -2,14 +2,13 @@
 
 import json
 import shutil
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from scaling.disk import says_full
-from scaling.tracking.folder import RunFolder, RunRecord, recorded_runs
+from scaling.tracking.folder import RunFolder, RunRecord
 from scaling.tracking.members import Key
 from scaling.tracking.sent import Sent
 from sweeps.wanted import Run
@@ -18,7 +17,6 @@ State = Literal["done", "pruned", "training", "half", "failed"]
 Prospect = Literal["settled", "open", "elsewhere"]
 # Where a key has several runs, the first of these states is the key's.
 ORDER: tuple[State, ...] = ("done", "training", "half", "pruned", "failed")
-SILENT = 900.0  # seconds that a run may train without a word in its folder
 
 
 @dataclass(frozen=True)
@@ -47,11 +45,12 @@ class Ledger:
     def __init__(self, runs: Path, uri: str, experiment: str) -> None:
         self.runs, self.uri, self.experiment = runs, uri, experiment
         self._stored: dict[Key, Known] = {}
+        self._records: dict[Path, tuple[tuple[int, int], RunRecord]] = {}  # by their files' stamps
 
     def scan(self, keys: Iterable[Key]) -> dict[Key, Known]:
         """The best that there is of each key."""
         wanted, found = set(keys), dict[Key, Known]()
-        for folder, record in recorded_runs(self.runs):
+        for folder, record in self._recorded():
             key = (record.identity, record.seed)
             if key in wanted and (record.experiment, record.uri) == (self.experiment, self.uri):
                 try:
@@ -64,6 +63,24 @@ class Ledger:
             if key in wanted and (key not in found or found[key].state != "done"):
                 found[key] = known
         return found
+
+    def _recorded(self) -> list[tuple[RunFolder, RunRecord]]:
+        """The run folders, the oldest first; of thousands few have changed since the last look."""
+        found = []
+        for path in self.runs.iterdir() if self.runs.is_dir() else ():
+            try:
+                file = (path / "run.json").stat()
+            except (FileNotFoundError, NotADirectoryError):
+                continue
+            stamp = file.st_mtime_ns, file.st_ino  # a record is replaced whole, by another file
+            known = self._records.get(path)
+            if known is None or known[0] != stamp:
+                record = RunFolder(path).find_record()
+                if record is None:
+                    continue
+                self._records[path] = known = stamp, record
+            found.append((RunFolder(path), known[1]))
+        return sorted(found, key=lambda run: run[1].started)
 
     def ask_store(self) -> None:
         """Look up the finished runs in the store, some of which have no folder here."""
@@ -135,20 +152,11 @@ def read_known(folder: RunFolder, record: RunRecord | None = None) -> Known:
         return replace(known, state="done")
     if record.tags.get("tinyscale.pruned") == "true" and record.status == "KILLED":
         return replace(known, state="pruned", step=last_step(folder))
-    if record.status == "RUNNING" and _is_training(folder, record):
+    if record.status == "RUNNING" and folder.is_training():
         return replace(known, state="training")
     if record.status == "FAILED" and not says_full(error := last_line(folder)):
         return replace(known, state="failed", error=error, step=last_step(folder))
     return replace(known, step=last_step(folder))
-
-
-def _is_training(folder: RunFolder, record: RunRecord) -> bool:
-    """Whether its process runs; of another host, which alone would know, whether it writes."""
-    alive = record.process_is_alive()
-    if alive is not None:
-        return alive
-    files = [path for path in (folder.path / "run.json", folder.log) if path.exists()]
-    return time.time() - max(path.stat().st_mtime for path in files) < SILENT
 
 
 def can_go_on(known: Known) -> bool:

@@ -68,7 +68,7 @@ def examine(runs: Path, store_uri: str | None, console: Console) -> Report:
     from scaling.data.cache import default_cache
     from scaling.runtime import device_name, resolve, versions
     from scaling.tracking.folder import run_folders
-    from scaling.tracking.store import kill_orphans, tracking_uri
+    from scaling.tracking.store import kill_orphans, tracking_uri, without_password
 
     runtime = resolve(RuntimeConfig())
     uri = tracking_uri(store_uri)
@@ -79,7 +79,7 @@ def examine(runs: Path, store_uri: str | None, console: Console) -> Report:
         versions=versions(),
         device=device_name(runtime.device),
         precision=runtime.precision,
-        store=uri,
+        store=without_password(uri),
         store_answers="",
         runs=str(runs.resolve()),
         run_count=len(folders),
@@ -108,14 +108,17 @@ def mark_killed(folder: "RunFolder") -> bool:
     if record.status != "RUNNING" or record.process_is_alive() is not False:
         return False
     mend(folder)
-    Tracker(folder).finish("KILLED")
+    Tracker(folder).finish("KILLED", figures="tinyscale.kind" not in record.tags)
     return True
 
 
 def _ask(uri: str) -> tuple["MlflowClient | None", str]:
     """A store, if it answers, and what it answers."""
-    from scaling.tracking.store import client
+    from scaling.tracking.store import client, is_missing
 
+    place = Path(uri.removeprefix("sqlite:///")).parent
+    if is_missing(uri) and not place.is_dir():  # as that of a folder copied from elsewhere
+        return None, f"is not there: there is no folder {place}"
     try:
         store = client(uri)
         return store, f"answers, {len(store.search_experiments())} experiments"
@@ -130,7 +133,7 @@ def _send(
 ) -> None:
     """Send to each folder's own store what it has missed; one that is down is asked once."""
     from scaling.tracking.sent import Sent
-    from scaling.tracking.store import sync
+    from scaling.tracking.store import sync, without_password
 
     for folder in folders:
         record, name = folder.read_record(), folder.path.name
@@ -139,14 +142,14 @@ def _send(
         if record.uri not in stores:
             stores[record.uri] = _ask(record.uri)
         store, answer = stores[record.uri]
-        before = Sent.read(folder)
+        before, its = Sent.read(folder), f"its store {without_password(record.uri)}"
         try:
             if store is not None:
                 sync(folder, store)
             elif not before.is_whole(record):
-                report.unsent[name] = f"its store {record.uri} {answer}"
+                report.unsent[name] = f"{its} {answer}"
         except Exception as error:  # one run's trouble is not the others'
-            report.unsent[name] = f"its store {record.uri} refuses it ({_words(error)})"
+            report.unsent[name] = f"{its} refuses it ({_words(error)})"
         if Sent.read(folder) != before and name not in report.killed:
             report.sent.append(name)
 

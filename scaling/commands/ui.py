@@ -14,15 +14,16 @@ import click
 )
 def ui(port: int, host: str, store: str | None) -> None:
     """Serve MLflow's UI on the store in use, until stopped with Ctrl-C."""
-    from scaling.tracking.store import tracking_uri
+    from scaling.tracking.store import tracking_uri, without_password
 
     uri = tracking_uri(store)
+    shown = without_password(uri)
     if uri.startswith(("http://", "https://")):
-        click.echo(f"The store {uri} is a server with its own UI: open it in a browser.")
+        click.echo(f"The store {shown} is a server with its own UI: open it in a browser.")
         return
     # By itself MLflow's UI opens on what chat applications log, not on training runs.
     page = f"http://{host}:{port}/#/experiments?workflowType=machine_learning"
-    click.echo(f"{page} shows {uri}; Ctrl-C ends it.", err=True)
+    click.echo(f"{page} shows {shown}; Ctrl-C ends it.", err=True)
     # The server's own job runner is for chat evaluations: eight processes that no run here needs.
     os.environ.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")
     words = ["-m", "mlflow", "ui", "--backend-store-uri", uri, "--host", host, "--port", str(port)]

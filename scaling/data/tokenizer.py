@@ -11,12 +11,15 @@ from numpy.typing import NDArray
 
 from scaling.data.encoding import ByteEncoder, CharEncoder, Encoder, Ids, WordEncoder
 from scaling.errors import UserError
+from scaling.tracking.folder import write_whole
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer as Library
 
 END_OF_TEXT = "<|endoftext|>"
 UNKNOWN = "<unk>"
+MOST_UNKNOWN = 1e-3
+"""Share of unknown tokens that bits per byte can bear: each costs nats and stands for no byte."""
 
 
 class Tokenizer:
@@ -52,7 +55,7 @@ class Tokenizer:
 
     def save(self, path: Path | str) -> None:
         """Write the tokenizer.json."""
-        Path(path).write_text(self._library.to_str(), encoding="utf-8")
+        write_whole(Path(path), self._library.to_str())
 
     @cached_property
     def vocab_size(self) -> int:

@@ -51,6 +51,8 @@ def attend(
         out = _local(q, repeat(k, groups), repeat(v, groups), scale, window)
     elif window is None and slopes is None and length in (1, keys):
         causal = bool(length == keys)  # of a symbol too
+        if q.is_cuda and q.dtype == torch.float32:  # the one fused kernel there takes no groups
+            k, v, groups = repeat(k, groups), repeat(v, groups), 1
         out = F.scaled_dot_product_attention(
             q, k, v, is_causal=causal, scale=scale, enable_gqa=groups > 1
         )

@@ -51,6 +51,8 @@ def init_weights(model: nn.Module, config: ModelConfig, seeds: Sequence[int]) ->
                         module.bias[k].zero_()
                 case Gain():
                     module.weight[k].fill_(module.start)
+                case _ if any(True for _ in module.parameters(recurse=False)):
+                    raise NotImplementedError(f"how a {type(module).__name__} starts is not said")
 
 
 def _residual_factor(config: ModelConfig) -> float:

@@ -14,6 +14,9 @@ import psutil
 
 Status = Literal["RUNNING", "FINISHED", "FAILED", "KILLED"]
 
+TRACEBACK = "traceback.txt"  # of the failure that a run has ended with
+SILENT = 900.0  # seconds that a run may train without a word in its folder
+
 # Tags that tell how a run has ended, or with which runs a sweep: gone when it goes on.
 OF_ENDINGS = ("tinyscale.pruned", "tinyscale.pruned_step", "tinyscale.runs")
 
@@ -113,7 +116,7 @@ class RunFolder:
 
     def reopen(self, tags: Mapping[str, str] | None = None) -> RunRecord:
         """The run goes on, in this process, however it ended before; with further tags."""
-        (self.path / "traceback.txt").unlink(missing_ok=True)
+        (self.path / TRACEBACK).unlink(missing_ok=True)
         kept = {k: v for k, v in self.read_record().tags.items() if k not in OF_ENDINGS}
         return self.update(
             status="RUNNING",
@@ -123,6 +126,18 @@ class RunFolder:
             process_started=psutil.Process().create_time(),
             tags=kept | dict(tags or {}),
         )
+
+    def is_training(self) -> bool:
+        """Whether a process trains it; of another host, which alone would know, whether it has
+        written of late."""
+        record = self.read_record()
+        if record.status != "RUNNING":
+            return False
+        alive = record.process_is_alive()
+        if alive is not None:
+            return alive
+        files = [path for path in (self.path / "run.json", self.log) if path.exists()]
+        return time.time() - max(path.stat().st_mtime for path in files) < SILENT
 
     # ------------------------------------------------------------ metrics
 
@@ -154,6 +169,10 @@ class RunFolder:
     def rows(self) -> list[Row]:
         """All logged steps, in the order of logging."""
         return [row for row, _ in self.rows_from(0)]
+
+    def diverged_at(self) -> int | None:
+        """The step of the log at which the run diverged, if it did."""
+        return next((row.step for row in self.rows() if "diverged" in row.metrics), None)
 
     def rows_from(self, offset: int) -> Iterator[tuple[Row, int]]:
         """Whole lines from a byte offset on, each with the offset behind it."""

@@ -2,7 +2,7 @@
 
 from scaling.errors import UserError
 from scaling.tracking.sent import Sent
-from scaling.tracking.store import client
+from scaling.tracking.store import client, store_errors
 from scaling.trained import Trained
 
 
@@ -25,7 +25,7 @@ def register_model(trained: Trained, name: str) -> str:
         raise lacking
     try:
         return _register(trained, name, record.uri, sent.model_id)
-    except (MlflowException, OSError) as error:
+    except store_errors() as error:
         if isinstance(error, MlflowException) and error.error_code == "RESOURCE_DOES_NOT_EXIST":
             raise lacking from None
         why = str(error).splitlines()[0][:200]

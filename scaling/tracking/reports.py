@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scaling.tracking.store import client, experiment_id
+from scaling.tracking.store import client, existing, experiment_id
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,10 +25,13 @@ def log_finding(
     metrics: Mapping[str, float],
     step: int,
 ) -> bool:
-    """Log a folder as artifacts `<name>/` of a run, and metrics; False where it has them."""
+    """Log a folder as artifacts `<name>/` of a run, and metrics; False where it has them.
+
+    Raises whatever a store does (`store_errors`), and OSError where there is none.
+    """
     from mlflow.entities import Metric, RunTag
 
-    store = client(uri)
+    store = client(existing(uri))
     tag = f"tinyscale.{name.replace('/', '.')}"
     run = store.get_run(run_id)
     if run.data.tags.get(tag) == key:

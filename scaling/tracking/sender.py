@@ -2,10 +2,11 @@
 
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from scaling.tracking.folder import RunFolder
-from scaling.tracking.store import client, sync
+from scaling.tracking.store import client, sync, without_password
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -42,20 +43,24 @@ class Sender:
         if self._thread.is_alive() or self._failed is not None:
             why = self._failed or f"it did not answer within {self.deadline:.0f} s"
             self.say(
-                f"The store {self.uri} lacks a part of this run ({why});"
+                f"The store {without_password(self.uri)} lacks a part of this run ({why});"
                 " the run folder has it all, and `tinyscale doctor` sends it (with --runs where it"
                 " is not in ./runs)."
             )
 
     def _run(self) -> None:
         store: MlflowClient | None = None
+        failed: set[Path] = set()
         pause = self.interval
         while True:
             last = self._closing.is_set()
             try:
                 store = store or client(self.uri)
-                for folder in self._folders:
+                # What has failed comes last: the trouble may be that run's alone.
+                for folder in sorted(self._folders, key=lambda one: one.path in failed):
+                    failed.add(folder.path)
                     sync(folder, store)
+                    failed.remove(folder.path)
                 self._failed, pause = None, self.interval
             except Exception as error:  # whatever the store does, the run goes on
                 first, self._failed = self._failed is None, _first_line(error)

@@ -18,6 +18,7 @@ class Sent:
     model_id: str | None = None
     model: bool = False
     samples: int = 0  # files of the folder `samples`
+    traceback: bool = False  # of a failure, which a run that went on has overcome
     status: str = ""
     ended: int | None = None  # the ending that `files`, `model` and `status` are of
 

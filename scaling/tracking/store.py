@@ -14,11 +14,11 @@ import tempfile
 import threading
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from scaling.errors import UserError
-from scaling.tracking.folder import Row, RunFolder, RunRecord, process_is_alive
+from scaling.tracking.folder import TRACEBACK, Row, RunFolder, RunRecord, process_is_alive
 from scaling.tracking.members import WANTED
 from scaling.tracking.sent import Sent
 
@@ -38,7 +38,7 @@ ARTIFACTS = (
     "metrics.csv",
     "summary.json",
     "samples.md",
-    "traceback.txt",
+    TRACEBACK,
     "figures",
     # of an adaptation, and of a sweep of them
     "adapt.jsonl",
@@ -76,6 +76,28 @@ def is_missing(uri: str) -> bool:
     return (
         uri.startswith("sqlite:///") and not file.startswith("file:") and not Path(file).exists()
     )
+
+
+def existing(uri: str) -> str:
+    """A store's URI; raises OSError where it `is_missing`: what is found out of a run goes into no
+    new store, made for that alone."""
+    if is_missing(uri):
+        raise FileNotFoundError(f"there is no store at {uri}")
+    return uri
+
+
+def without_password(uri: str) -> str:
+    """The address of a store or a study, or a flag with one, as it may be shown to others."""
+    return re.sub(r"(?<=://)([^/\s:@]*):[^/\s]*@", r"\1:***@", uri)
+
+
+def store_errors() -> tuple[type[Exception], ...]:
+    """What a store that fails may raise: MLflow, its database, the disk, a driver that is not
+    installed."""
+    from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    return MlflowException, SQLAlchemyError, OSError, ImportError
 
 
 def client(uri: str) -> "MlflowClient":
@@ -194,7 +216,10 @@ def _sync(folder: RunFolder, store: "MlflowClient") -> None:
     if record.status != "RUNNING" and sent.status != record.status:
         if not sent.files:
             _send_files(folder, run_id, store)
-            sent.files = True
+            there = (folder.path / TRACEBACK).exists()
+            if sent.traceback and not there:
+                _delete_artifact(record.uri, run_id, store, TRACEBACK)
+            sent.files, sent.traceback = True, there
             sent.write(folder)
         if not sent.model:
             _send_model(folder, record, sent, run_id, store)
@@ -335,6 +360,14 @@ def _send_files(folder: RunFolder, run_id: str, store: "MlflowClient") -> None:
             store.log_artifacts(run_id, str(path), name)
         elif path.exists():
             store.log_artifact(run_id, str(path))
+
+
+def _delete_artifact(uri: str, run_id: str, store: "MlflowClient", name: str) -> None:
+    from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+    place = store.get_run(run_id).info.artifact_uri
+    repository: Any = get_artifact_repository(place, tracking_uri=uri)
+    repository.delete_artifacts(name)
 
 
 def _send_model(

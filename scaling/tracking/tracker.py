@@ -17,7 +17,7 @@ from scaling.tracking.artifacts import write_curves, write_figures
 from scaling.tracking.folder import RunFolder, RunRecord, Status, write_whole
 from scaling.tracking.sender import Sender
 from scaling.tracking.sent import mend
-from scaling.tracking.store import tracking_uri
+from scaling.tracking.store import tracking_uri, without_password
 
 
 class Tracker:
@@ -60,6 +60,7 @@ class Tracker:
         """
         if summary is not None:
             write_whole(self.folder.path / "summary.json", json.dumps(dict(summary), indent=1))
+        self.folder.settle_log()  # the last rows are there before the record says how it ended
         rows = self.folder.rows()
         if rows:
             write_curves(rows, self.folder.path / "metrics.csv")
@@ -154,7 +155,7 @@ def new_run(
         "tinyscale.group": f"{config.name}-{config.identity[:8]}",
         "tinyscale.seed": str(config.seed),
         "tinyscale.cohort": ",".join(cohort),
-        "tinyscale.command": " ".join(sys.argv),
+        "tinyscale.command": " ".join(map(without_password, sys.argv)),
         "mlflow.user": os.environ.get("USER", "unknown"),
     }
     record = RunRecord(

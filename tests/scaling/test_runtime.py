@@ -12,8 +12,9 @@ import torch
 
 from scaling import runtime
 from scaling.config import RuntimeConfig
-from scaling.memory import available_bytes, is_out_of_memory
-from scaling.runtime import Runtime, peak_flops, resolve
+from scaling.errors import UserError
+from scaling.memory import PROGRAMS, available_bytes, is_out_of_memory, lack_of_memory_is_said
+from scaling.runtime import Runtime, git_state, peak_flops, resolve
 from sweeps.machine import this_machine
 
 
@@ -95,7 +96,38 @@ def test_lack_of_memory_is_told_apart(error: Exception, lacks: bool) -> None:
     assert is_out_of_memory(error) is lacks
 
 
-def test_a_container_has_no_more_memory_than_its_limit(tmp_path: Path) -> None:
+@pytest.mark.parametrize("error", [MemoryError(), torch.OutOfMemoryError("CUDA out of memory.")])
+def test_lack_of_memory_is_one_sentence(error: Exception) -> None:
+    with (
+        pytest.raises(
+            UserError, match=r"^there is too little memory \(.*emory.*\); ask for less\.$"
+        ),
+        lack_of_memory_is_said("ask for less"),
+    ):
+        raise error
+
+
+def test_a_commit_is_that_of_a_package_which_git_tracks(tmp_path: Path) -> None:
+    package = tmp_path / ".venv" / "scaling"
+    package.mkdir(parents=True)
+    (package / "__init__.py").touch()
+
+    def git(*words: str) -> None:
+        who = ("-c", "user.name=a", "-c", "user.email=a@b")
+        subprocess.run(["git", *who, *words], cwd=tmp_path, check=True, capture_output=True)
+
+    git("init")
+    git("commit", "--allow-empty", "-m", "another project's")
+    assert git_state(package) is None
+    git("add", ".")
+    git("commit", "-m", "its own")
+    state = git_state(package)
+    assert state is not None and len(state[0]) == 40 and not state[1]
+
+
+def test_a_container_has_no_more_memory_than_its_limit_and_programs_share_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     whole = available_bytes(tmp_path)  # without such a group
     for name, text in (
         ("memory.max", "5000\n"),
@@ -104,6 +136,9 @@ def test_a_container_has_no_more_memory_than_its_limit(tmp_path: Path) -> None:
     ):
         (tmp_path / name).write_text(text)
     assert available_bytes(tmp_path) == 5000 - 3000 + 600 < whole
+    monkeypatch.setenv(PROGRAMS, "2")
+    assert available_bytes(tmp_path) == (5000 - 3000 + 600) / 2
+    monkeypatch.delenv(PROGRAMS)
     (tmp_path / "memory.max").write_text("max\n")
     assert available_bytes(tmp_path) > 5000
 

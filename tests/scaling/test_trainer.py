@@ -10,17 +10,20 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import torch
 
-from scaling import cohort
+from scaling import cohort, training
 from scaling.checkpoint import Checkpoints
 from scaling.config import RunConfig
+from scaling.data.batches import evaluation_batches
 from scaling.data.cache import default_cache
 from scaling.data.prepare import prepare
 from scaling.errors import UserError
 from scaling.optim import lr_factor
 from scaling.runtime import resolve
+from scaling.signals import Stop, stop_here
 from scaling.step import TrainingStep
 from scaling.tracking.folder import RunFolder, run_folders
 from scaling.tracking.sender import Sender
@@ -105,10 +108,10 @@ def test_measuring_the_machine_is_no_training(tiny: Tiny, monkeypatch: pytest.Mo
         moments.append(time.perf_counter())
         return 1e9
 
-    def finish(trainer: Trainer) -> list[dict[str, Any]]:
+    def finish(trainer: Trainer, stop: Stop) -> list[dict[str, Any]]:
         moments.append(time.perf_counter())
         moments.append(trainer.clock.seconds)
-        return ended(trainer)
+        return ended(trainer, stop)
 
     ended = Trainer.finish
     monkeypatch.setattr(Trainer, "finish", finish)
@@ -118,6 +121,62 @@ def test_measuring_the_machine_is_no_training(tiny: Tiny, monkeypatch: pytest.Mo
     speeds = [r.metrics.get("tokens_per_second", math.inf) for r in result.folder.rows()]
     assert sum(4 * 32 / speed for speed in speeds) < after - before
     assert wall == pytest.approx(after - before, abs=0.1)
+
+
+def test_waiting_for_an_answer_to_an_evaluation_is_no_training(tiny: Tiny) -> None:
+    waited: list[int] = []
+
+    def wait(trainer: Trainer) -> None:
+        if trainer.progress.evaluated_at == trainer.step and trainer.step not in waited:
+            waited.append(trainer.step)
+            time.sleep(0.5)
+
+    start = time.perf_counter()
+    (result,) = run(tiny(), progress=wait)
+    assert waited == [0, 10, 20, 30]
+    stepping = result.summary["tokens"] / result.summary["final_tokens_per_second"]
+    assert stepping < time.perf_counter() - start - 0.5 * len(waited)
+
+
+def test_a_stop_is_heard_within_an_evaluation_which_is_made_when_the_run_goes_on(
+    tiny: Tiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (whole,) = run(tiny())
+    calls: list[None] = []
+
+    def stopping(*words: Any) -> Any:
+        calls.append(None)
+        for number, batch in enumerate(evaluation_batches(*words)):
+            if (len(calls), number) == (3, 1):  # in the midst of the third, at step 20
+                stop_here(signal.SIGINT)
+            yield batch
+
+    monkeypatch.setattr("scaling.evaluation.evaluation_batches", stopping)
+    (stopped,) = run(tiny())
+    last = saved(stopped).last
+    assert (stopped.status, last and last.step) == ("KILLED", 20)
+    assert not any(row.step == 20 and "val/loss" in row.metrics for row in stopped.folder.rows())
+    (resumed,) = go_on(stopped.folder)
+    assert metrics(resumed.folder) == metrics(whole.folder)
+
+
+def test_a_stop_while_the_ended_run_is_tested_loses_nothing(
+    tiny: Tiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    config = tiny("--data.test_share", "0.1")
+    (whole,) = run(config)
+    judge = cohort.Cohort.test
+
+    def stopping(self: cohort.Cohort, stopped: Callable[[], bool]) -> Any:
+        monkeypatch.setattr(cohort.Cohort, "test", judge)
+        stop_here(signal.SIGINT)
+        return self.test(stopped)
+
+    monkeypatch.setattr(cohort.Cohort, "test", stopping)
+    (stopped,) = run(config)
+    assert stopped.status == "KILLED"
+    (resumed,) = go_on(stopped.folder)
+    assert untimed(resumed.summary) == untimed(whole.summary)
 
 
 def test_figures_of_a_log_are_what_they_say(tiny: Tiny) -> None:
@@ -409,6 +468,47 @@ def test_a_run_that_is_being_trained_is_left_to_its_process(
     stopped.folder.update(status="RUNNING", pid=os.getpid())
     with pytest.raises(UserError, match="is being trained now"):
         go_on(stopped.folder)
+    # Another host alone would know; a while without a word says that nobody trains it there.
+    stopped.folder.update(host="elsewhere")
+    with pytest.raises(UserError, match=r"is being trained now, by process \d+ on elsewhere"):
+        go_on(stopped.folder)
+    for file in (stopped.folder.path / "run.json", stopped.folder.log):
+        os.utime(file, (0, time.time() - 1000))
+    (resumed,) = go_on(stopped.folder)
+    assert resumed.status == "FINISHED"
+
+
+def test_of_two_that_would_go_on_with_a_run_one_does(
+    tiny: Tiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stop_at(5, monkeypatch)
+    (stopped,) = run(tiny())
+    begin = training._plan
+
+    def slow(*words: Any) -> Any:
+        planned = begin(*words)
+        # Meanwhile another process has begun with it.
+        stopped.folder.update(status="RUNNING", pid=os.getppid(), process_started=parent)
+        return planned
+
+    parent = psutil.Process(os.getppid()).create_time()
+    monkeypatch.setattr(training, "_plan", slow)
+    before = stopped.folder.rows()
+    with pytest.raises(UserError, match="is being trained now"):
+        go_on(stopped.folder)
+    assert stopped.folder.read_record().pid == os.getppid()
+    assert stopped.folder.rows() == before
+
+
+def test_what_a_power_cut_left_of_a_tokenizer_does_not_end_a_run(
+    tiny: Tiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stop_at(5, monkeypatch)
+    (stopped,) = run(tiny("--evaluation.prompts", "[the cat]"))
+    (stopped.folder.path / "tokenizer.json").write_bytes(bytes(100))
+    (resumed,) = go_on(stopped.folder)
+    assert resumed.status == "FINISHED"
+    assert (resumed.folder.path / "samples.md").exists()
 
 
 def test_runs_at_different_steps_resume_apart(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -417,6 +517,10 @@ def test_runs_at_different_steps_resume_apart(tiny: Tiny, monkeypatch: pytest.Mo
         stop_at(step, monkeypatch)
         folders += [result.folder for result in run(tiny("--seed", seed))]
     with pytest.raises(UserError, match="stand at different steps"):
+        go_on(*folders)
+    assert [folder.read_record().status for folder in folders] == ["KILLED", "KILLED"]
+    folders[1].update(uri="sqlite:////elsewhere/mlflow.db")
+    with pytest.raises(UserError, match="in different stores"):
         go_on(*folders)
 
 

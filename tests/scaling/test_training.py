@@ -242,14 +242,6 @@ def test_accumulation_changes_nothing_but_rounding(tiny: Tiny) -> None:
     )
 
 
-def test_a_trained_models_loss_stays_above_the_corpus_floor(tiny: Tiny) -> None:
-    stories = ("--data.corpus.kind", "stories", "--data.corpus.documents", "200")
-    (result,) = run(tiny(*stories, "--evaluation.tokens", "all", "--budget.steps", "150"))
-    floor = float(result.folder.read_record().params["floor_nats_per_token"])
-    assert 0.15 < floor < 0.35  # of bytes: a third of a bit, times ln 2
-    assert floor < result.summary["best_val_loss"] < 4.5
-
-
 def test_the_floor_is_that_of_the_text_a_run_is_judged_on(tiny: Tiny) -> None:
     stories = ("--data.corpus.kind", "stories", "--data.corpus.documents", "200")
     config = tiny(*stories, "--budget.steps", "1")
@@ -264,6 +256,7 @@ def test_the_floor_is_that_of_the_text_a_run_is_judged_on(tiny: Tiny) -> None:
     assert two.floor_per_token not in (None, split.floor_per_token)
     for part in (two, split):
         floors = part.floor_per_token, part.floor_bits_per_byte
+        assert 0.15 < (part.floor_per_token or 0) < 0.4  # of bytes: half a bit, times ln 2
         assert recorded(str(part.predictions)) == pytest.approx(floors, rel=1e-9)
     one = split.prefix(1)
     assert one.floor_nats is not None and two.floor_nats is not None
@@ -284,14 +277,18 @@ def test_the_speed_is_that_of_the_steps_however_slow_the_disk(
         stepping.append(time.perf_counter() - start)
 
     def slow_save(*args: Any, save: Callable[..., None] = Cohort.save, **more: Any) -> None:
-        time.sleep(0.2)
+        time.sleep(slow)
         save(*args, **more)
 
+    slow = 0.3
     monkeypatch.setattr(Trainer, "train_step", timed_step)
     monkeypatch.setattr(Cohort, "save", slow_save)
-    (result,) = run(tiny())
-    tokens = result.summary["tokens"]
-    assert 0 < result.summary["final_tokens_per_second"] <= tokens / sum(stepping)
+    (result,) = run(tiny("--budget.steps", "12"))
+    tokens, seconds = result.summary["tokens"], sum(stepping)
+    # Beside the steps there is what is logged of them, and not even one of the saves.
+    speed = result.summary["final_tokens_per_second"]
+    assert tokens / (seconds + slow) < speed <= tokens / seconds
+    assert result.summary["final_wall_seconds"] > seconds + slow
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import errno
 import json
 import multiprocessing
 import os
+import shutil
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -25,6 +26,7 @@ from scaling.tracking.store import client, tracking_uri
 from sweeps.channel import Channel
 from sweeps.conduct import Request, conduct
 from sweeps.job import Answer, Died, Ended, Job, Member
+from sweeps.ledger import Ledger
 from sweeps.local import LocalExecutor
 from sweeps.machine import Machine
 from sweeps.progress import Board
@@ -311,8 +313,23 @@ def test_a_cache_that_is_anothers_ends_no_sweep(
     assert known.starting == 2.5
 
 
+def test_a_ledger_sees_what_has_changed_since_its_last_look(sweep_of: SweepOf) -> None:
+    one, two = wanted_runs(sweep_of(grid={"optimizer.lr": [0.01, 0.02]}))
+    ledger = Ledger(Path("runs"), tracking_uri(), "tinyscale")
+    keys = [one.key, two.key]
+    assert ledger.scan(keys) == {}
+    folder = finished_run(one, "KILLED")
+    assert {key: known.state for key, known in ledger.scan(keys).items()} == {one.key: "half"}
+    folder.update(status="FAILED")
+    finished_run(two)
+    states = [ledger.scan(keys)[key].state for key in keys]
+    assert states == ["failed", "done"]
+    shutil.rmtree(folder.path)
+    assert list(ledger.scan(keys)) == [two.key]
+
+
 def test_a_run_of_another_host_trains_while_its_folder_changes(sweep_of: SweepOf) -> None:
-    from sweeps.ledger import SILENT
+    from scaling.tracking.folder import SILENT
 
     (run,) = wanted_runs(sweep_of())
     folder = finished_run(run, "RUNNING")

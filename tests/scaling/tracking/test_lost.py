@@ -11,7 +11,7 @@ from scaling.errors import UserError
 from scaling.tracking.folder import RunFolder
 from scaling.tracking.registry import register_model
 from scaling.tracking.sent import Sent
-from scaling.tracking.store import client, sync
+from scaling.tracking.store import client, sync, without_password
 from scaling.trained import of_run
 from tests.scaling.trained_run import byte_tokenizer, make_run
 from tests.variants import tiny_config
@@ -43,6 +43,37 @@ def test_doctor_sends_a_lost_run_again(
     monkeypatch.setenv("MLFLOW_TRACKING_URI", uri)
     assert register_model(of_run(lost), "teller") == "1"
     assert "had missed" not in tinyscale_here("doctor", "--store", uri).stdout
+
+
+def test_a_folder_that_came_from_elsewhere_makes_no_store_where_its_own_was(
+    workplace: Path, tinyscale_here: Call
+) -> None:
+    run = make_run(Path("runs"), tiny_config("--name tiny"), byte_tokenizer())
+    sync(run, client(run.read_record().uri))
+    run.update(uri=f"sqlite:///{workplace}/home/me/mlflow.db", ended=1)
+    Path("some.txt").write_text("the cat sat")
+    judged = tinyscale_here("evaluate", "tiny", "--files", "some.txt")
+    assert judged.returncode == 0 and "some.txt" in judged.stdout
+    assert "the results are not in the store: there is no store at sqlite:" in judged.stderr
+    told = tinyscale_here("doctor").stdout
+    assert f"not sent    {run.path.name}: its store" in told
+    assert f"is not there: there is no folder {workplace}/home/me" in told
+    assert not Path("home").exists()
+
+
+def test_a_store_whose_driver_is_not_installed_takes_nothing_from_an_answer(
+    workplace: Path, tinyscale_here: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = make_run(Path("runs"), tiny_config("--name tiny"), byte_tokenizer())
+    sync(run, client(run.read_record().uri))
+    run.update(uri="mssql+pymssql://me:secret@there/mlflow", ended=1)
+    Path("some.txt").write_text("the cat sat")
+    judged = tinyscale_here("evaluate", "tiny", "--files", "some.txt")
+    assert judged.returncode == 0 and "some.txt" in judged.stdout
+    assert "the results are not in the store: " in judged.stderr
+    told = tinyscale_here("doctor")
+    assert "its store mssql+pymssql://me:***@there/mlflow" in told.stdout
+    assert "secret" not in judged.stderr + told.stdout + told.stderr
 
 
 def test_a_run_whose_store_is_down_hides_no_other(
@@ -78,3 +109,11 @@ def test_registering_in_a_store_that_is_down_is_one_sentence(lost: RunFolder) ->
     with pytest.raises(UserError, match="'teller' cannot be registered") as caught:
         register_model(of_run(lost), "teller")
     assert "\n" not in str(caught.value)
+
+
+def test_a_password_is_shown_to_nobody() -> None:
+    assert without_password("postgresql://me:s3@host/db") == "postgresql://me:***@host/db"
+    assert without_password("https://me:a:b@host") == "https://me:***@host"
+    assert without_password("--storage=mysql://a:b@c/d") == "--storage=mysql://a:***@c/d"
+    for plain in ("sqlite:///a@b.db", "https://host:5000/a@b", "train", "--optimizer.lr=1e-3"):
+        assert without_password(plain) == plain

@@ -17,11 +17,11 @@ from scaling.config import RunConfig
 from scaling.errors import UserError
 from scaling.runs import find_run
 from scaling.tracking import sender as sender_module
-from scaling.tracking.folder import RunFolder
+from scaling.tracking.folder import RunFolder, run_folders
 from scaling.tracking.sent import Sent
 from scaling.tracking.store import client, is_missing, sync, tracking_uri
 from scaling.tracking.tracker import Tracker, Tracking
-from scaling.training import train
+from scaling.training import resume, train
 from tests.scaling.trained_run import record
 
 Tiny = Callable[..., RunConfig]
@@ -213,21 +213,76 @@ def test_a_raising_run_is_failed_and_keeps_its_traceback(tiny: Tiny, workplace: 
         train([tiny()], say=lambda _: None, progress=stumble)
     (run,) = runs_in(workplace)
     assert run.info.status == "FAILED"
-    names = {f.path for f in store_of(workplace).list_artifacts(run.info.run_id)}
+    store = store_of(workplace)
+    names = {f.path for f in store.list_artifacts(run.info.run_id)}
     assert "traceback.txt" in names
+    (folder,) = run_folders(Path("runs"))
+    resume([folder], say=lambda _: None, progress=lambda _: None)
+    assert store.get_run(run.info.run_id).info.status == "FINISHED"
+    names = {f.path for f in store.list_artifacts(run.info.run_id)}
+    assert "summary.json" in names and "traceback.txt" not in names
+
+
+def test_what_a_launcher_begins_is_in_its_experiment_unless_another_is_named(
+    tiny: Tiny, workplace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, said = store_of(workplace), list[str]()
+    place = store.create_experiment("launched")
+
+    def launch(*configs: RunConfig) -> str:
+        launched = store.create_run(place).info.run_id
+        monkeypatch.setenv("MLFLOW_RUN_ID", launched)
+        train(configs, say=said.append, progress=lambda _: None)
+        return str(launched)
+
+    short = ("--budget.steps", "3")
+    both = launch(tiny(*short, "--seed", "1"), tiny(*short, "--seed", "2"))
+    found = {run.info.run_id: run for run in store.search_runs([place])}
+    assert len(found) == 2 and both in found
+    assert {run.info.status for run in found.values()} == {"FINISHED"}
+    assert not any("launcher" in line for line in said)
+
+    launched = launch(tiny(*short, "--tracking.experiment", "mine"))
+    mine = store.get_experiment_by_name("mine")
+    assert mine is not None
+    (run,) = store.search_runs([mine.experiment_id])
+    assert run.info.run_id != launched
+    assert not store.get_run(launched).data.params
+    assert any("tracking.experiment is mine" in line for line in said)
+
+
+def test_one_runs_trouble_with_the_store_is_not_the_others(
+    tiny: Tiny, workplace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sender_module.Sender, "interval", 0.05)
+    wrong: list[Path] = []
+
+    def send(folder: RunFolder, store: MlflowClient) -> None:
+        if folder.path in wrong:
+            raise RuntimeError("its run is deleted")
+        sync(folder, store)
+
+    monkeypatch.setattr(sender_module, "sync", send)
+    said: list[str] = []
+    configs = [tiny("--seed", seed, "--budget.steps", "9") for seed in ("1", "2")]
+    begun = lambda folders: wrong.append(folders[0].path)  # noqa: E731
+    train(configs, say=said.append, progress=lambda _: None, begun=begun)
+    (there,) = runs_in(workplace)
+    assert (there.data.tags["tinyscale.seed"], there.info.status) == ("2", "FINISHED")
+    assert any("its run is deleted" in line for line in said)
 
 
 @pytest.mark.drill
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_saves_marks_killed_and_says_how_to_resume(
-    number: signal.Signals, tiny_yaml: Path, workplace: Path, tinyscale: Call
+    tiny_yaml: Path, workplace: Path
 ) -> None:
+    """By Ctrl-C here; by SIGTERM, which goes the same way, runs of `test_training` are stopped."""
     words = [sys.executable, "-m", "scaling.cli", "train", "tiny.yaml", "--budget.steps", "100000"]
     process = subprocess.Popen(words, stderr=subprocess.PIPE, text=True)
     wait_for_rows(process, Path("runs"), 3)
-    process.send_signal(number)
+    process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=60)
-    assert process.returncode == 128 + number
+    assert process.returncode == 128 + signal.SIGINT
     folder = find_run("tiny")
     assert f"Go on with: tinyscale train --resume {folder.path.name}" in said
     assert folder.read_record().status == "KILLED"
