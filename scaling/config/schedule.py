@@ -1,6 +1,6 @@
 """The kinds of learning rate schedule."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -9,6 +9,8 @@ from scaling.config.part import Interval, Length, Part, Share, mistake
 
 class Schedule(Part):
     """What all schedules have: a linear rise from nothing to the peak."""
+
+    own_fields: ClassVar[frozenset[str]] = frozenset({"final"})
 
     warmup: Length = Field(
         0.05, description="length of the rise: a share of the run, to 1.0, or steps"

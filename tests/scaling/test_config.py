@@ -160,6 +160,16 @@ def test_a_new_kind_keeps_only_the_fields_that_it_has_too() -> None:
     assert "documents" not in config.data.corpus.model_dump()
 
 
+def test_a_new_schedule_ends_at_its_own_rate_unless_one_is_given() -> None:
+    def final(*flags: str) -> float:
+        found: float = load_config("baseline", flags).schedule.model_dump()["final"]
+        return found
+
+    assert final() == 0.1
+    assert final("--schedule.kind", "linear") == final("--schedule.kind", "wsd") == 0.0
+    assert final("--schedule.kind", "linear", "--schedule.final", "0.2") == 0.2
+
+
 def test_numbers_are_read_as_people_write_them() -> None:
     assert parse_value("5e6") == 5e6
     assert parse_value("1e-3") == 1e-3
