@@ -55,7 +55,7 @@ def generate(
     """
     assert model.members == 1
     device = model.embedding.weight.device
-    encoded = [[tokenizer.eot, *tokenizer.encode(prompt.rstrip(" "))] for prompt in prompts]
+    encoded = [opened(tokenizer, prompt) for prompt in prompts]
     results: list[list[int]] = [[] for _ in prompts]
     streams = [
         torch.Generator().manual_seed((settings.seed * 1_000_003 + i) % 2**63)
@@ -73,6 +73,11 @@ def generate(
     return [tokenizer.decode(ids) for ids in results]
 
 
+def opened(tokenizer: Tokenizer, prompt: str) -> list[int]:
+    """A prompt as the beginning of a document, but for spaces at its end."""
+    return [tokenizer.eot, *tokenizer.encode(prompt.rstrip(" "))]
+
+
 def continue_ids(
     model: Decoder,
     ids: Tensor,
@@ -81,9 +86,15 @@ def continue_ids(
     eot: int,
     cached: bool,
 ) -> list[list[int]]:
-    """New tokens for each row of `ids [B, T]`, without the end-of-text token."""
+    """New tokens for each row of `ids [B, T]`, without the end-of-text token.
+
+    Of ids longer than the context the model is given the end that leaves room for all new ones,
+    or half the context where that is more.
+    """
     context = model.context_length
-    window = ids[:, -context:]
+    if ids.shape[1] > context:
+        ids = ids[:, -max(context // 2, context - settings.max_tokens, 1) :]
+    window = ids
     caches = model.new_caches(len(ids)) if cached else None
     fresh = window
     drawn: list[Tensor] = []

@@ -12,7 +12,7 @@ from scaling.data.tokenizer import Tokenizer
 from scaling.errors import UserError
 from scaling.model.decoder import Decoder
 from scaling.runtime import resolve
-from scaling.sampling import SamplingSettings, continue_ids
+from scaling.sampling import SamplingSettings, continue_ids, opened
 from scaling.scoring import Stretch, log_probabilities
 from scaling.trained import Trained
 
@@ -61,6 +61,12 @@ def write(
     written = []
     for number, trained in enumerate(models, start=1):
         model, tokenizer = trained.load(runtime)
+        long = sum(len(opened(tokenizer, p)) > model.context_length for p in prompts)
+        if long:
+            say(
+                f"{trained.label}: of {long} prompts longer than its context of"
+                f" {model.context_length:,} tokens it is given the end"
+            )
         try:
             found = continue_all(model, tokenizer, prompts, settings, num_samples)
         except UserError as error:
@@ -86,7 +92,7 @@ def continue_all(
     Spaces at a prompt's end are left out: a model's words begin with their own.
     """
     prompts = [prompt.rstrip(" ") for prompt in prompts]
-    encoded = [[tokenizer.eot, *tokenizer.encode(prompt)] for prompt in prompts]
+    encoded = [opened(tokenizer, prompt) for prompt in prompts]
     together: dict[int, list[tuple[int, int]]] = defaultdict(list)
     for i, ids in enumerate(encoded):
         together[len(ids)] += [(i, sample) for sample in range(num_samples)]

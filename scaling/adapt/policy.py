@@ -15,7 +15,7 @@ from scaling.export.folder import is_exported
 from scaling.model.decoder import Decoder
 from scaling.prompts.answer import ROWS
 from scaling.runtime import Runtime
-from scaling.sampling import SamplingSettings, continue_ids
+from scaling.sampling import SamplingSettings, continue_ids, opened
 from scaling.tracking.folder import is_run_folder
 from scaling.trained import find_trained
 
@@ -44,7 +44,7 @@ class OwnPolicy:
     ) -> list[str]:
         """What it writes after each prompt; equal lengths run as one batch, up to `ROWS`."""
         eot = self.tokenizer.eot
-        encoded = [[eot, *self.tokenizer.encode(prompt.rstrip(" "))] for prompt in prompts]
+        encoded = [opened(self.tokenizer, prompt) for prompt in prompts]
         found: dict[int, list[int]] = {}
         device = self.model.embedding.weight.device
         for length in sorted({len(ids) for ids in encoded}):

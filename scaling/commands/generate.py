@@ -49,6 +49,13 @@ def generate(
         seed=seed,
     )
     model, tokenizer = find_trained(run, checkpoint).load(resolve(RuntimeConfig()))
+    length = len(sampling.opened(tokenizer, prompt))
+    if length > model.context_length:
+        click.echo(
+            f"the prompt is of {length:,} tokens: the model is given the end of it, since its"
+            f" context is of {model.context_length:,}",
+            err=True,
+        )
     texts = sampling.generate(model, tokenizer, [prompt] * num_samples, settings)
     if as_json:
         click.echo(json.dumps([{"prompt": prompt, "text": text} for text in texts], indent=1))

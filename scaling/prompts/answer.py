@@ -13,7 +13,7 @@ from scaling.errors import UserError
 from scaling.model.decoder import Decoder
 from scaling.prompts.item import Item, PromptSet
 from scaling.prompts.match import PatternTimeoutError, passes, spaceless
-from scaling.sampling import NOT_FINITE, SamplingSettings, continue_ids
+from scaling.sampling import NOT_FINITE, SamplingSettings, continue_ids, opened
 from scaling.scoring import Stretch, log_probabilities
 
 ROWS = 256  # prompts that are written to at a time
@@ -173,11 +173,8 @@ def _write(
     model: Decoder, tokenizer: Tokenizer, items: Sequence[Item], settings: AskSettings
 ) -> list[Answer]:
     together: dict[tuple[int, int], list[tuple[int, int]]] = defaultdict(list)
-    encoded = [[tokenizer.eot, *tokenizer.encode(item.prompt.rstrip(" "))] for item in items]
+    encoded = [opened(tokenizer, item.prompt) for item in items]
     long = {i for i, ids in enumerate(encoded) if len(ids) > model.context_length}
-    for i in long:  # the same end of it for the first token of the answer as for the others
-        room = model.context_length - items[i].max_tokens
-        encoded[i] = encoded[i][-max(model.context_length // 2, room, 1) :]
     for i, item in enumerate(items):
         for sample in range(settings.num_samples):
             together[len(encoded[i]), item.max_tokens].append((i, sample))

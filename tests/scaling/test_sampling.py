@@ -12,7 +12,7 @@ from scaling.commands.generate import generate as command
 from scaling.config import RuntimeConfig
 from scaling.errors import UserError
 from scaling.runtime import resolve
-from scaling.sampling import SamplingSettings, draw, generate
+from scaling.sampling import SamplingSettings, continue_ids, draw, generate
 from scaling.trained import of_run
 from tests.scaling.trained_run import byte_tokenizer, make_run
 from tests.variants import tiny_config
@@ -84,3 +84,33 @@ def test_spaces_at_the_end_of_a_prompt_are_the_texts_own(workplace: Path) -> Non
     assert told == f"One day{bare[0]}\n"
     done = CliRunner().invoke(command, [*words, "--json"], catch_exceptions=False)
     assert json.loads(done.stdout) == [{"prompt": "One day", "text": bare[0]}]
+
+
+def test_of_a_prompt_longer_than_the_context_one_end_is_read_and_that_is_said(
+    workplace: Path,
+) -> None:
+    run = make_run(Path("runs"), tiny_config("--name tiny"), byte_tokenizer())
+    model, tokenizer = of_run(run).load(resolve(RuntimeConfig()))
+    context = model.context_length
+    prompt = "".join(chr(97 + i * i % 26) for i in range(context + 9))
+    settings = SamplingSettings(max_tokens=4)
+    written = generate(model, tokenizer, [prompt], settings)
+    ids = torch.tensor([tokenizer.encode(prompt)[-(context - 4) :]])
+    stream = torch.Generator().manual_seed(0)
+    (new,) = continue_ids(model, ids, settings, [stream], tokenizer.eot, cached=True)
+    assert written == [tokenizer.decode(new)]
+    words = ["tiny", "--max-tokens", "4", "--prompt", prompt]
+    done = CliRunner().invoke(command, words, catch_exceptions=False)
+    assert done.stdout == f"{prompt}{written[0]}\n"
+    assert f"of {context + 10} tokens: the model is given the end of it" in done.stderr
+
+
+def test_a_top_k_of_nought_is_no_limit(workplace: Path) -> None:
+    make_run(Path("runs"), tiny_config("--name tiny"), byte_tokenizer())
+
+    def told(*words: str) -> str:
+        given = ["tiny", "--max-tokens", "30", "--temperature", "2", "--top-p", "1", *words]
+        return CliRunner().invoke(command, given, catch_exceptions=False).stdout
+
+    every = byte_tokenizer().vocab_size
+    assert told("--top-k", "0") == told("--top-k", str(every)) != told()
