@@ -252,6 +252,7 @@ def evaluate(model: str, **given: Any) -> None:
         refuse(("split", "max_samples"), "is of the model's own data: leave it out with --files")
     else:
         refuse(("text_field", "separator"), "says how other texts are read: give them by --files")
+    separator = None if given["separator"] is None else _text_of(given["separator"])
     from analysis.evaluate import (
         SPLITS,
         Asked,
@@ -260,12 +261,13 @@ def evaluate(model: str, **given: Any) -> None:
         log_results,
         write_results,
     )
+    from scaling.config.data import SPELT_OUT, spells_out
 
     asked = Asked(
         splits=SPLITS if given["split"] == "all" else (given["split"],),
         files=given["files"],
         text_field=given["text_field"],
-        separator=None if given["separator"] is None else _text_of(given["separator"]),
+        separator=separator,
         checkpoints=given["checkpoints"],
         samples=given["max_samples"] or None,
         tokens=given["tokens"],
@@ -273,6 +275,8 @@ def evaluate(model: str, **given: Any) -> None:
     )
     if given["output"] is not None:
         ready_file(given["output"])
+    if separator is not None and spells_out(separator):
+        raise UserError(f"--separator {SPELT_OUT}.")
     trained, found = evaluate_model(model, asked, _say, Path(given["runs"]))
     files = [] if given["output"] is None else write_results(found, given["output"])
     if given["log"]:
@@ -331,7 +335,9 @@ def _where(answer: dict[str, Any]) -> None:
 
 
 def _command() -> str:
-    return shlex.join(["tinyscale", *sys.argv[1:]])
+    from scaling.tracking.store import without_password
+
+    return shlex.join(["tinyscale", *map(without_password, sys.argv[1:])])
 
 
 def _places(texts: tuple[str, ...]) -> dict[str, float]:

@@ -11,6 +11,7 @@ import click
 
 from scaling.console import Console
 from scaling.errors import UserError
+from scaling.flags import refuse
 from scaling.outputs import ready_file, ready_folder
 
 if TYPE_CHECKING:
@@ -67,6 +68,8 @@ def _choosing(command: Callable[..., None]) -> Callable[..., None]:
         folder: Path,
         **options: object,
     ) -> None:
+        if checkpoint_step is not None:
+            refuse(("checkpoint",), "is said by --checkpoint-step: leave one of them out")
         which = checkpoint if checkpoint_step is None else checkpoint_step
         command(choice=Choice(runs, experiment, sweep, group, which, folder), **options)
 

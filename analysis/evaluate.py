@@ -16,12 +16,11 @@ import torch
 from numpy.typing import NDArray
 from torch.nn import functional as F
 
-from analysis.units import UNKNOWN
 from scaling.checkpoint import Checkpoints
 from scaling.config import RuntimeConfig
 from scaling.data.batches import evaluation_batches
 from scaling.data.stream import encoded_files, split_of
-from scaling.data.tokenizer import Tokenizer
+from scaling.data.tokenizer import MOST_UNKNOWN, Tokenizer
 from scaling.errors import UserError
 from scaling.model.decoder import Decoder
 from scaling.runtime import resolve
@@ -176,7 +175,7 @@ def _judge(
         math.exp(loss) if loss < 700 else None,
         int(right) / tokens,
         unknown / tokens,
-        float(nats) / math.log(2) / covered if unknown <= UNKNOWN * tokens else None,
+        float(nats) / math.log(2) / covered if unknown <= MOST_UNKNOWN * tokens else None,
         text.floor if asked.tokens is None else None,
     )
 
@@ -212,9 +211,8 @@ def log_results(trained: Trained, results: Sequence[Result], say: Say) -> None:
 
     Into a folder of their own under evaluation/, so that they replace no others.
     """
-    from mlflow.exceptions import MlflowException
-
     from scaling.tracking.reports import log_finding
+    from scaling.tracking.store import store_errors
 
     if trained.run is None:
         return  # an exported model has no run here
@@ -235,7 +233,7 @@ def log_results(trained: Trained, results: Sequence[Result], say: Say) -> None:
                 metrics={},
                 step=trained.step,
             )
-        except (MlflowException, OSError) as error:
+        except store_errors() as error:
             say(f"the results are not in the store: {str(error).splitlines()[0][:160]}")
 
 

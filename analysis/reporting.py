@@ -75,7 +75,7 @@ def _adaptations(table: RunTable, request: analysis.study.Request, say: Say) -> 
     say("drawing")
     report = adaptation_report.document(found, request.out, request.command or "tinyscale analyze")
     answer = {
-        "store": found.table.uri,
+        "store": found.table.store,
         "selection": found.table.selection.describe(),
         "adaptation": _finite(found.as_data()),
     }
@@ -151,7 +151,7 @@ def _laws(found: Study) -> dict[str, Any]:
             fits.append(one.to_json() | of | runs | {"evidence": card, "may_claim": law.claim})
         rivals += [asdict(rival) | {"question": question.key} for rival in question.rivals]
     return {
-        "store": found.table.uri,
+        "store": found.table.store,
         "selection": found.table.selection.describe(),
         "unit": found.unit.name,
         "design": asdict(found.design),
@@ -167,7 +167,7 @@ def _laws(found: Study) -> dict[str, Any]:
 def _groups(found: Comparison) -> dict[str, Any]:
     """What comparison.json holds."""
     return {
-        "store": found.table.uri,
+        "store": found.table.store,
         "selection": found.table.selection.describe(),
         "unit": found.unit.name,
         "group_by": list(found.fields),

@@ -19,6 +19,7 @@ from analysis.store import answers, download, no_collection, open_store, pages
 from scaling.errors import UserError
 from scaling.schema import nearest
 from scaling.tracking.members import WANTED, Members
+from scaling.tracking.store import without_password
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -78,6 +79,11 @@ class RunTable:
     experiment: str
     selection: Selection
 
+    @property
+    def store(self) -> str:
+        """The store's address as it may be shown."""
+        return without_password(self.uri)
+
 
 def read_runs(selection: Selection) -> RunTable:
     """The table of the selected runs.
@@ -87,18 +93,18 @@ def read_runs(selection: Selection) -> RunTable:
         UserError: there is no such store, experiment, sweep or run, or the filter is wrong.
     """
     uri, store, experiments = open_store(selection.store)
-    chosen = _experiments(selection, experiments, uri)
+    chosen = _experiments(selection, experiments, without_password(uri))
     with no_collection(), answers(uri, selection.filter):
         rows = [
             row_of(run, selection.columns) for run in pages(store, chosen, selection.filter or "")
         ]
         sweep = selection.sweep
         members = {} if sweep is None else _members(store, uri, chosen, sweep)
-    frame = _selected(pd.DataFrame(rows), selection, members, uri)
+    frame = _selected(pd.DataFrame(rows), selection, members, without_password(uri))
     frame["experiment"] = frame["experiment_id"].map(experiments)
     runs, apart = split(frame, _why)
     if runs.empty:
-        raise NoRunsError(_none_finished(selection, uri, apart["why"]))
+        raise NoRunsError(_none_finished(selection, without_password(uri), apart["why"]))
     for role, key in selection.columns.items():
         if runs[role].isna().all():
             raise UserError(f"No run has a parameter or metric {key!r} for {role}.")
@@ -115,7 +121,7 @@ def read_adaptations(selection: Selection) -> RunTable | None:
         UserError: as `read_runs`; or of a sweep's adaptations none is finished.
     """
     uri, store, experiments = open_store(selection.store)
-    chosen = _experiments(selection, experiments, uri)
+    chosen = _experiments(selection, experiments, without_password(uri))
     members: dict[str, Members] | None = None
     with no_collection(), answers(uri, selection.filter):
         if selection.sweep is not None:
@@ -140,7 +146,7 @@ def read_adaptations(selection: Selection) -> RunTable | None:
     if runs.empty:
         if members is None:
             return None
-        raise UserError(_none_finished(selection, uri, apart["why"]))
+        raise UserError(_none_finished(selection, without_password(uri), apart["why"]))
     name = experiments[runs["experiment_id"].iloc[0]]
     return RunTable(runs, apart, uri, name, selection)
 
@@ -235,22 +241,22 @@ def _end(row: Mapping[Any, Any]) -> str:
     return ""
 
 
-def _none_finished(selection: Selection, uri: str, why: Iterable[str]) -> str:
+def _none_finished(selection: Selection, place: str, why: Iterable[str]) -> str:
     """What to tell of a selection without a run that counts, and why each does not."""
     said = "; ".join(f"{n} {reason}" for reason, n in Counter(why).most_common())
-    told = f"No finished run is among {selection.describe()} in {uri}"
+    told = f"No finished run is among {selection.describe()} in {place}"
     return told + (f": {said}." if said else ".")
 
 
 def _selected(
-    frame: pd.DataFrame, selection: Selection, members: Mapping[str, Members], uri: str
+    frame: pd.DataFrame, selection: Selection, members: Mapping[str, Members], place: str
 ) -> pd.DataFrame:
     """The training runs that were asked for; a sweep's own run and analyses are none.
 
     `members`: what the sweep that is meant wants, by experiment.
     """
     if frame.empty:
-        raise NoRunsError(f"{uri} has no runs in {selection.describe()}.")
+        raise NoRunsError(f"{place} has no runs in {selection.describe()}.")
     parents = frame[frame["run_id"].isin(frame["parent"].dropna())]
     names = dict(zip(parents["run_id"], parents["name"], strict=True))
     frame["sweep"] = frame["sweep"].where(frame["sweep"].notna(), frame["parent"].map(names))
@@ -261,12 +267,13 @@ def _selected(
         sweeps = sorted(frame["sweep"].dropna().unique())
         if selection.sweep not in sweeps and not members:
             hint = _hint(selection.sweep, sweeps, "sweeps")
-            raise UserError(f"There is no sweep {selection.sweep!r} in {uri}; {hint}")
+            raise UserError(f"There is no sweep {selection.sweep!r} in {place}; {hint}")
         frame = frame[_belong(frame, selection.sweep, members)].assign(sweep=selection.sweep)
     if selection.runs:
         texts = [one for text in selection.runs for one in _texts(frame, text)]
         found = [
-            _find(frame, text, uri).assign(asked=k, asked_for=text) for k, text in enumerate(texts)
+            _find(frame, text, place).assign(asked=k, asked_for=text)
+            for k, text in enumerate(texts)
         ]
         frame = pd.concat(found).drop_duplicates("run_id")
     return frame.reset_index(drop=True)
@@ -294,12 +301,12 @@ def _texts(frame: pd.DataFrame, text: str) -> list[str]:
     return [one for one in text.split(",") if one]
 
 
-def _find(frame: pd.DataFrame, text: str, uri: str) -> pd.DataFrame:
+def _find(frame: pd.DataFrame, text: str, place: str) -> pd.DataFrame:
     """The runs that a text means; an error where it means none."""
     means = _means(frame, text)
     if not means.any():
         names = sorted({*frame["name"].dropna(), *frame["group_name"].dropna()})
-        raise UserError(f"There is no run {text!r} in {uri}; {_hint(text, names, 'runs')}")
+        raise UserError(f"There is no run {text!r} in {place}; {_hint(text, names, 'runs')}")
     return frame[means]
 
 
@@ -315,18 +322,18 @@ def _means(frame: pd.DataFrame, text: str) -> pd.Series:
     return means
 
 
-def _experiments(selection: Selection, known: Mapping[str, str], uri: str) -> list[str]:
+def _experiments(selection: Selection, known: Mapping[str, str], place: str) -> list[str]:
     if selection.experiment is None:
         if not (selection.sweep or selection.runs or selection.filter):
             names = [name for name in known.values() if name != "Default"]
             if len(names) != 1:
                 said = _listed(names) or "none"
-                raise UserError(f"Name one with --experiment: {uri} has {said}.")
+                raise UserError(f"Name one with --experiment: {place} has {said}.")
         return list(known)
     found = [key for key, name in known.items() if name == selection.experiment]
     if not found:
         hint = _hint(selection.experiment, list(known.values()), "experiments")
-        raise UserError(f"There is no experiment {selection.experiment!r} in {uri}; {hint}")
+        raise UserError(f"There is no experiment {selection.experiment!r} in {place}; {hint}")
     return found
 
 

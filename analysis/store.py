@@ -74,37 +74,34 @@ def history(uri: str, run_id: str, keys: Sequence[str]) -> pd.DataFrame:
 
 def download(uri: str, run_id: str, name: str) -> Path | None:
     """An artifact of a run of a remote store, fetched; None where it has none of this name."""
-    from mlflow.exceptions import MlflowException
-
-    from scaling.tracking.store import client
+    from scaling.tracking.store import client, store_errors
 
     try:
         return Path(client(uri).download_artifacts(run_id, name))
-    except (MlflowException, OSError):
+    except store_errors():
         return None
 
 
 def _exists(uri: str) -> None:
     """MLflow would make an sqlite file that is not there; a reader must not."""
-    from scaling.tracking.store import is_missing
+    from scaling.tracking.store import is_missing, without_password
 
     if is_missing(uri):
-        raise UserError(f"There is no store at {uri}; name one with --store.")
+        raise UserError(f"There is no store at {without_password(uri)}; name one with --store.")
 
 
 @contextmanager
 def answers(uri: str, condition: str | None = None) -> Iterator[None]:
     """Whatever the store says against it, as one sentence."""
-    from mlflow.exceptions import MlflowException
-    from sqlalchemy.exc import SQLAlchemyError
+    from scaling.tracking.store import store_errors, without_password
 
     try:
         yield
-    except (MlflowException, SQLAlchemyError, ImportError) as error:  # ImportError: no driver
+    except store_errors() as error:
         first = (str(error).splitlines() or [type(error).__name__])[0][:200]
         if condition:
             raise UserError(f"The store does not take --filter {condition!r}: {first}") from None
-        raise UserError(f"The store {uri} does not answer: {first}") from None
+        raise UserError(f"The store {without_password(uri)} does not answer: {first}") from None
 
 
 @contextmanager

@@ -9,10 +9,8 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 
+from scaling.data.tokenizer import MOST_UNKNOWN
 from scaling.errors import UserError
-
-UNKNOWN = 1e-3
-"""Share of unknown tokens that bits per byte can bear: each costs nats and stands for no byte."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +81,7 @@ def choose(runs: pd.DataFrame, asked: str = "auto", column: str | None = None) -
                 " tokenizer."
             )
         unknown = runs.get("unknown_share", pd.Series(0.0, index=runs.index)).fillna(0.0)
-        if unknown.max() > UNKNOWN:
+        if unknown.max() > MOST_UNKNOWN:
             name = list(runs["name"])[int(unknown.to_numpy().argmax())]
             raise UserError(
                 f"Bits per byte are needed, and those of run {name} compare with no others:"

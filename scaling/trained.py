@@ -10,7 +10,7 @@ from typing import Any
 
 from scaling.checkpoint import Checkpoints
 from scaling.config import RunConfig
-from scaling.data.tokenizer import Tokenizer
+from scaling.data.tokenizer import MOST_UNKNOWN, Tokenizer
 from scaling.errors import UserError
 from scaling.export.folder import Exported, is_exported
 from scaling.model.decoder import Decoder
@@ -28,7 +28,7 @@ class Facts:
     non_embedding: int | None
     tokens: int | None  # that it was trained on
     loss: float | None  # on the validation split, in nats per token, at this checkpoint
-    bpb: float | None
+    bpb: float | None  # likewise, where they compare
     vocab_size: int | None
 
 
@@ -161,12 +161,14 @@ def _facts(folder: RunFolder, params: dict[str, str], step: int, tokens_per_step
     for row in folder.rows():
         if row.step == step:
             at |= row.metrics
+    unknown = float(params.get("unknown_share", 0.0))
     return Facts(
         parameters=_whole(params.get("parameters.total")),
         non_embedding=_whole(params.get("parameters.non_embedding")),
         tokens=step * tokens_per_step,
         loss=at.get("val/loss"),
-        bpb=at.get("val/bpb"),
+        # With many characters that the tokenizer does not know they compare with no others.
+        bpb=at.get("val/bpb") if unknown <= MOST_UNKNOWN else None,
         vocab_size=_whole(params.get("vocab_size")),
     )
 

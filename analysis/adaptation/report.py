@@ -32,7 +32,7 @@ POOR = 0.9  # R squared below which a converged law is called a trend
 def document(found: AdaptationStudy, out: Path, command: str) -> Document:
     """A report of adaptations alone; its figures are drawn into the folder on the way."""
     parts = [*sections(found, prepare(out)), Section("To make this again", [Code(command)])]
-    about = f"{found.table.selection.describe()}, from {found.table.uri}"
+    about = f"{found.table.selection.describe()}, from {found.table.store}"
     return Document(f"Adaptation in {found.table.experiment}", about, parts)
 
 

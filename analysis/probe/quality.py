@@ -14,7 +14,7 @@ from analysis.text_quality import Reference, Sample, measure
 from scaling.config import DataConfig, RuntimeConfig, StoriesCorpus
 from scaling.data.packed import PackedSplit
 from scaling.data.prepare import prepare
-from scaling.data.tokenizer import Tokenizer
+from scaling.data.tokenizer import MOST_UNKNOWN, Tokenizer
 from scaling.errors import UserError
 from scaling.runtime import resolve
 from scaling.scoring import Stretch, log_probabilities
@@ -139,7 +139,13 @@ class _Judge:
         self.model, self.tokenizer = trained.load(runtime)
 
     def __call__(self, samples: Sequence[Sample]) -> dict[str, float | None]:
-        logs = log_probabilities(self.model, [self._stretch(sample) for sample in samples])
+        given = [self.tokenizer.encode(sample.text) for sample in samples]
+        if self.tokenizer.unknown is not None:
+            unknown = sum(ids.count(self.tokenizer.unknown) for ids in given)
+            if unknown > MOST_UNKNOWN * sum(map(len, given)):  # it cannot read them
+                return {"judge_perplexity": None, "judge_bpb": None}
+        pairs = zip(samples, given, strict=True)
+        logs = log_probabilities(self.model, [self._stretch(*pair) for pair in pairs])
         nats = -sum(float(p.double().sum()) for p in logs)
         tokens = sum(map(len, logs))
         size = sum(len(sample.text.encode()) for sample in samples)
@@ -150,7 +156,7 @@ class _Judge:
             "judge_bpb": nats / size / math.log(2),
         }
 
-    def _stretch(self, sample: Sample) -> Stretch:
+    def _stretch(self, sample: Sample, ids: list[int]) -> Stretch:
         """Encoded apart, so that the tokens asked for are those of the text and no others."""
         prompt = [self.tokenizer.eot, *self.tokenizer.encode(sample.prompt)]
-        return Stretch([*prompt, *self.tokenizer.encode(sample.text)], len(prompt))
+        return Stretch([*prompt, *ids], len(prompt))

@@ -13,7 +13,7 @@ from analysis.probe.gallery import markdown, page
 from analysis.probe.write import Written
 from scaling.sampling import SamplingSettings
 from scaling.tracking.reports import log_report
-from scaling.tracking.store import tracking_uri
+from scaling.tracking.store import existing, store_errors, tracking_uri
 
 
 @dataclass(frozen=True)
@@ -64,11 +64,9 @@ class Probe:
 
     def publish(self, folder: Path, say: Callable[[str], None]) -> str | None:
         """Log the folder as a run of its own; returns its id, or None where the store fails."""
-        from mlflow.exceptions import MlflowException
-
         try:
             run_id = self._log(folder)
-        except (MlflowException, OSError) as error:
+        except store_errors() as error:
             say(f"the probe is not in the store: {str(error).splitlines()[0][:160]}")
             return None
         say(f"logged to the store as run {run_id}")
@@ -80,7 +78,7 @@ class Probe:
         first = runs[0].read_record() if runs else None
         said = json.dumps(self.as_dict(), sort_keys=True)
         return log_report(
-            first.uri if first else tracking_uri(),
+            existing(first.uri) if first else tracking_uri(),
             experiment=first.experiment if first else "tinyscale",
             name="probe",
             kind="probe",

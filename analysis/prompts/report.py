@@ -14,7 +14,7 @@ from analysis.prompts.evaluate import Evaluation
 from analysis.prompts.figures import draw
 from analysis.prompts.tables import breakdown, correlations, loss_column, summary
 from scaling.tracking.reports import log_finding, log_report
-from scaling.tracking.store import tracking_uri
+from scaling.tracking.store import store_errors, tracking_uri
 from scaling.trained import Trained
 
 MEASURES = ("accuracy", "weighted_score", "p_right")
@@ -130,13 +130,11 @@ class Report:
 
         Says so, and returns None, where the store fails.
         """
-        from mlflow.exceptions import MlflowException
-
         models = self.evaluation.models
         runs = [t for t in models if t.run is not None and t.run_id is not None]
         try:
             run_id = self._log(folder, runs)
-        except (MlflowException, OSError) as error:
+        except store_errors() as error:
             say(f"the answers are not in the store: {str(error).splitlines()[0][:160]}")
             return None
         say(f"logged to the store as run {run_id}, and to {len(runs)} runs")

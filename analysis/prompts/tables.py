@@ -46,12 +46,13 @@ def loss_column(table: pd.DataFrame) -> str | None:
     """Which loss of a summary compares its models.
 
     Nats per token on the same data; bits per byte on the same text by different tokenizers; None
-    on different texts.
+    on different texts, and where a tokenizer does not know its text.
     """
     data, tokenizers = table["data"].nunique(), table["tokenizer"].nunique()
     if data == 1:
         return "val_loss"
-    return "val_bpb" if table["text"].nunique() == 1 and data == tokenizers else None
+    alike = table["text"].nunique() == 1 and data == tokenizers
+    return "val_bpb" if alike and table["val_bpb"].notna().all() else None
 
 
 def _tokenizer(trained: Trained) -> str:

@@ -75,7 +75,7 @@ def document(found: Comparison, request: Request) -> Document:
         sections.append(Section("Runs apart", [apart_table(found.table.apart)]))
     again = request.command or "tinyscale compare"
     sections.append(Section("To make this again", [Code(again)]))
-    about = f"{found.table.selection.describe()}, from {found.table.uri}"
+    about = f"{found.table.selection.describe()}, from {found.table.store}"
     return Document(f"Comparison of {found.table.experiment}", about, sections)
 
 

@@ -69,7 +69,7 @@ def document(found: Study, request: Request) -> Document:
         sections.append(Section("Runs apart", [apart_table(found.apart)]))
     sections.append(Section("All configurations", [groups_table(found.runs, found.unit)]))
     sections.append(Section("To make this again", _again(found, request)))
-    about = f"{found.table.selection.describe()}, from {found.table.uri}"
+    about = f"{found.table.selection.describe()}, from {found.table.store}"
     return Document(f"Scaling of {found.table.experiment}", about, sections)
 
 

@@ -67,9 +67,8 @@ def log_report(
     say: Callable[[str], None],
 ) -> str | None:
     """Logs the folder as artifacts of a run of its own; None, and a word, where that fails."""
-    from mlflow.exceptions import MlflowException
-
     from scaling.tracking import reports
+    from scaling.tracking.store import store_errors
 
     selection = table.selection
     page = (out / "report.html").read_bytes()
@@ -84,6 +83,6 @@ def log_report(
             params={"selection": selection.describe()[:6000]},
             metrics=metrics,
         )
-    except (MlflowException, OSError) as error:
+    except store_errors() as error:
         say(f"the report is not in the store: {str(error).splitlines()[0][:160]}")
         return None

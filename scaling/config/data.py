@@ -46,6 +46,17 @@ class TinyStoriesCorpus(Noting):
     streaming: bool = Field(False, description="read over the network, without a local copy")
 
 
+SPELT_OUT = (
+    'spells out a backslash and a letter: in YAML a line ends at "\\n" with double quotes, on a'
+    " command line at '\"\\n\"'"
+)
+
+
+def spells_out(separator: str) -> bool:
+    """Whether a backslash and a letter are meant to be one character."""
+    return re.search(r"\\[nrt](?![A-Za-z])", separator) is not None
+
+
 class FilesCorpus(Part):
     """One's own text: .txt, .jsonl, .json, .csv or .parquet."""
 
@@ -69,11 +80,8 @@ class FilesCorpus(Part):
     def _one_way(self) -> Self:
         if (self.files is None) == (self.train is None):
             raise mistake("give either data.corpus.files or data.corpus.train")
-        if re.search(r"\\[nrt](?![A-Za-z])", self.separator):
-            raise mistake(
-                "data.corpus.separator spells out a backslash and a letter: in YAML a line ends at"
-                ' "\\n" with double quotes, on a command line at \'"\\n"\''
-            )
+        if spells_out(self.separator):
+            raise mistake(f"data.corpus.separator {SPELT_OUT}")
         if self.files is not None and (self.validation or self.test):
             raise mistake("data.corpus.validation and .test go with data.corpus.train")
         return self

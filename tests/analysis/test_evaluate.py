@@ -125,6 +125,9 @@ def test_how_other_files_are_read_may_be_said(
     assert {result["loss"] for result in json.loads(answer.stdout)["results"]} == losses
     with pytest.raises(UserError, match="--separator says how other texts are read"):
         CliRunner().invoke(evaluate, ["tiny", "--separator", "x"], catch_exceptions=False)
+    with pytest.raises(UserError, match="--separator spells out a backslash and a letter"):
+        spelt = [*given[:-1], r"\n\n"]
+        CliRunner().invoke(evaluate, spelt, catch_exceptions=False)
 
 
 @pytest.mark.parametrize(("option", "value"), [("--split", "validation"), ("--max-samples", "5")])

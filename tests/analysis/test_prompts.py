@@ -159,8 +159,12 @@ def test_losses_of_different_tokenizers_are_held_against_answers_in_bits_per_byt
 def test_losses_compare_on_one_text(
     text: str, tokenizer: str, data: str, column: str | None
 ) -> None:
-    table = pd.DataFrame({"text": [*text], "tokenizer": [*tokenizer], "data": [*data]})
+    table = pd.DataFrame(
+        {"text": [*text], "tokenizer": [*tokenizer], "data": [*data], "val_bpb": [1.0, 2.0]}
+    )
     assert loss_column(table) == column
+    table["val_bpb"] = [1.0, None]  # of a tokenizer that does not know its text
+    assert loss_column(table) == (None if column == "val_bpb" else column)
 
 
 def test_losses_on_different_texts_are_not_held_against_answers(
