@@ -1,10 +1,13 @@
 """The files that make environments agree, and what is installed is whole."""
 
+import json
 import re
 import subprocess
 import sys
 import tomllib
 import zipfile
+from configparser import ConfigParser
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -14,6 +17,9 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from scaling.cli import COMMANDS
+from scaling.prompts.shipped import shipped_sets
+from scaling.recipes import recipe_names
+from sweeps.reading import sweep_names
 
 ROOT = Path(__file__).parent.parent
 
@@ -32,10 +38,16 @@ def pins() -> dict[str, Version]:
 
 def test_constraints_pin_every_dependency_within_its_range() -> None:
     pinned = pins()
-    for requirement in [r for name in ("run", "test") for r in project()[name]]:
+    for requirement in [r for texts in project().values() for r in texts]:
         name = canonicalize_name(requirement.name)
         assert name in pinned, f"{name} is not pinned"
         assert pinned[name] in requirement.specifier
+
+
+def test_all_that_tests_need_is_installed() -> None:
+    """Or what needs it is skipped, and a fault there goes unseen."""
+    for requirement in project()["test"]:
+        assert Version(version(requirement.name)) in requirement.specifier
 
 
 def test_conda_yaml_lists_the_dependencies_at_the_pinned_versions() -> None:
@@ -58,7 +70,7 @@ def test_every_command_is_an_entry_point_of_the_project() -> None:
 
 
 @pytest.mark.slow
-def test_an_installed_copy_finds_its_recipes_from_anywhere(tmp_path: Path) -> None:
+def test_an_installed_copy_finds_its_recipes_sweeps_and_sets_from_anywhere(tmp_path: Path) -> None:
     build = [
         sys.executable,
         "-m",
@@ -76,12 +88,27 @@ def test_an_installed_copy_finds_its_recipes_from_anywhere(tmp_path: Path) -> No
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(place)
     code = f"import sys; sys.path.insert(0, {str(place)!r})\n" + (
+        "import json\n"
+        "from pathlib import Path\n"
+        "from scaling.prompts.shipped import find_prompts, shipped_sets\n"
         "from scaling.recipes import load_config, recipe_folder, recipe_names\n"
-        "assert str(recipe_folder()).startswith(sys.path[0]), recipe_folder()\n"
-        "assert 'gqa' in recipe_names()\n"
-        "print(load_config('gqa').model.attention.kind)"
+        "from sweeps.adapting.reading import read_adapt_sweep\n"
+        "from sweeps.reading import SHIPPED, read_sweep, sweep_names\n"
+        "for folder in (recipe_folder(), SHIPPED, *shipped_sets().values()):\n"
+        "    assert Path(folder).is_relative_to(sys.path[0]), folder\n"
+        "found = [recipe_names(), sweep_names(), list(shipped_sets())]\n"
+        "for read, names in zip((load_config, read_sweep, find_prompts), found):\n"
+        "    assert all(read(name) for name in names)\n"
+        "found.append(read_adapt_sweep('adaptation').spec.name)\n"
+        "print(json.dumps(found))"
     )
     done = subprocess.run(
         [sys.executable, "-I", "-c", code], cwd=tmp_path, capture_output=True, text=True
     )
-    assert done.stdout == "gqa\n", done.stderr
+    assert done.returncode == 0, done.stderr
+    here = [recipe_names(), sweep_names(), list(shipped_sets()), "adaptation"]
+    assert json.loads(done.stdout) == here
+    (entries,) = place.glob("*.dist-info/entry_points.txt")
+    parser = ConfigParser()
+    parser.read(entries)
+    assert dict(parser["console_scripts"]) == {"tinyscale": "scaling.cli:main"}

@@ -6,6 +6,7 @@ from pathlib import Path
 import click
 
 from scaling.errors import UserError
+from scaling.flags import refuse
 
 
 @click.command(short_help="Write a run's model for other tools to load.")
@@ -43,6 +44,8 @@ def export(
     """
     if out is None and register is None:
         raise UserError("Say where to: OUT, a folder to be made, or --register NAME.")
+    if out is None:
+        refuse(("to", "force"), "says how a folder is written: give it OUT")
     from scaling.trained import find_trained
 
     trained = find_trained(run, checkpoint)

@@ -39,7 +39,7 @@ def onnx_program(trained: Trained) -> torch.onnx.ONNXProgram:
     missing = [name for name in ("onnx", "onnxscript") if find_spec(name) is None]
     if missing:
         wanted = " and ".join(missing)
-        raise UserError(f"--to onnx needs {wanted}: pip install 'tinyscale[onnx]'.")
+        raise UserError(f"--to onnx needs {wanted}: `pip install {' '.join(missing)}` does that.")
     model, _ = trained.load(resolve(RuntimeConfig(device="cpu", precision="fp32", compile=False)))
     # Sizes of one would be taken for constants.
     example = torch.zeros(2, max(2, model.context_length), dtype=torch.long)

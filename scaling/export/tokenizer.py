@@ -21,11 +21,14 @@ def write_tokenizer(tokenizer: Tokenizer, context_length: int, folder: Path) -> 
         },
     }
     (folder / "tokenizer.json").write_text(json.dumps(tree, ensure_ascii=False), encoding="utf-8")
-    config = {
+    config: dict[str, object] = {
         "tokenizer_class": "PreTrainedTokenizerFast",
         "bos_token": END_OF_TEXT,
         "eos_token": END_OF_TEXT,
         "pad_token": END_OF_TEXT,
+        # Before version 5 transformers adds token_type_ids, which its rotary models refuse and its
+        # GPT-2 adds to the embeddings.
+        "model_input_names": ["input_ids", "attention_mask"],
         "model_max_length": context_length,
         "clean_up_tokenization_spaces": False,
     }

@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 import torch
 from click.testing import CliRunner
-from safetensors.torch import load_file
 
 from scaling.config import RunConfig, RuntimeConfig
 from scaling.data.tokenizer import Tokenizer
@@ -128,6 +127,8 @@ def test_the_tokenizer_is_the_same_with_the_start_before_it(
     theirs = transformers.AutoTokenizer.from_pretrained(tmp_path / "out")
     text = 'Once upon a time, "Mia" said: é 42!\n'
     assert theirs(text)["input_ids"] == [tokenizer.eot, *tokenizer.encode(text)]
+    # Versions before 5 would give token_type_ids besides.
+    assert theirs.model_input_names == ["input_ids", "attention_mask"]
     assert theirs.decode(tokenizer.encode(text)) == text
     assert theirs.eos_token_id == tokenizer.eot
     assert Tokenizer.load(tmp_path / "out" / "tokenizer.json").encode(text) == tokenizer.encode(
@@ -252,17 +253,19 @@ def test_loader_runs(tokenizer: Tokenizer, tmp_path: Path) -> None:
     import subprocess
     import sys
 
+    from scaling.sampling import SamplingSettings, generate
+
     run = make_run(tmp_path / "runs", tiny_config(""), tokenizer)
     export(of_run(run), "safetensors", tmp_path / "out")
     done = subprocess.run(
         [sys.executable, str(tmp_path / "out" / "load.py"), "Once"],
         capture_output=True,
-        text=True,
         timeout=120,
     )
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("Once")
-    assert load_file(tmp_path / "out" / "model.safetensors")
+    here = of_run(run).load(resolve(RuntimeConfig()))  # as it chooses by itself
+    (text,) = generate(*here, ["Once"], SamplingSettings())
+    assert text and done.stdout.decode() == f"Once{text}\n"
 
 
 def _cpu() -> Runtime:

@@ -22,6 +22,7 @@ from tests.variants import MODEL, tiny_config
 
 transformers = pytest.importorskip("transformers")
 peft = pytest.importorskip("peft")
+pytestmark = pytest.mark.slow
 
 GPT2 = (
     "--model.position.kind learned --model.norm layernorm --model.feedforward.kind gelu"
