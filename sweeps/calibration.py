@@ -33,10 +33,14 @@ class Calibration:
         self.others = 0.0  # the most that others took of the cores while something was timed
         self._file = cache / "calibration.json"
         self._machine = machine
-        self._known: dict[str, Any] = {}
+        self._known: dict[str, Any] = self._read()
+
+    def _read(self) -> dict[str, Any]:
         # There is no file yet, or a power cut has torn it: what it said can be measured again.
         with suppress(FileNotFoundError, ValueError):
-            self._known = json.loads(self._file.read_text())
+            known: dict[str, Any] = json.loads(self._file.read_text())
+            return known
+        return {}
 
     def ways(self, config: RunConfig) -> dict[Way, Costs]:
         """The ways of training this shape that have been timed, and what they cost."""
@@ -74,9 +78,10 @@ class Calibration:
         `others` is the share of the machine's cores that went elsewhere meanwhile.
         """
         self.note_others(others)
-        known = self._known.setdefault(self._shape(config), {})
+        shape = self._shape(config)
+        known = self._known.setdefault(shape, {})
         known[f"{way.members}x{way.threads}"] = asdict(_mean(costs, [1 / len(costs)] * len(costs)))
-        self._write()
+        self._keep(shape)
 
     def note_others(self, share: float) -> None:
         """Something was timed, with so much of the machine's cores taken by others."""
@@ -92,7 +97,7 @@ class Calibration:
         """Remember what runs took besides their training and set-up."""
         name = f"ending {self._machine}"
         self._known[name] = [*self._known.get(name, []), *seconds][-KEPT:]
-        self._write()
+        self._keep(name)
 
     @property
     def starting(self) -> float:
@@ -101,17 +106,20 @@ class Calibration:
 
     def note_starting(self, seconds: float) -> None:
         """Remember what a worker took to be ready."""
-        self._known[f"starting {self._machine}"] = seconds
-        self._write()
+        name = f"starting {self._machine}"
+        self._known[name] = seconds
+        self._keep(name)
 
     def _shape(self, config: RunConfig) -> str:
         return f"shape {_shape_hash(config)} {self._machine}"
 
-    def _write(self) -> None:
+    def _keep(self, name: str) -> None:
+        """Keep what goes by this name, beside what other commands have measured meanwhile."""
         if self.busy:
             return
         with suppress(OSError):  # a cache that is another's: it is measured again next time
-            write_whole(self._file, json.dumps(self._known, indent=1))
+            kept = self._read() | {name: self._known[name]}
+            write_whole(self._file, json.dumps(kept, indent=1))
 
 
 @lru_cache(maxsize=4096)

@@ -16,7 +16,7 @@ from sweeps.ledger import Known, Ledger, all_done
 from sweeps.pictures import write_search
 from sweeps.progress import Board
 from sweeps.reading import Sweep
-from sweeps.record import SweepRecord, digest_of
+from sweeps.record import SweepRecord
 from sweeps.result import Result, ending, is_kept, send_late
 from sweeps.search import SearchSource
 from sweeps.source import Source
@@ -59,6 +59,7 @@ def close_sweep(
     shown = outcome_lines(record.sweep, summary, groups(runs, known))
     summary["time"] = _with_overhead(summary["time"], driver, planned)
     write_whole(record.path / NAME, json.dumps(summary, indent=1))
+    record.resend(NAME)
     counts = f"{driver.counts().text}; leaderboard and summary in {record.path}"
     return Result(summary, [*shown, *told, *lines, counts], code, why)
 
@@ -125,7 +126,7 @@ def _close(
             who = f"{len(hosts)} trials are with a driver on {', '.join(sorted(set(hosts)))}"
             lines.append(f"{who}; if it is gone, --retry failed takes them over.")
     if all_done(runs, known):
-        record.tag(runs=digest_of(run.key for run in runs))
+        record.note_whole(run.key for run in runs)
     record.close(status)
     return lines
 

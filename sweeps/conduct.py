@@ -1,7 +1,7 @@
 """The whole way of a sweep: check, lock, plan, record, drive, conclude."""
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -10,7 +10,7 @@ from scaling.disk import full_disk_is_said
 from scaling.errors import UserError
 from scaling.tracking.members import Key
 from scaling.tracking.store import is_missing
-from sweeps.ledger import Known, Ledger, all_done
+from sweeps.ledger import Known, Ledger, all_done, prospect
 from sweeps.progress import PROGRESS, Board
 from sweeps.reading import Sweep
 from sweeps.record import DriverLock, SweepRecord, no_answer, sweep_folder
@@ -79,12 +79,14 @@ def conduct(sweep: Sweep, request: Request, board: Board) -> Result:
                 (record.path / PROGRESS).unlink(missing_ok=True)  # of the driver before
             ledger = Ledger(Path(config.tracking.folder), record.uri, record.experiment)
             search = _trials(sweep, runs, request, record)
+            known = ledger.scan(run.key for run in runs)
             if sweep.spec.search:
-                over = search is not None and search.ended
+                over, jobs = search is not None and search.ended, len(runs)
             else:
-                over = all_done(runs, ledger.scan(run.key for run in runs))
+                over, jobs = all_done(runs, known), _open(runs, known, request)
             if not over:
-                return _make(_Session(sweep, request, board, runs, record, ledger, search, owner))
+                session = _Session(sweep, request, board, runs, record, ledger, search, owner)
+                return _make(session, jobs)
             if not owner:  # the record is another driver's to close
                 return Result({}, ["there is nothing to help with: all of it is done"], 0)
             from sweeps.closing import as_it_was
@@ -162,14 +164,19 @@ def look(ledger: Ledger, runs: Sequence[Run]) -> dict[Key, Known]:
     return known
 
 
-def _make(session: _Session) -> Result:
+def _open(runs: Sequence[Run], known: Mapping[Key, Known], request: Request) -> int:
+    """How many of a grid's runs there are to make."""
+    retry = request.retry_failed
+    found = sum(prospect(known.get(r.key), judged=False, retry=retry) == "open" for r in runs)
+    return found if request.limit is None else min(found, request.limit)
+
+
+def _make(session: _Session, jobs: int) -> Result:
     from sweeps.machine import this_machine
 
-    runs = session.runs
-    machine = this_machine(runs[0].config.runtime.device)
+    machine = this_machine(session.runs[0].config.runtime.device)
     executor = _executor(session.sweep, machine, session.record.path)
-    most = session.request.limit or len(runs)
-    executor.warm(min(len(runs), most))  # while this process prepares
+    executor.warm(jobs)  # while this process prepares
     try:
         return _drive(session, machine, executor)
     except BaseException as error:
@@ -188,7 +195,7 @@ def _drive(session: _Session, machine: "Machine", executor: "LocalExecutor") -> 
     from sweeps.leaderboard import write_table
     from sweeps.machine import Others
     from sweeps.planning import plan_sweep
-    from sweeps.showing import plan_lines, plan_rows
+    from sweeps.showing import MOST_ROWS, plan_lines, plan_rows
 
     sweep, request, board = session.sweep, session.request, session.board
     runs, record, ledger, owner = session.runs, session.record, session.ledger, session.owner
@@ -211,7 +218,7 @@ def _drive(session: _Session, machine: "Machine", executor: "LocalExecutor") -> 
         limit=request.limit,
         told=session.search.told if session.search is not None else 0,
     )
-    for line in plan_lines(planned.plan, request.price):
+    for line in plan_lines(planned.plan, request.price, MOST_ROWS):
         board.say(line)
     source = _source(session, planned.advisor)
     every = source.runs() if searches else every

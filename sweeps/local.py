@@ -11,6 +11,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
+from scaling.memory import PROGRAMS
 from sweeps.job import Answer, Died, Event, Job, Measured, Measurement
 from sweeps.machine import Machine
 from sweeps.worker import main
@@ -135,6 +136,8 @@ class LocalExecutor:
         variables = {"GOMP_SPINCOUNT": "0"}
         if self.machine.gpus:
             variables["CUDA_VISIBLE_DEVICES"] = self.machine.card(card)
+        else:
+            variables[PROGRAMS] = str(self.workers)
         return variables
 
     def _hear(self, worker: _Worker) -> Iterator[Event]:

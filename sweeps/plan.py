@@ -102,6 +102,7 @@ def make_plan(
     if len(measured) == len(seconds):
         wall = wall_seconds(cohorts, measured, advisor.machine, advisor.workers)
     found = objections(advisor.spec, [(row.run.config, row.size) for row in rows])
+    found += _too_large(cohorts, advisor)
     return Plan(rows, cohorts, seconds, wall, found, ways(cohorts, advisor))
 
 
@@ -121,6 +122,27 @@ def ways(cohorts: Sequence[Cohort], advisor: Advisor) -> list[str]:
         why = f"the best of {timed} timed" if timed > 1 else "by rule"
         lines.append(f"{programs}{runs}{threads}, {at_once} at once: {why}")
     return lines
+
+
+def _too_large(cohorts: Sequence[Cohort], advisor: Advisor) -> list[str]:
+    """A warning where programs have no room side by side.
+
+    One that chooses its micro-batch takes of the memory what is there, one sequence at least.
+    """
+    machine = advisor.machine
+    for cohort in cohorts:
+        own = cohort.config.batch.micro_size == "auto"
+        least = len(cohort.runs) * (cohort.size.weights + cohort.size.sequence)
+        each = least if own else _memory(cohort, advisor)
+        at_once = 1 if machine.gpus else min(len(cohorts), advisor.at_once(cohort.way))
+        if at_once * each > machine.free_bytes:
+            beside = f"{at_once} such programs side by side have" if at_once > 1 else "it has"
+            return [
+                f"{cohort.config.name} takes {each / 1e6:,.0f} MB, and {beside}"
+                f" {machine.free_bytes / 1e6:,.0f} MB: fewer `workers`, a smaller `cohort` or a"
+                " smaller batch.micro_size would help"
+            ]
+    return []
 
 
 def _memory(cohort: Cohort, advisor: Advisor) -> int:

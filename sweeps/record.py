@@ -1,5 +1,6 @@
 """The sweep's own run: the parent of the others in the store, and a folder with what it knows."""
 
+import contextlib
 import hashlib
 import json
 import os
@@ -19,7 +20,15 @@ from scaling.tracking.folder import RunFolder, RunRecord, Status, write_whole
 from scaling.tracking.members import SWEEPS, WANTED, Key, Members
 from scaling.tracking.sender import Sender
 from scaling.tracking.sent import Sent, mend
-from scaling.tracking.store import client, experiment_id, stages, sync, tracking_uri
+from scaling.tracking.store import (
+    client,
+    experiment_id,
+    stages,
+    store_errors,
+    sync,
+    tracking_uri,
+    without_password,
+)
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -73,15 +82,10 @@ def sweep_folder(sweep: Recordable, config: Tracked) -> Path:
     return Path(config.tracking.folder) / SWEEPS / sweep.spec.name
 
 
-def digest_of(keys: Iterable[Key]) -> str:
-    """What a set of runs is known by."""
-    return hashlib.sha256(json.dumps(sorted(keys)).encode()).hexdigest()[:16]
-
-
 def no_answer(uri: str, error: Exception) -> UserError:
     """What to tell of a store that fails."""
     line = (str(error).splitlines() or [type(error).__name__])[0]
-    return UserError(f"the store {uri} does not answer: {line[:200]}")
+    return UserError(f"the store {without_password(uri)} does not answer: {line[:200]}")
 
 
 class DriverLock:
@@ -118,13 +122,23 @@ class SweepRecord(Generic[S]):
         self._claimed = os.environ.pop("MLFLOW_RUN_ID", None)
         self._sender = Sender(self.uri, say)
 
+    def note_whole(self, keys: Iterable[Key]) -> None:
+        """The sweep, as its file says it now, has all of its runs."""
+        self.tag(runs=self._digest(keys))
+
+    def _digest(self, keys: Iterable[Key]) -> str:
+        """What the runs and what is asked of them are known by."""
+        said = json.dumps([sorted(keys), self.sweep.text()])
+        return hashlib.sha256(said.encode()).hexdigest()[:16]
+
     def finished(self, keys: Iterable[Key]) -> bool:
-        """Whether this sweep has ended whole with just these runs, and the store knows."""
+        """Whether this sweep, as its file says it now, has ended whole with just these runs, and
+        the store knows."""
         record = self.folder.find_record()
         return (
             record is not None
             and record.status == "FINISHED"
-            and record.tags.get("tinyscale.runs") == digest_of(keys)
+            and record.tags.get("tinyscale.runs") == self._digest(keys)
             and self._is_here(record)
             and Sent.read(self.folder).status == "FINISHED"
         )
@@ -160,8 +174,6 @@ class SweepRecord(Generic[S]):
 
     def open(self) -> None:
         """Make the parent before any worker needs it, and the store if need be."""
-        from mlflow.exceptions import MlflowException
-
         store = self.make_store()
         launched_in = self._launched_in(store)
         own = launched_in == experiment_id(store, self.experiment)
@@ -180,7 +192,7 @@ class SweepRecord(Generic[S]):
             self._send(store)
             if self._claimed and launched_in and (again or not own):
                 store.set_tag(self._claimed, "tinyscale.sweep_run", self.run_id)
-        except (MlflowException, OSError) as error:
+        except store_errors() as error:
             if is_full(error):
                 raise
             raise no_answer(self.uri, error) from None
@@ -240,6 +252,13 @@ class SweepRecord(Generic[S]):
         """End the parent, and send what is there."""
         self.folder.update(status=status, ended=int(time.time() * 1000))
         self._sender.close()
+
+    def resend(self, name: str) -> None:
+        """Have a store that took the record have a file of it anew."""
+        sent = Sent.read(self.folder)
+        if sent.run_id is not None and sent.is_whole(self.folder.read_record()):
+            with contextlib.suppress(*store_errors()):  # the folder has it
+                client(self.uri).log_artifact(sent.run_id, str(self.path / name))
 
     def fail(self, error: BaseException) -> None:
         """End the parent with a traceback, if it has begun."""

@@ -14,11 +14,11 @@ CONVENTIONS = {
     "with_head": "N with head",
     "active": "N active",
 }
-MOST_ROWS = 60  # of a table on a screen; the artifact has all
+MOST_ROWS = 60  # of the table before a sweep, whose artifact has all
 
 
-def plan_lines(plan: Plan, price: float | None) -> list[str]:
-    """The table, the totals and the warnings."""
+def plan_lines(plan: Plan, price: float | None, most: int | None = None) -> list[str]:
+    """The table, the totals and the warnings; of the table so many rows at most."""
     axes = list(dict.fromkeys(axis for row in plan.rows for axis in row.run.labels))
     counts = [name for name in CONVENTIONS if _differs(name, plan.rows)]
     header = [*axes, *[CONVENTIONS[name] for name in counts]]
@@ -31,9 +31,9 @@ def plan_lines(plan: Plan, price: float | None) -> list[str]:
         ]
         for row in plan.rows
     ]
-    lines = table(header, rows[:MOST_ROWS])
-    if len(rows) > MOST_ROWS:
-        lines.append(f"... and {len(rows) - MOST_ROWS} more")
+    lines = table(header, rows[:most])
+    if most is not None and len(rows) > most:
+        lines.append(f"... and {len(rows) - most} more, as plan.csv has them")
     lines += ["", *totals(plan, price), *[f"warning: {text}." for text in plan.warnings]]
     return lines
 

@@ -16,8 +16,8 @@ STEPS = 12
 BATCH, CONTEXT = 4, 64
 D_MODEL = 64
 KV_HEADS = "model.attention.n_kv_heads"
-MOST_PLACES = 2  # of an axis of numbers; the settings of a named axis are all tried
-MOST_RUNS = 8
+MOST_PLACES = 2  # of an axis of numbers: the smallest
+MOST_SETTINGS = 8  # of an axis of named settings: from all along it
 SMALL: dict[str, Any] = {
     "data.context_length": CONTEXT,
     "model.n_layers": 2,
@@ -38,10 +38,13 @@ def smoke_spec(spec: SweepSpec) -> SweepSpec:
         if _is_budget(name):
             continue
         if isinstance(values, list):
-            most = MOST_RUNS if are_settings(values) else MOST_PLACES
             kept = sorted(values) if _are_numbers(values) else _without_budgets(values)
+            if are_settings(values):
+                kept = kept[:: max(1, -(-len(kept) // MOST_SETTINGS))]
+            else:
+                kept = kept[:MOST_PLACES]
             if kept:
-                grid[name] = kept[:most]
+                grid[name] = kept
         elif isinstance(values, dict):
             together = {
                 field: list_[:MOST_PLACES] if isinstance(list_, list) else list_

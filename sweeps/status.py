@@ -96,10 +96,10 @@ def status_lines(found: Status) -> list[str]:
         return [*lines, NOT_BEGUN]
     if found.driver is None:
         return [*lines, "no driver works on it now"]
-    if found.driver:
-        lines.append(f"the driver: {found.driver['sweep']}")
-        lines += [f"  {line}" for line in found.driver["workers"]]
-    return lines
+    if not found.driver:
+        return [*lines, "a driver prepares it now"]
+    lines.append(f"the driver: {found.driver['sweep']}")
+    return [*lines, *(f"  {line}" for line in found.driver["workers"])]
 
 
 def _driver(folder: Path) -> dict[str, Any] | None:

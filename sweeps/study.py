@@ -9,7 +9,7 @@ from filelock import FileLock
 
 from scaling.errors import UserError
 from scaling.tracking.folder import write_whole
-from scaling.tracking.store import is_missing
+from scaling.tracking.store import is_missing, without_password
 from sweeps.reading import Sweep
 from sweeps.samplers import make_pruner, make_sampler
 from sweeps.space import Space
@@ -76,7 +76,7 @@ def begin_study(
     if begun is None:
         study.set_user_attr(SPACE, _searched(sweep, first))
         if storage is not None:
-            write_whole(folder / NOTE, _shown(storage))
+            write_whole(folder / NOTE, without_password(storage))
     # A sampler that started anew with the same seed would propose the same points again;
     # QMC's points are numbered in the storage and want one seed for all.
     own = len(study.get_trials(deepcopy=False)) + (secrets.randbits(28) if helps else 0)
@@ -120,7 +120,7 @@ def _storage(url: str | None, folder: Path) -> "BaseStorage":
         return RDBStorage(url)
     except Exception as error:  # whatever the database's driver raises
         line = (str(error).splitlines() or [type(error).__name__])[0]
-        raise UserError(f"--storage {url} cannot be used: {line}.") from None
+        raise UserError(f"--storage {without_password(url)} cannot be used: {line}.") from None
 
 
 def _load(name: str, storage: "BaseStorage") -> "Study | None":
@@ -144,17 +144,10 @@ def _refuse_another(sweep: Sweep, storage: str | None, folder: Path) -> None:
     who = f"the search {sweep.spec.name} was begun"
     note = folder / NOTE
     begun = note.read_text(encoding="utf-8") if note.exists() else None
-    if begun is not None and (storage is None or begun != _shown(storage)):
+    if begun is not None and (storage is None or begun != without_password(storage)):
         raise UserError(f"{who} with --storage {begun}: give that, or another name (--name).")
     if storage is not None and begun is None and (folder / JOURNAL).exists():
         raise UserError(f"{who} without --storage: leave it out, or give another name (--name).")
-
-
-def _shown(url: str) -> str:
-    """A database's URL without its password."""
-    from sqlalchemy import make_url
-
-    return make_url(url).render_as_string(hide_password=True)
 
 
 def _lock_of(journal: Path) -> FileLock:

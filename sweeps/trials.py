@@ -41,9 +41,9 @@ class Trials:
     def standing(self) -> "list[FrozenTrial]":
         """All trials but those that another stands for, or whose driver died asking for them."""
         trials = self.study.get_trials(deepcopy=False)
-        gone = {trial.user_attrs.get(RETRY) for trial in trials}
-        gone |= {trial.number for trial in trials if self._is_no_point(trial)}
-        return [trial for trial in trials if trial.number not in gone]
+        points = [trial for trial in trials if not self._is_no_point(trial)]
+        again = {trial.user_attrs.get(RETRY) for trial in points}
+        return [trial for trial in points if trial.number not in again]
 
     def _is_no_point(self, trial: "FrozenTrial") -> bool:
         return trial.state.name == "FAIL" and len(trial.params) < len(self.space.dimensions)

@@ -16,7 +16,7 @@ from sweeps.driver import Driver
 from sweeps.leaderboard import table
 from sweeps.ledger import Known, all_done
 from sweeps.progress import Board
-from sweeps.record import SweepRecord, digest_of
+from sweeps.record import SweepRecord
 from sweeps.result import Result, ending, is_kept, send_late
 
 SUMMARY = "sweep_summary.json"
@@ -32,7 +32,7 @@ def close_adaptations(
     wall = driver.clock.wall
     summary, shown = conclude(record, runs, known, wall)
     if all_done(runs, known):
-        record.tag(runs=digest_of(run.key for run in runs))
+        record.note_whole(run.key for run in runs)
     record.close(status)
     lines = [
         *shown,
@@ -56,7 +56,7 @@ def as_it_was(
         told = send_late(known, record, board.say)
     summary, shown = conclude(record, runs, known, None)
     if not kept:
-        record.tag(runs=digest_of(keys))
+        record.note_whole(keys)
         record.close("FINISHED")
     done = f"all {len(runs)} adaptations are done; {ROW} in {record.path}"
     return Result(summary, [*shown, *told, done, _next(record)], 0)

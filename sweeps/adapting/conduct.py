@@ -74,6 +74,7 @@ def _drive(
     board.say(f"{len(runs)} adaptations of {told}")
     executor = LocalExecutor(machine, workers, record.path)
     try:
+        executor.warm(len(runs))  # while the record is made
         record.open()
         driver: Driver[Adaptation] = Driver(
             spec,

@@ -21,6 +21,7 @@ from sweeps.reading import Sweep, read_sweep
 from sweeps.source import Grid, Source
 from sweeps.wanted import Wanted, wanted_runs
 from tests.sweeps.fakes import FakeExecutor
+from tests.sweeps.here import HereExecutor
 
 Write = Callable[..., Path]
 
@@ -52,6 +53,13 @@ def _senders_end(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         sender._folders = []
         sender._closing.set()
         sender._thread.join()
+
+
+@pytest.fixture
+def trains_here(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sweeps train in this process: a worker process takes seconds to start."""
+    monkeypatch.setattr("sweeps.local.LocalExecutor", HereExecutor)
+    monkeypatch.setattr("sweeps.adapting.conduct.LocalExecutor", HereExecutor)
 
 
 @pytest.fixture

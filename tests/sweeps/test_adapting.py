@@ -23,7 +23,7 @@ from scaling.adapt.job import Adapted, adapt
 from scaling.config import RunConfig
 from scaling.data.prepare import prepare
 from scaling.errors import UserError
-from scaling.tracking.folder import RunFolder
+from scaling.tracking.folder import RunFolder, run_folders
 from scaling.tracking.store import client, tracking_uri
 from sweeps.adapting.baselines import Ready, ready_baselines
 from sweeps.adapting.closing import conclude
@@ -33,7 +33,7 @@ from sweeps.adapting.reading import AdaptSweep, read_adapt_sweep
 from sweeps.adapting.wanted import Adaptation, Together, wanted_adaptations
 from sweeps.conduct import Request as Training
 from sweeps.driver import Driver, Options
-from sweeps.job import Begun, Ended, Job, Member
+from sweeps.job import Begun, Ended, Event, Job, Member
 from sweeps.ledger import Ledger, read_known
 from sweeps.machine import Machine
 from sweeps.progress import Board
@@ -51,6 +51,7 @@ TASKS = [
     {"passage": "the zebu ate moss", "continuation": "moss the zebu ate", "trial": "zebu moss"},
     {"passage": "a yak has six hats", "continuation": "six hats has a yak", "trial": "six hats"},
 ]
+PLACE = ("baseline", "edit", "method", "rank", "inner_steps", "seed")
 SPEC: dict[str, Any] = {
     "kind": "adaptation",
     "baselines": {
@@ -110,16 +111,15 @@ def rows_of(folder: Path) -> list[dict[str, Any]]:
 
 @pytest.mark.slow
 def test_from_nothing_to_rows_and_again(
-    write_spec: Callable[..., Path], tinyscale: Tinyscale
+    write_spec: Callable[..., Path], trains_here: None, tinyscale_here: Tinyscale
 ) -> None:
     write_spec(full=None, seeds=[1])
-    done = tinyscale("adapt", "a.yaml", "--no-timing")
+    done = tinyscale_here("adapt", "a.yaml", "--no-timing")
     assert done.returncode == 0, done.stderr
     assert "16 of 16 runs done" in done.stdout
     rows = rows_of(Path("runs/sweeps/a"))
     assert len(rows) == 16
-    places = {(r["baseline"], r["edit"], r["method"], r["rank"], r["inner_steps"], r["seed"])
-              for r in rows}  # fmt: skip
+    places = {tuple(row[name] for name in PLACE) for row in rows}
     assert len(places) == 16
     assert {row["edit"] for row in rows} == {"verbatim", "continuation x2"}
     for row in rows:
@@ -615,13 +615,53 @@ def test_a_job_that_fails_counts_once_and_the_next_is_made(
     assert (driver.counts().done, driver.counts().failed) == (4, 4)
 
 
+class Here(FakeExecutor):
+    """Makes adaptations in this process."""
+
+    def events(self, timeout: float) -> list[Event]:
+        from sweeps.adapting.work import run_job
+        from sweeps.channel import Channel
+
+        return [run_job(self._waiting.pop(0), Channel(Pipe()))] if self._waiting else []  # type: ignore[arg-type]
+
+
+def test_a_limit_makes_so_many_and_the_answer_is_json_where_asked_for(
+    write_spec: Callable[..., Path],
+    tiny: Tiny,
+    tinyscale_here: Tinyscale,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("sweeps.adapting.conduct.LocalExecutor", lambda *_: Here())
+    write_spec(baselines=[a_run(tiny)], edits=["verbatim"], rank=[1], full=None, seeds=[1])
+    for made in (1, 2):  # the second call makes what the first has left
+        done = tinyscale_here("adapt", "a.yaml", "--limit", "1", "--json")
+        assert done.returncode == 0, done.stderr
+        answer = json.loads(done.stdout)
+        assert (answer["adaptations"], answer["done"]) == (2, made)
+        assert len(answer["means"]) == len(rows_of(Path("runs/sweeps/a"))) == made
+        assert f"{made} of 2 runs done" in done.stderr
+    assert tinyscale_here("adapt", "a.yaml", "--limit", "0").returncode == 2
+
+
 @pytest.mark.drill
-def test_three_kills_lose_nothing_and_double_nothing(write_spec: Callable[..., Path]) -> None:
-    write_spec(inner_steps=[1, 10, 40], seeds=[1, 2, 3])
+def test_three_kills_lose_nothing_and_double_nothing(
+    write_spec: Callable[..., Path], trains_here: None, tinyscale_here: Tinyscale
+) -> None:
+    write_spec(inner_steps=[1, 10], seeds=[1, 2])
     command = [sys.executable, "-m", "scaling.cli", "adapt", "a.yaml", "--no-timing"]
-    for seconds in (8, 10, 12):
+
+    def counts() -> tuple[int, int, int]:
+        """Runs begun, adaptations begun, adaptations ended."""
+        kinds = [f.read_record().tags.get("tinyscale.kind") for f in run_folders(Path("runs"))]
+        ended = len(list(Path("runs").glob("*/adapt.jsonl")))
+        return len(kinds), kinds.count("adaptation"), ended
+
+    for moment in range(3):
+        before = counts()[moment]
         driver = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        time.sleep(seconds)
+        while counts()[moment] == before:
+            assert driver.poll() is None
+            time.sleep(0.05)
         driver.kill()
         driver.communicate()
     done = subprocess.run(command, capture_output=True, text=True, timeout=300)
@@ -631,6 +671,22 @@ def test_three_kills_lose_nothing_and_double_nothing(write_spec: Callable[..., P
     runs = store.search_runs(
         ids, filter_string="tags.`tinyscale.kind` = 'adaptation'", max_results=1000
     )
-    assert [run.info.status for run in runs] == ["FINISHED"] * 108
+    assert [run.info.status for run in runs] == ["FINISHED"] * 48
     keys = {(r.data.tags["tinyscale.identity"], r.data.tags["tinyscale.seed"]) for r in runs}
-    assert len(keys) == 108
+    assert len(keys) == 48
+
+    words = ("--no-timing", "--tracking.folder", "others", "--tracking.experiment", "o")
+    assert tinyscale_here("adapt", "a.yaml", *words).returncode == 0
+    (whole,) = Path("others/sweeps").glob("a*/adapt.jsonl")
+    figures = [
+        {
+            # A baseline's label has its sweep's name in it, and its run's id.
+            (row["baseline"].split("d_model=")[1][:2], *(row[name] for name in PLACE[1:])): (
+                row["gain"],
+                row["forgetting"],
+            )
+            for row in rows_of(folder)
+        }
+        for folder in (Path("runs/sweeps/a"), whole.parent)
+    ]
+    assert len(figures[0]) == 48 and figures[0] == figures[1]

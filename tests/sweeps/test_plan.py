@@ -1,7 +1,9 @@
 """What a plan says beforehand: totals, conventions, warnings, and what cannot be made."""
 
+import json
 import shutil
 from collections.abc import Callable
+from subprocess import CompletedProcess
 from typing import Any
 
 import pytest
@@ -88,6 +90,27 @@ def test_a_search_whose_ends_are_done_is_estimated_and_an_ended_one_is_not_timed
     monkeypatch.setattr("sweeps.planning.explore", lambda *_: pytest.fail("times a shape"))
     ended = plan_only(sweep, Request(), Board()).plan
     assert "0 runs to ask for" in plan_lines(ended, None)
+
+
+def test_the_cost_is_the_time_at_the_price_of_an_hour(
+    sweep_of: SweepOf, tinyscale_here: Callable[..., CompletedProcess[str]]
+) -> None:
+    fields = {"model.d_model": 40}  # a shape that no other test has timed
+    planned = plan_only(
+        sweep_of(fields=fields, grid={"optimizer.lr": [0.01, 0.02]}),
+        Request(measure=False),
+        Board(),
+    )
+    machine, config = planned.advisor.machine, planned.plan.rows[0].run.config
+    for threads in range(1, machine.cores + 1):
+        costs = Costs(setup=0.0, step=60.0, eval_token=0.0, save=0.0, measuring=0.1)
+        planned.advisor.calibration.note(config, Way(1, threads), [costs], 0.0)
+    words = ("plan", "s.yaml", "--no-timing", "--price", "2.5")
+    found = json.loads(tinyscale_here(*words, "--json").stdout)
+    assert found["wall_seconds"] >= 30 * 60  # of the steps of one
+    assert found["cost"] == pytest.approx(2.5 * found["wall_seconds"] / 3600)
+    assert f" of workers), cost {found['cost']:.2f}\n" in tinyscale_here(*words).stdout
+    assert "cost" not in tinyscale_here(*words[:-2]).stdout
 
 
 def test_branches_are_trained_too(sweep_of: SweepOf) -> None:

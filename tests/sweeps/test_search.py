@@ -23,14 +23,15 @@ from sweeps.driver import Driver
 from sweeps.job import Member
 from sweeps.ledger import Known, Ledger
 from sweeps.pictures import _save, write_search
-from sweeps.progress import Board
+from sweeps.progress import PROGRESS, Board
 from sweeps.reading import Sweep
-from sweeps.record import SweepRecord
+from sweeps.record import DriverLock, SweepRecord
 from sweeps.result import ending
 from sweeps.search import SearchSource
 from sweeps.space import Space
 from sweeps.status import read_status, status_lines
 from sweeps.study import begin_study
+from sweeps.trials import RETRY
 from sweeps.wanted import Wanted
 from tests.sweeps.fakes import finished_run, jobs_of, trained
 from tests.sweeps.searches import SPACE, ended, exhaust, retrying, search, source_of
@@ -168,6 +169,11 @@ def test_a_searchs_status_says_what_a_grids_does(sweep_of: SweepOf, drive: Drive
     record.close("KILLED")
     fates = iter(["finished", "failed", "finished"])
     drive(sweep, lambda run: next(fates), source=source_of(sweep, 1, folder=str(folder)))
+    lock = DriverLock(folder)
+    assert lock.acquire()
+    (folder / PROGRESS).unlink()  # as a driver does that begins
+    assert status_lines(read_status(sweep, Request()))[-1] == "a driver prepares it now"
+    lock.release()
     trials, counts, failed, driver = status_lines(read_status(sweep, Request()))
     assert trials == "s: 2 complete, 1 fail of 3 trials"
     assert counts == "s: 3 runs, 2 done, 1 failed"
@@ -508,6 +514,23 @@ def test_a_trial_whose_driver_died_asking_takes_no_points_place(sweep_of: SweepO
     source.study.tell(source.study.ask(), state=TrialState.FAIL)  # it had no parameters yet
     assert len(exhaust(source)) == 4
     assert source.ended and source.lacking() is None
+
+
+def test_a_failed_trial_whose_retry_died_being_asked_is_there_still(sweep_of: SweepOf) -> None:
+    sweep = sweep_of(search=search(trials=1))
+    source = source_of(sweep, 1)
+    (run,) = source.refill()
+    source.settled(run, Known(run.key, "failed", None, None, {}, error="boom"))
+    source.study.enqueue_trial({}, user_attrs={RETRY: 0})
+    source.study.tell(source.study.ask(), state=TrialState.FAIL)  # it had no parameters yet
+    assert [trial.number for trial in source.standing()] == [0]
+    assert retrying(sweep).refill()[0].key == run.key
+
+
+def test_a_password_of_a_storage_is_shown_to_nobody(sweep_of: SweepOf) -> None:
+    with pytest.raises(UserError) as told:
+        source_of(sweep_of(search=search()), storage="mssql+pymssql://me:secret@there/optuna")
+    assert "me:***@there" in str(told.value) and "secret" not in str(told.value)
 
 
 def test_a_search_is_of_one_experiment_and_says_what_is_gone(sweep_of: SweepOf) -> None:

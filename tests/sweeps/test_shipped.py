@@ -1,5 +1,7 @@
 """Every shipped sweep: its header, its runs, its smoke form."""
 
+import csv
+import math
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -7,6 +9,7 @@ from subprocess import CompletedProcess
 
 import pytest
 
+from scaling.recipes import load_config
 from sweeps.conduct import Request, plan_only
 from sweeps.progress import Board
 from sweeps.reading import SHIPPED, read_sweep, sweep_names
@@ -33,6 +36,7 @@ NAMES = [
     "width",
     "width_by_tokens",
 ]
+OTHER_DATA = {"context_length", "data_fraction", "isoflop", "tokenizer", "vocab_size"}
 
 
 def test_all_are_there() -> None:
@@ -59,6 +63,11 @@ def test_its_smoke_form_is_small(name: str) -> None:
     assert 1 < len(runs) <= 32
     assert sweep.spec.name == f"{name}-smoke"
     assert all(run.config.budget.steps == 12 for run in runs)
+    kinds = [
+        {run.config.optimizer.kind for run in wanted}
+        for wanted in (runs, wanted_runs(read_sweep(name)))
+    ]
+    assert kinds[0] == kinds[1]
 
 
 @pytest.mark.parametrize("smoke", [False, True], ids=["whole", "smoke"])
@@ -74,7 +83,7 @@ def test_it_plans(name: str, smoke: bool, workplace: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(not REAL.is_dir(), reason="the real text is not here")
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", [*sorted(OTHER_DATA), "width"])  # all the others' are width's
 def test_it_plans_on_tinystories(name: str, workplace: Path) -> None:
     sweep = read_sweep(name, ["--data.corpus.source", str(REAL)], corpus="tinystories")
     plan = plan_only(sweep, Request(measure=False), Board()).plan
@@ -85,7 +94,10 @@ def test_it_plans_on_tinystories(name: str, workplace: Path) -> None:
 def test_one_flag_changes_the_corpus(name: str) -> None:
     sweep = read_sweep(name, corpus="tinystories")
     assert sweep.spec.name == f"{name}-tinystories"
-    assert wanted_runs(sweep)[0].config.data.corpus.kind == "tinystories"
+    usual = load_config("baseline", ["--data.corpus.kind", "tinystories"]).data
+    data = {run.config.data for run in wanted_runs(sweep)}
+    assert {one.corpus for one in data} == {usual.corpus}
+    assert (data != {usual}) == (name in OTHER_DATA)
 
 
 def test_attention_variants_have_equal_parameters() -> None:
@@ -98,7 +110,16 @@ def test_attention_variants_have_equal_parameters() -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_it_runs_as_a_smoke(
-    name: str, workplace: object, tinyscale: Callable[..., CompletedProcess[str]]
+    name: str,
+    workplace: Path,
+    trains_here: None,
+    tinyscale_here: Callable[..., CompletedProcess[str]],
 ) -> None:
-    done = tinyscale("sweep", name, "--smoke")
+    done = tinyscale_here("sweep", name, "--smoke")
     assert done.returncode == 0, done.stderr
+    (table,) = workplace.glob("runs/sweeps/*/leaderboard.csv")
+    with table.open() as stream:
+        losses = [float(row["final_val_loss"]) for row in csv.DictReader(stream)]
+    assert len(losses) == len(wanted_runs(read_sweep(name, smoke=True)))
+    assert all(map(math.isfinite, losses))
+    assert 0 < min(losses) < math.log(512)  # of smokes' vocabulary, all entries alike

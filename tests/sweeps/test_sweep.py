@@ -83,6 +83,21 @@ def test_the_plan_trains_nothing(sweep_of: Callable[..., Sweep]) -> None:
     assert not Path("mlflow.db").exists()
 
 
+def test_the_plan_tells_of_programs_without_room(
+    sweep_of: Callable[..., Sweep], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sweep = sweep_of(budget={"steps": 12}, grid={"optimizer.lr": [0.01, 0.02]}, cohort=1)
+
+    def warnings(free: float) -> list[str]:
+        monkeypatch.setattr("sweeps.machine.available_bytes", lambda: free)
+        plan = plan_only(sweep, Request(measure=False), Board()).plan
+        return [warning for warning in plan.warnings if "MB" in warning]
+
+    assert warnings(1e9) == []
+    (told,) = warnings(1e5)
+    assert "side by side have 0 MB: fewer `workers`" in told
+
+
 @pytest.mark.parametrize("d_ff", [24, None])
 def test_the_plan_tells_of_inner_widths_that_mup_does_not_scale(
     sweep_of: Callable[..., Sweep], d_ff: int | None
@@ -129,6 +144,49 @@ def test_a_mistake_ends_it_before_anything_is_trained(
     assert done.stderr.count("\n") == 1
     assert "did you mean model.d_model" in done.stderr
     assert not Path("runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        ("sweep s.yaml --dry-run --no-timing", 0, "2 runs, 2 to make: "),
+        ("sweep s.yaml --dry-run --no-timing --json", 0, '"to_make": 2,'),
+        ("plan s.yaml --no-timing", 0, "time: not measured for these shapes"),
+        ("plan s.yaml --no-timing --json", 0, '"to_make": 2,'),
+        ("plan s.yaml --no-timing --json --price 9", 0, '"cost": null,'),
+        ("plan s.yaml --price much", 2, "'much' is not a valid float"),
+        ("sweep s.yaml --seeds 1,x", 2, "--seeds is '1,x', but it is numbers like 1,2,3."),
+        ("plan s.yaml --seeds 1,x", 2, "--seeds is '1,x', but it is numbers like 1,2,3."),
+    ],
+)
+def test_what_only_looks_makes_no_run(
+    words: str, code: int, said: str, write_sweep: Callable[..., Path], tinyscale_here: Tinyscale
+) -> None:
+    write_sweep(grid={"optimizer.lr": [0.01, 0.02]}, question="Does it only look?")
+    done = tinyscale_here(*words.split())
+    assert done.returncode == code
+    assert said in (done.stderr if code else done.stdout)
+    if code:
+        assert not done.stdout
+    elif "--json" in words:
+        assert len(json.loads(done.stdout)["runs"]) == 2
+    else:
+        assert done.stdout.startswith("Does it only look?\n")
+    assert not run_folders(Path("runs"))
+
+
+def test_the_answer_is_json_where_asked_for_and_the_rest_is_beside_it(
+    sweep_of: Callable[..., Sweep], tinyscale_here: Tinyscale
+) -> None:
+    for run in wanted_runs(sweep_of(grid={"optimizer.lr": [0.01, 0.02]})):
+        finished_run(run)
+    done = tinyscale_here("sweep", "s.yaml", "--json")
+    assert done.returncode == 0, done.stderr
+    answer = json.loads(done.stdout)
+    assert answer == json.loads(Path("runs/sweeps/s/sweep_summary.json").read_text())
+    assert sorted(run["lr"] for run in answer["runs"]) == ["0.01", "0.02"]
+    assert "all 2 runs are done" in done.stderr
+    assert len(run_folders(Path("runs"))) == 2
 
 
 def test_the_status_is_json_where_asked_for(
