@@ -4,7 +4,7 @@ import time
 from typing import Any
 
 from scaling.bench.loop import Loop, Shape, has_room
-from scaling.bench.timing import in_turn
+from scaling.bench.timing import in_turn, unwatched
 from scaling.graph import PLAIN_CALLS
 from scaling.runtime import Runtime
 
@@ -40,7 +40,7 @@ def cohorts(runtime: Runtime, seconds: float) -> dict[str, dict[str, Any]]:
                 for _ in range(1 if kind == "cpu" else PLAIN_CALLS + 1):
                     loops[members].step()
         jobs = {str(members): loops[members].step for members in sorted(loops)}
-        timings, _ = in_turn(jobs, seconds, warmup=0)
+        timings, _ = in_turn(jobs, seconds, warmup=0, calls=unwatched(runtime))
         rates = {n: int(n) * shape.tokens / timing.median for n, timing in timings.items()}
         gains = {n: rate / rates["1"] for n, rate in rates.items()}
         found[name] = {"parameters": loops[1].parameters, **rates, "gain": max(gains.values())}

@@ -9,10 +9,10 @@ import torch
 
 from scaling.bench.loop import BASELINE, SHAPES, Loop, Shape
 from scaling.bench.plain import PlainGPT, PlainLoop
-from scaling.bench.timing import in_turn, median_ratio
+from scaling.bench.timing import in_turn, median_ratio, unwatched
 from scaling.data.batches import evaluation_batches, placed
 from scaling.evaluation import PASSES
-from scaling.graph import PLAIN_CALLS, UNWATCHED
+from scaling.graph import PLAIN_CALLS
 from scaling.runtime import Runtime, peak_flops
 
 # 33M parameters with an 8k vocabulary: what the rate of a whole card is judged at.
@@ -42,7 +42,7 @@ def training(runtime: Runtime, seconds: float) -> dict[str, Any]:
             "plain": partial(theirs.step, inputs, targets),
             "ours": ours.step,
         }
-        timings, series = in_turn(jobs, seconds, warmup=PLAIN_CALLS + 1)
+        timings, series = in_turn(jobs, seconds, warmup=PLAIN_CALLS + 1, calls=unwatched(runtime))
         found[name] = {
             "plain_tokens_per_second": shape.tokens / timings["plain"].median,
             "tokens_per_second": shape.tokens / timings["ours"].median,
@@ -84,13 +84,8 @@ def card(runtime: Runtime, seconds: float, cache: Path) -> dict[str, float]:
     rate = LARGE.tokens / timings["step"].median
     peak = peak_flops(runtime, cache)
     small = Loop(BASELINE, runtime)
-
-    def some_steps() -> None:
-        for _ in range(UNWATCHED):
-            small.step()
-
-    timings, _ = in_turn({"steps": some_steps}, seconds)
-    small_seconds = timings["steps"].median / UNWATCHED
+    timings, _ = in_turn({"step": small.step}, seconds, warmup=warmup, calls=unwatched(runtime))
+    small_seconds = timings["step"].median
     return {
         "parameters": large.parameters,
         "tokens_per_second": rate,

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 import torch
 
+from scaling.graph import UNWATCHED
+from scaling.runtime import Runtime
+
 
 @dataclass(frozen=True)
 class Timing:
@@ -18,10 +21,11 @@ class Timing:
 
 
 def in_turn(
-    jobs: Mapping[str, Callable[[], object]], seconds: float, warmup: int = 2
+    jobs: Mapping[str, Callable[[], object]], seconds: float, warmup: int = 2, calls: int = 1
 ) -> tuple[dict[str, Timing], dict[str, list[float]]]:
     """Call the jobs one after another, round after round, for so many seconds in all.
 
+    Each is called `calls` times at a time; a card is waited for after these only.
     Returns each job's timing and its raw series; the i-th entries of all series are neighbours in
     time, so their ratios hold while the machine's speed drifts.
     """
@@ -33,15 +37,21 @@ def in_turn(
     while time.perf_counter() < end or len(next(iter(series.values()))) < 3:
         for name, job in jobs.items():
             start = time.perf_counter()
-            job()
+            for _ in range(calls):
+                job()
             if torch.cuda.is_available():
                 torch.cuda.synchronize()
-            series[name].append(time.perf_counter() - start)
+            series[name].append((time.perf_counter() - start) / calls)
     timings = {
         name: Timing(statistics.median(times), min(times), len(times))
         for name, times in series.items()
     }
     return timings, series
+
+
+def unwatched(runtime: Runtime) -> int:
+    """Training steps that a run on this device makes without waiting for it."""
+    return UNWATCHED if runtime.device.type == "cuda" else 1
 
 
 def median_ratio(above: list[float], below: list[float]) -> float:
