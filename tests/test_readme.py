@@ -127,6 +127,23 @@ QUICK = {
     "tinyscale evaluate": ["--max-samples", "20"],
 }
 
+# What the lines leave, by the README's table of what is where and by what they say themselves.
+RUN = "config.yaml metrics.csv summary.json samples.md figures/loss.png checkpoints/index.json"
+LEAVES = {
+    "tinyscale sweep": "runs/sweeps/width-smoke/plan.csv runs/sweeps/width-smoke/leaderboard.csv"
+    " runs/sweeps/width-smoke/sweep_summary.json",
+    "tinyscale adapt": "runs/sweeps/adaptation-smoke/adapt.jsonl",
+    "tinyscale analyze --sweep width": "reports/analysis-width-smoke/report.html"
+    " reports/analysis-width-smoke/fits.json",  # of two widths: no law, and no figure of one
+    "tinyscale analyze --sweep adaptation": "reports/analysis-adaptation-smoke/report.html",
+    "tinyscale compare": "reports/comparison-gqa-baseline/report.html"
+    " reports/comparison-gqa-baseline/figures/*.png",
+    "tinyscale evaluate ": "results.json",
+    "tinyscale eval ": "evals/stories-8-of-*/summary_table.csv evals/stories-8-of-*/figures/*.png",
+    "tinyscale probe": "probe/gallery.html",
+    "tinyscale export": "my-model/config.json my-model/model.safetensors my-model/tokenizer.json",
+}
+
 # In the README's order: what generates and resumes needs the run that was trained before.
 READER = sorted(
     (line for line in commands() if line.startswith("tinyscale ")),
@@ -154,9 +171,37 @@ def test_a_readers_command(line: str, run: Run, place: Path) -> None:
         line.startswith("tinyscale train") and "--help" not in line
     ):
         words += small_flags(line)
+    before = runs_in(place)
     done = run(words)
     assert done.returncode == 0, done.stderr
+    made = runs_in(place) - before
+    if line.startswith(("tinyscale sweep", "tinyscale adapt")):
+        assert made
+    elif line.startswith("tinyscale train") and "--help" not in line:
+        assert len(made) == (3 if "--seeds" in line else 1)
+        for folder in made:
+            assert all((folder / name).stat().st_size for name in RUN.split())
+    else:
+        assert not made
+    for start, left in LEAVES.items():
+        for glob in left.split() if line.startswith(start) else ():
+            assert any(path.stat().st_size for path in place.glob(glob)), glob
     return None
+
+
+def runs_in(place: Path) -> set[Path]:
+    return {record.parent for record in place.glob("runs/*/run.json")}
+
+
+@pytest.mark.slow
+def test_what_the_lines_have_left_is_where_the_table_says(place: Path) -> None:
+    """After all of them, in the same folder."""
+    rows = README.partition("| what | where |\n|---|---|\n")[2].partition("\n\n")[0].splitlines()
+    named = [name for row in rows for name in re.findall(r"`(\w[^`]*/)`", row.split("|")[2])]
+    assert len(rows) == 5 and len(named) == 6
+    for name in named:
+        assert any(place.glob(re.sub("<.*?>", "*", name))), name
+    assert any(Path(os.environ["TINYSCALE_CACHE"]).rglob("tokenizer.json"))
 
 
 def serves_the_ui(words: list[str], place: Path) -> None:
@@ -194,3 +239,4 @@ def goes_on(words: list[str], run: Run, place: Path) -> None:
     done = run(words)
     assert done.returncode == 0, done.stderr
     assert "resuming at step" in done.stderr
+    assert len(list(place.glob("runs/resumed-*/summary.json"))) == 1

@@ -129,7 +129,10 @@ def test_seeds_that_change_nothing_are_no_sample(rounding: float) -> None:
     table = summary(runs)
     assert set(table["seeds"]) == {7}
     assert table[["gain_low", "gain_high", "forgetting_low"]].isna().all().all()
-    for law in laws(runs, OPTIONS, lambda _: None):
+    found = laws(runs, OPTIONS, lambda _: None)
+    assert len(found) == 6  # of each baseline two of the loss and one of forgetting
+    assert all(law.fit.converged for law in found if law.outcome == "forgetting")
+    for law in found:
         assert law.fit.ci["alpha"] is None
         assert len(law.points) == len(STEPS)
 

@@ -155,7 +155,7 @@ def test_laws_of_adaptation_have_intervals_over_enough_seeds(count: int, said: b
 
 @pytest.mark.slow
 @pytest.mark.parametrize("approach", APPROACHES)
-@pytest.mark.parametrize("size", [5, 6, 8])
+@pytest.mark.parametrize("size", [5, 8])  # of huber, 8 has plain quantiles
 def test_intervals_of_few_points_cover_the_truth(size: int, approach: str) -> None:
     covered = [_holds(fit(FORM, line(size, k), QUICK, approach), 0.1) for k in range(150)]
     assert np.mean(covered) >= 0.90
@@ -163,10 +163,9 @@ def test_intervals_of_few_points_cover_the_truth(size: int, approach: str) -> No
 
 @pytest.mark.slow
 @pytest.mark.parametrize("form", [PowerLawNoOffset("N"), PowerLaw("N")], ids=lambda one: one.name)
-@pytest.mark.parametrize("count", [5, 6])
-def test_intervals_over_few_seeds_cover_the_truth(count: int, form: Form) -> None:
+def test_intervals_over_few_seeds_cover_the_truth(form: Form) -> None:
     floor = 2.0 if form.name == "power_law" else 0.0
-    found = [fit(form, seeds(count, k, floor), QUICK, "least_squares") for k in range(150)]
+    found = [fit(form, seeds(5, k, floor), QUICK, "least_squares") for k in range(150)]
     # The range of five draws' fits holds the truth in 94 % of cases at most.
     assert np.mean([_holds(one, 0.3) for one in found]) >= 0.87
 
@@ -177,12 +176,13 @@ def _holds(one: Fit, truth: float) -> bool:
 
 
 @pytest.mark.parametrize(
-    ("table", "bootstrap"),
+    ("table", "bootstrap", "status"),
     [
         (
             "7e7 2e10 3.199, 1.2e10 1e11 2.324, 7e7 6e10 3.15, 1.6e8 2e10 3.02, 1.6e8 5e9 3.155,"
             "4.1e8 5e9 3.108, 6.9e9 6e10 2.392, 4.1e8 5e9 3.238, 1.6e8 6e10 2.842",
             1000,
+            FitStatus.CONVERGED,
         ),
         (
             "630957 1e6 4.01879, 2.51189e7 1e6 4.04747, 3.98107e6 3.98107e7 2.73339,"
@@ -190,15 +190,24 @@ def _holds(one: Fit, truth: float) -> bool:
             "2.51189e7 3.98107e7 2.68408, 1e9 1.58489e9 2.09195, 630957 1e10 1.91469,"
             "2.51189e7 1e10 1.89269",
             0,
+            FitStatus.MAX_ITERATIONS,
         ),
     ],
     ids=["in resamples", "in the fit"],
 )
-def test_a_term_that_comes_to_nothing_is_no_singular_matrix(table: str, bootstrap: int) -> None:
+def test_a_term_that_comes_to_nothing_is_no_singular_matrix(
+    table: str, bootstrap: int, status: FitStatus
+) -> None:
     n, d, loss = np.array([row.split() for row in table.split(",")], dtype=float).T
     options = FitOptions(bootstrap=bootstrap, holdout=0)
     found = fit(Chinchilla(), points(loss, N=n, D=d), options, "variable_projection")
-    assert found.converged == (found.status is FitStatus.CONVERGED) and found.message
+    assert found.status is status and found.message
+    if status is FitStatus.CONVERGED:
+        assert np.isfinite(list(found.values().values())).all()
+        assert np.isfinite([ends for ends in found.ci.values() if ends is not None]).all()
+        assert found.bootstrap["settled"] > bootstrap / 2
+    else:
+        assert set(found.params.values()) == {None}
 
 
 def test_the_objective_of_least_squares_is_in_the_losses_own_unit() -> None:

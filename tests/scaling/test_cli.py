@@ -1,13 +1,17 @@
 """The command line: quick help, exit codes, one sentence for a mistake."""
 
+import json
 import re
 import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from scaling.cli import COMMANDS
+from tests.scaling.trained_run import byte_tokenizer, make_run
+from tests.variants import tiny_config
 
 Call = Callable[..., subprocess.CompletedProcess[str]]
 HEAVY = ("torch", "mlflow", "numpy", "pandas", "optuna", "datasets", "matplotlib", "scipy")
@@ -67,6 +71,45 @@ def test_a_mistake_is_one_sentence_on_stderr_and_code_2(tinyscale_here: Call) ->
         assert sentence in done.stderr
         assert "Traceback" not in done.stderr
         assert done.stdout == ""
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        ("generate tiny --num-samples 0", 2, "num-samples is 0, but it is at least 1."),
+        ("generate tiny --top-k -1", 2, "top-k is -1, but it is at least 1."),
+        ("generate tiny --max-tokens 0", 2, "max-tokens is 0, but it is at least 1."),
+        ("doctor --runs elsewhere", 0, "0 folders in {here}/elsewhere\n"),
+        ("doctor", 0, "1 folders in {here}/runs\n"),
+        ("ui --store http://127.0.0.1:9", 0, "The store http://127.0.0.1:9 is a server with its"),
+    ],
+)
+def test_what_an_option_does_is_told(
+    words: str,
+    code: int,
+    said: str,
+    workplace: Path,
+    tinyscale_here: Call,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("os.execv", lambda *_: pytest.fail("this process became another"))
+    make_run(Path("runs"), tiny_config("--name tiny"), byte_tokenizer())
+    done = tinyscale_here(*words.split())
+    assert done.returncode == code
+    assert said.format(here=workplace.resolve()) in (done.stderr if code else done.stdout)
+    assert not (done.stdout if code else done.stderr)
+
+
+def test_the_doctors_report_is_json_where_asked_for(workplace: Path, tinyscale_here: Call) -> None:
+    run = make_run(Path("runs"), tiny_config("--name tiny"), byte_tokenizer())
+    done = tinyscale_here("doctor", "--json")
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert (report["run_count"], report["runs"]) == (1, str(workplace.resolve() / "runs"))
+    assert report["store"] == f"sqlite:///{workplace}/mlflow.db"
+    assert report["store_answers"].startswith("answers, ")
+    assert (report["sent"], report["killed"], report["unsent"]) == ([run.path.name], [], {})
+    assert {"torch", "mlflow", "tinyscale"} <= set(report["versions"])
 
 
 def test_cuda_where_there_is_none(tinyscale: Call) -> None:

@@ -1,5 +1,6 @@
 """`tinyscale models`: the list, the checks of a config, and muP's two pictures."""
 
+import csv
 import json
 import subprocess
 from collections.abc import Callable
@@ -135,6 +136,23 @@ def test_the_pictures_come_with_their_numbers(tinyscale_here: Call, tiny_yaml: P
     assert lines[0] == "parametrization,width,lr,loss"
     assert len(lines) == 1 + 2 * 2 * 2
     assert Path("pictures/lr_transfer.png").stat().st_size > 10_000
+
+
+def test_a_coordinate_check_is_a_command(tinyscale_here: Call, tiny_yaml: Path) -> None:
+    words = ("--coordinate-check", "tiny.yaml", "--widths", "16,32", "--steps", "2")
+    done = tinyscale_here("models", *words, "--out", "pictures", "--json")
+    assert done.returncode == 0, done.stderr
+    answer = json.loads(done.stdout)
+    places = {"embedding", "blocks.0", "blocks.0.attention", "blocks.0.feedforward"}
+    assert {f"{kind}/{place}" for kind in ("standard", "mup") for place in places} <= set(
+        answer["powers"]
+    )
+    assert "growth with width after 2 steps" in done.stderr
+    with Path(answer["table"]).open() as stream:
+        rows = list(csv.DictReader(stream))
+    assert {row["width"] for row in rows} == {"16", "32"}
+    assert {row["parametrization"] for row in rows} == {"standard", "mup"}
+    assert Path(answer["picture"]).stat().st_size > 10_000
 
 
 @pytest.mark.parametrize(

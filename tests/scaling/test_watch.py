@@ -11,11 +11,14 @@ from scaling.config import RunConfig
 from scaling.data.cache import default_cache
 from scaling.data.prepare import prepare
 from scaling.errors import UserError
+from scaling.prompts.answer import AskSettings, ask
+from scaling.prompts.shipped import find_prompts
 from scaling.runtime import resolve
 from scaling.tracking.folder import run_folders
 from scaling.tracking.sent import Sent
 from scaling.tracking.store import client
 from scaling.tracking.tracker import Tracker
+from scaling.trained import of_run
 from scaling.training import RunResult, train
 from scaling.watch import Watch
 from tests.scaling.trained_run import record
@@ -50,7 +53,15 @@ def test_a_watched_run_learns_the_same(tiny: Callable[..., RunConfig], workplace
     assert _metrics(one, "train/loss") == _metrics(two, "train/loss")
     scores = _metrics(two, "prompts/")
     assert set(scores) == {0, 10, 20, 30} and not _metrics(one, "prompts/")
-    assert scores[30]["prompts/accuracy"] in (0, 0.5, 1) and 0 < scores[30]["prompts/p_right"] < 1
+    model, tokenizer = of_run(two.folder, 30).load(resolve(watched.runtime))
+    chosen, written = ask(model, tokenizer, find_prompts("set.json"), AskSettings())
+    assert scores[30] == pytest.approx(
+        {
+            "prompts/accuracy": (chosen.passed + written.passed) / 2,
+            "prompts/p_right": chosen.p_right,
+        }
+    )
+    assert scores[30]["prompts/p_right"] != scores[0]["prompts/p_right"]
     files = sorted(path.name for path in (two.folder.path / "samples").iterdir())
     assert files == [f"step-{step:07d}.md" for step in (0, 10, 20, 30)]
     assert "**the cat**" in (two.folder.path / "samples" / files[-1]).read_text()
