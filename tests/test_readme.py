@@ -137,7 +137,8 @@ LEAVES = {
     " reports/analysis-width-smoke/fits.json",  # of two widths: no law, and no figure of one
     "tinyscale analyze --sweep adaptation": "reports/analysis-adaptation-smoke/report.html",
     "tinyscale compare": "reports/comparison-gqa-baseline/report.html"
-    " reports/comparison-gqa-baseline/figures/*.png",
+    " reports/comparison-gqa-baseline/figures/*.png reports/comparison-gqa-baseline/figures/*.svg"
+    " reports/comparison-gqa-baseline/figures/*.csv",
     "tinyscale evaluate ": "results.json",
     "tinyscale eval ": "evals/stories-8-of-*/summary_table.csv evals/stories-8-of-*/figures/*.png",
     "tinyscale probe": "probe/gallery.html",
