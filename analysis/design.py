@@ -115,10 +115,17 @@ def design_of(runs: pd.DataFrame, stated: str | None = None) -> Design:
             nuisances.append(field)
         else:
             variants.append(field)
-    # A kind decides what fields there are: where it varies its own fields go with it.
+    # A kind decides what fields there are: where it varies its own fields go with it, and so do
+    # numbers that each kind derives from the shape in its own way.
+    kinds = [one for one in variants if one.endswith(".kind")]
     variants = [
-        one for one in variants if not _follows_text(runs, one, [v for v in variants if v != one])
-    ] or variants
+        one
+        for one in variants
+        if one in kinds
+        or not (
+            _follows_text(runs, one, kinds) or (kinds and _follows(runs, one, [*shape, *kinds]))
+        )
+    ]
     if not shape and not variants and varies(runs, "N") and numeric(runs, "N"):
         shape = ["N"]  # runs of others, which say their parameters and no more
         dimensions.insert(0, "N")

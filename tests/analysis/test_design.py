@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.design import JOINT, amount, design_of, frontier, rounded, settings, slices
+from analysis.design import JOINT, amount, design_of, frontier, rounded, series, settings, slices
 from analysis.evidence import equal_budgets
 from analysis.figures.isoflop import basins_figure
 from analysis.fits import FitOptions
@@ -125,6 +125,26 @@ def test_series_of_other_token_counts_have_equal_tokens_each() -> None:
     more = pd.concat([runs, runs[:1].assign(N=4e5, width=128)])  # the largest series
     assert design_of(more).kind == "equal tokens"
     assert design_of(more.assign(D=[1e6, 1e6, 2e6, 3e6, 1e6])).kind is None
+
+
+def test_what_each_kind_derives_from_the_width_makes_no_series_of_its_own() -> None:
+    widths = [32, 64, 128]
+    runs = pd.DataFrame(
+        {
+            "width": widths * 2,
+            "N": [2e5, 5e5, 1.3e6] * 2,
+            "D": 2e6,
+            "loss": [2.1, 1.7, 1.5] * 2,
+            "model.parametrization.kind": ["standard"] * 3 + ["mup"] * 3,
+            # By its width in one, as at the base width in the other.
+            "model.init_std": [0.112, 0.079, 0.056, 0.112, 0.112, 0.112],
+        }
+    )
+    assert design_of(runs).variants == ("model.parametrization.kind",)
+    assert [len(part) for _, part in series(runs, design_of(runs))] == [3, 3]
+    free = runs.assign(**{"model.init_std": [0.112, 0.112, 0.056, 0.112, 0.02, 0.112]})
+    both = pd.concat([runs, free], ignore_index=True)
+    assert design_of(both).variants == ("model.parametrization.kind", "model.init_std")
 
 
 def test_a_joint_law_is_of_runs_that_are_equal_in_everything_else() -> None:

@@ -332,8 +332,9 @@ def test_intervals_cover_the_truth_and_are_no_wider_than_that_takes(approach: st
             alphas.append(found.values()["alpha"])
             widths.append(ends[1] - ends[0])
     shares = {name: float(np.mean(seen)) for name, seen in inside.items()}
-    assert all(share >= 0.90 for share in shares.values()), shares
-    # Over the width of 95 % of the estimates themselves.
+    # Of 100 intervals of 93 % at least 89 hold the truth in 95 % of cases, of 85 % in 16 %.
+    assert all(share >= 0.89 for share in shares.values()), shares
+    # Over the width that holds 95 % of the estimates: 1.23 of huber, 1.10; 85 % would be .73.
     assert 0.8 <= np.mean(widths) / (3.92 * np.std(alphas, ddof=1)) <= 1.6
 
 
