@@ -335,7 +335,7 @@ def _where(answer: dict[str, Any]) -> None:
 
 
 def _command() -> str:
-    from scaling.tracking.store import without_password
+    from scaling.tracking.address import without_password
 
     return shlex.join(["tinyscale", *map(without_password, sys.argv[1:])])
 

@@ -295,12 +295,10 @@ def goes_along(runs: pd.DataFrame, column: str, axis: str) -> bool:
     return bool((steps >= 0).all() or (steps <= 0).all())
 
 
-def _follows_text(runs: pd.DataFrame, column: str, of: Sequence[str]) -> bool:
-    """Whether a field is decided by the kinds that vary."""
-    kinds = [c for c in of if c.endswith(".kind") and column.startswith(c.removesuffix("kind"))]
-    if not kinds or column.endswith(".kind"):
-        return False
-    return bool((runs.astype(str).groupby(kinds)[column].nunique() <= 1).all())
+def _follows_text(runs: pd.DataFrame, column: str, kinds: Sequence[str]) -> bool:
+    """Whether a field is decided by those of the kinds that it belongs to."""
+    own = [kind for kind in kinds if column.startswith(kind.removesuffix("kind"))]
+    return bool(own and (runs.astype(str).groupby(own)[column].nunique() <= 1).all())
 
 
 def _said(value: object) -> str:

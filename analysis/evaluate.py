@@ -21,7 +21,7 @@ from scaling.config import RuntimeConfig
 from scaling.data.batches import evaluation_batches
 from scaling.data.stream import encoded_files, split_of
 from scaling.data.tokenizer import MOST_UNKNOWN, Tokenizer
-from scaling.errors import UserError
+from scaling.errors import UserError, first_line
 from scaling.model.decoder import Decoder
 from scaling.runtime import resolve
 from scaling.sampling import NOT_FINITE
@@ -234,7 +234,7 @@ def log_results(trained: Trained, results: Sequence[Result], say: Say) -> None:
                 step=trained.step,
             )
         except store_errors() as error:
-            say(f"the results are not in the store: {str(error).splitlines()[0][:160]}")
+            say(f"the results are not in the store: {first_line(error)[:160]}")
 
 
 def _states(name: str, asked: str, runs: Path) -> list[tuple[str, Trained]]:

@@ -18,8 +18,8 @@ from analysis.columns import number, row_of
 from analysis.store import answers, download, no_collection, open_store, pages
 from scaling.errors import UserError
 from scaling.schema import nearest
+from scaling.tracking.address import without_password
 from scaling.tracking.members import WANTED, Members
-from scaling.tracking.store import without_password
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -6,9 +6,9 @@ from pathlib import Path
 from analysis.runs import Selection, read_runs
 from scaling.checkpoint import Checkpoints
 from scaling.errors import UserError
+from scaling.tracking.address import is_missing, tracking_uri
 from scaling.tracking.folder import RunFolder, RunRecord, is_run_folder, recorded_runs
 from scaling.tracking.members import SWEEPS, WANTED, Key, Members
-from scaling.tracking.store import is_missing, tracking_uri
 from scaling.trained import Trained, find_trained, of_run
 
 Say = Callable[[str], None]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from scaling.errors import UserError
+from scaling.errors import UserError, first_line
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -26,7 +26,8 @@ def open_store(given: str | None) -> tuple[str, MlflowClient, dict[str, str]]:
     """
     from mlflow.entities import ViewType
 
-    from scaling.tracking.store import client, tracking_uri
+    from scaling.tracking.address import tracking_uri
+    from scaling.tracking.store import client
 
     uri = tracking_uri(given)
     _exists(uri)
@@ -84,7 +85,7 @@ def download(uri: str, run_id: str, name: str) -> Path | None:
 
 def _exists(uri: str) -> None:
     """MLflow would make an sqlite file that is not there; a reader must not."""
-    from scaling.tracking.store import is_missing, without_password
+    from scaling.tracking.address import is_missing, without_password
 
     if is_missing(uri):
         raise UserError(f"There is no store at {without_password(uri)}; name one with --store.")
@@ -93,12 +94,13 @@ def _exists(uri: str) -> None:
 @contextmanager
 def answers(uri: str, condition: str | None = None) -> Iterator[None]:
     """Whatever the store says against it, as one sentence."""
-    from scaling.tracking.store import store_errors, without_password
+    from scaling.tracking.address import without_password
+    from scaling.tracking.store import store_errors
 
     try:
         yield
     except store_errors() as error:
-        first = (str(error).splitlines() or [type(error).__name__])[0][:200]
+        first = first_line(error)[:200]
         if condition:
             raise UserError(f"The store does not take --filter {condition!r}: {first}") from None
         raise UserError(f"The store {without_password(uri)} does not answer: {first}") from None

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import psutil
 
-from scaling.errors import UserError
+from scaling.errors import UserError, first_line
 
 PROGRAMS = "TINYSCALE_PROGRAMS"  # in the environment: how many may start side by side
 
@@ -32,7 +32,7 @@ def lack_of_memory_is_said(advice: str) -> Iterator[None]:
     except Exception as error:
         if not is_out_of_memory(error):
             raise
-        first = (str(error).splitlines() or [type(error).__name__])[0]
+        first = first_line(error)
         raise UserError(f"there is too little memory ({first}); {advice}.") from error
 
 

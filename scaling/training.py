@@ -25,8 +25,9 @@ from scaling.runs import load_model, read_config
 from scaling.runtime import resolve
 from scaling.sampling import SamplingSettings, generate
 from scaling.signals import Stop
+from scaling.tracking.address import tracking_uri
 from scaling.tracking.folder import RunFolder, Status, write_whole
-from scaling.tracking.store import client, store_errors, tracking_uri
+from scaling.tracking.store import client, store_errors
 from scaling.tracking.tracker import Tracker, Tracking
 from scaling.trainer import Trainer
 from scaling.watch import Watch

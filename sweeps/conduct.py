@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from scaling.disk import full_disk_is_said
 from scaling.errors import UserError
+from scaling.tracking.address import is_missing
 from scaling.tracking.members import Key
-from scaling.tracking.store import is_missing
 from sweeps.ledger import Known, Ledger, all_done, prospect
 from sweeps.progress import PROGRESS, Board
 from sweeps.reading import Sweep

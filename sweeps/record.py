@@ -14,21 +14,14 @@ from filelock import FileLock, Timeout
 
 from scaling.config import TrackingConfig
 from scaling.disk import is_full
-from scaling.errors import UserError
+from scaling.errors import UserError, first_line
 from scaling.outputs import ready_folder
+from scaling.tracking.address import tracking_uri, without_password
 from scaling.tracking.folder import RunFolder, RunRecord, Status, write_whole
 from scaling.tracking.members import SWEEPS, WANTED, Key, Members
 from scaling.tracking.sender import Sender
 from scaling.tracking.sent import Sent, mend
-from scaling.tracking.store import (
-    client,
-    experiment_id,
-    stages,
-    store_errors,
-    sync,
-    tracking_uri,
-    without_password,
-)
+from scaling.tracking.store import client, experiment_id, stages, store_errors, sync
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -84,7 +77,7 @@ def sweep_folder(sweep: Recordable, config: Tracked) -> Path:
 
 def no_answer(uri: str, error: Exception) -> UserError:
     """What to tell of a store that fails."""
-    line = (str(error).splitlines() or [type(error).__name__])[0]
+    line = first_line(error)
     return UserError(f"the store {without_password(uri)} does not answer: {line[:200]}")
 
 

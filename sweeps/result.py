@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
-from scaling.errors import UserError
+from scaling.errors import UserError, first_line
 from scaling.tracking.folder import Status
 from scaling.tracking.members import Key
 from scaling.tracking.store import client, sync
@@ -97,7 +97,7 @@ def send_late(known: Mapping[Key, Known], record: SweepRecord[Any], say: Say) ->
         try:
             sync(folder, client(record.uri))
         except Exception as error:  # likewise
-            line = (str(error).splitlines() or [type(error).__name__])[0]
+            line = first_line(error)
             say(f"the store lacks a part of {folder.path.name}: {line[:200]}")
     return deleted(known, found)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
-from scaling.errors import UserError
+from scaling.errors import UserError, first_line
 from scaling.schema import explain, nearest
 from sweeps.space import Space
 from sweeps.spec import Pruner, Sampler, Search
@@ -103,7 +103,7 @@ def _working(part: str, of: Sampler | Pruner) -> Iterator[None]:
             warnings.simplefilter("ignore")  # of trials that nobody trains
             yield
     except Exception as error:
-        line = (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")
+        line = first_line(error).rstrip(".")
         told = ", ".join(f"{name} {value}" for name, value in of.options.items())
         raise UserError(f"search.{part} {of.kind} cannot work with {told}: {line}.") from None
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from scaling.tracking.address import tracking_uri
 from scaling.tracking.folder import RunFolder
-from scaling.tracking.store import tracking_uri
 from sweeps.conduct import Request, first_runs, look
 from sweeps.ledger import Ledger
 from sweeps.progress import PROGRESS

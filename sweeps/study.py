@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from filelock import FileLock
 
-from scaling.errors import UserError
+from scaling.errors import UserError, first_line
+from scaling.tracking.address import is_missing, without_password
 from scaling.tracking.folder import write_whole
-from scaling.tracking.store import is_missing, without_password
 from sweeps.reading import Sweep
 from sweeps.samplers import make_pruner, make_sampler
 from sweeps.space import Space
@@ -119,7 +119,7 @@ def _storage(url: str | None, folder: Path) -> "BaseStorage":
     try:
         return RDBStorage(url)
     except Exception as error:  # whatever the database's driver raises
-        line = (str(error).splitlines() or [type(error).__name__])[0]
+        line = first_line(error)
         raise UserError(f"--storage {without_password(url)} cannot be used: {line}.") from None
 
 

@@ -11,9 +11,11 @@ import pandas as pd
 
 from analysis.probe.gallery import markdown, page
 from analysis.probe.write import Written
+from scaling.errors import first_line
 from scaling.sampling import SamplingSettings
+from scaling.tracking.address import existing, tracking_uri
 from scaling.tracking.reports import log_report
-from scaling.tracking.store import existing, store_errors, tracking_uri
+from scaling.tracking.store import store_errors
 
 
 @dataclass(frozen=True)
@@ -67,7 +69,7 @@ class Probe:
         try:
             run_id = self._log(folder)
         except store_errors() as error:
-            say(f"the probe is not in the store: {str(error).splitlines()[0][:160]}")
+            say(f"the probe is not in the store: {first_line(error)[:160]}")
             return None
         say(f"logged to the store as run {run_id}")
         return run_id

@@ -13,8 +13,10 @@ import pandas as pd
 from analysis.prompts.evaluate import Evaluation
 from analysis.prompts.figures import draw
 from analysis.prompts.tables import breakdown, correlations, loss_column, summary
+from scaling.errors import first_line
+from scaling.tracking.address import tracking_uri
 from scaling.tracking.reports import log_finding, log_report
-from scaling.tracking.store import store_errors, tracking_uri
+from scaling.tracking.store import store_errors
 from scaling.trained import Trained
 
 MEASURES = ("accuracy", "weighted_score", "p_right")
@@ -135,7 +137,7 @@ class Report:
         try:
             run_id = self._log(folder, runs)
         except store_errors() as error:
-            say(f"the answers are not in the store: {str(error).splitlines()[0][:160]}")
+            say(f"the answers are not in the store: {first_line(error)[:160]}")
             return None
         say(f"logged to the store as run {run_id}, and to {len(runs)} runs")
         return run_id

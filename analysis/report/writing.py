@@ -14,7 +14,7 @@ from analysis.report.document import Document
 from analysis.report.html import html
 from analysis.report.markdown import markdown
 from analysis.runs import RunTable
-from scaling.errors import UserError
+from scaling.errors import UserError, first_line
 
 
 def prepare(out: Path) -> Path:
@@ -84,5 +84,5 @@ def log_report(
             metrics=metrics,
         )
     except store_errors() as error:
-        say(f"the report is not in the store: {str(error).splitlines()[0][:160]}")
+        say(f"the report is not in the store: {first_line(error)[:160]}")
         return None

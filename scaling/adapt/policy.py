@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import torch
 
 from scaling.data.tokenizer import Tokenizer
-from scaling.errors import UserError
+from scaling.errors import UserError, first_line
 from scaling.export.folder import is_exported
 from scaling.model.decoder import Decoder
 from scaling.prompts.answer import ROWS
@@ -70,7 +70,7 @@ class TransformersPolicy:
             self.tokenizer: Any = AutoTokenizer.from_pretrained(folder, local_files_only=True)
             model: Any = AutoModelForCausalLM.from_pretrained(folder, local_files_only=True)
         except Exception as error:  # the library raises many kinds
-            line = (str(error).splitlines() or [type(error).__name__])[0]
+            line = first_line(error)
             raise UserError(
                 f"policy {folder}: transformers cannot load it: {line[:200]}"
             ) from None

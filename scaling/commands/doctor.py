@@ -67,8 +67,9 @@ def examine(runs: Path, store_uri: str | None, console: Console) -> Report:
     from scaling.config import RuntimeConfig
     from scaling.data.cache import default_cache
     from scaling.runtime import device_name, resolve, versions
+    from scaling.tracking.address import tracking_uri, without_password
     from scaling.tracking.folder import run_folders
-    from scaling.tracking.store import kill_orphans, tracking_uri, without_password
+    from scaling.tracking.store import kill_orphans
 
     runtime = resolve(RuntimeConfig())
     uri = tracking_uri(store_uri)
@@ -114,7 +115,8 @@ def mark_killed(folder: "RunFolder") -> bool:
 
 def _ask(uri: str) -> tuple["MlflowClient | None", str]:
     """A store, if it answers, and what it answers."""
-    from scaling.tracking.store import client, is_missing
+    from scaling.tracking.address import is_missing
+    from scaling.tracking.store import client
 
     place = Path(uri.removeprefix("sqlite:///")).parent
     if is_missing(uri) and not place.is_dir():  # as that of a folder copied from elsewhere
@@ -132,8 +134,9 @@ def _send(
     report: Report,
 ) -> None:
     """Send to each folder's own store what it has missed; one that is down is asked once."""
+    from scaling.tracking.address import without_password
     from scaling.tracking.sent import Sent
-    from scaling.tracking.store import sync, without_password
+    from scaling.tracking.store import sync
 
     for folder in folders:
         record, name = folder.read_record(), folder.path.name

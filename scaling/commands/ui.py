@@ -14,7 +14,7 @@ import click
 )
 def ui(port: int, host: str, store: str | None) -> None:
     """Serve MLflow's UI on the store in use, until stopped with Ctrl-C."""
-    from scaling.tracking.store import tracking_uri, without_password
+    from scaling.tracking.address import tracking_uri, without_password
 
     uri = tracking_uri(store)
     shown = without_password(uri)

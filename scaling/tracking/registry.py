@@ -1,6 +1,6 @@
 """A run's model in MLflow's registry."""
 
-from scaling.errors import UserError
+from scaling.errors import UserError, first_line
 from scaling.tracking.sent import Sent
 from scaling.tracking.store import client, store_errors
 from scaling.trained import Trained
@@ -28,7 +28,7 @@ def register_model(trained: Trained, name: str) -> str:
     except store_errors() as error:
         if isinstance(error, MlflowException) and error.error_code == "RESOURCE_DOES_NOT_EXIST":
             raise lacking from None
-        why = str(error).splitlines()[0][:200]
+        why = first_line(error)[:200]
         raise UserError(f"{name!r} cannot be registered: {why}") from None
 
 

@@ -9,7 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from scaling.tracking.store import client, existing, experiment_id
+from scaling.tracking.address import existing
+from scaling.tracking.store import client, experiment_id
 
 if TYPE_CHECKING:
     import pandas as pd

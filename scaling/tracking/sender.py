@@ -5,8 +5,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from scaling.tracking.address import without_password
 from scaling.tracking.folder import RunFolder
-from scaling.tracking.store import client, sync, without_password
+from scaling.tracking.store import client, sync
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

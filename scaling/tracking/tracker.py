@@ -13,11 +13,11 @@ from typing import Any, Protocol
 import yaml
 
 from scaling.config import TrackingConfig
+from scaling.tracking.address import tracking_uri, without_password
 from scaling.tracking.artifacts import write_curves, write_figures
 from scaling.tracking.folder import RunFolder, RunRecord, Status, write_whole
 from scaling.tracking.sender import Sender
 from scaling.tracking.sent import mend
-from scaling.tracking.store import tracking_uri, without_password
 
 
 class Tracker:

@@ -11,7 +11,7 @@ from scaling.data.prepare import PreparedData, prepare
 from scaling.data.tokenizer import Tokenizer
 from scaling.errors import UserError
 from scaling.model.decoder import Decoder, outline
-from scaling.tracking.store import tracking_uri
+from scaling.tracking.address import tracking_uri
 from scaling.trained import Trained, find_trained, told_apart
 from sweeps.adapting.material import Material
 from sweeps.adapting.reading import AdaptSweep

@@ -26,7 +26,8 @@ from analysis.runs import Selection
 from analysis.study import Request
 from scaling.adapt.config import AdaptConfig, Baseline, Edit, FileTasks, Full, Lora, StoriesTasks
 from scaling.errors import UserError
-from scaling.tracking.store import client, experiment_id, tracking_uri
+from scaling.tracking.address import tracking_uri
+from scaling.tracking.store import client, experiment_id
 from scaling.tracking.tracker import flatten
 
 STEPS, SEEDS = (1, 3, 10, 30), (1, 2, 3)

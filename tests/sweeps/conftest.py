@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 import yaml
 
+from scaling.tracking.address import tracking_uri
 from scaling.tracking.folder import RunFolder
 from scaling.tracking.sender import Sender
-from scaling.tracking.store import tracking_uri
 from sweeps.advice import Advisor
 from sweeps.calibration import Calibration
 from sweeps.driver import Driver, Options

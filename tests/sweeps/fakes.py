@@ -8,8 +8,8 @@ from typing import Any
 
 import yaml
 
+from scaling.tracking.address import tracking_uri
 from scaling.tracking.folder import RunFolder, RunRecord
-from scaling.tracking.store import tracking_uri
 from sweeps.driver import Driver
 from sweeps.job import Answer, Died, Ended, Event, Job, Measurement, Member, Outcome
 from sweeps.wanted import Run

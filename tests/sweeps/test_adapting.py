@@ -23,8 +23,9 @@ from scaling.adapt.job import Adapted, adapt
 from scaling.config import RunConfig
 from scaling.data.prepare import prepare
 from scaling.errors import UserError
+from scaling.tracking.address import tracking_uri
 from scaling.tracking.folder import RunFolder, run_folders
-from scaling.tracking.store import client, tracking_uri
+from scaling.tracking.store import client
 from sweeps.adapting.baselines import Ready, ready_baselines
 from sweeps.adapting.closing import conclude
 from sweeps.adapting.conduct import Request, conduct_adaptations

@@ -13,9 +13,10 @@ from pathlib import Path
 import psutil
 import pytest
 
+from scaling.tracking.address import tracking_uri
 from scaling.tracking.folder import run_folders
 from scaling.tracking.sent import Sent
-from scaling.tracking.store import client, tracking_uri
+from scaling.tracking.store import client
 
 pytestmark = pytest.mark.drill
 Write = Callable[..., Path]

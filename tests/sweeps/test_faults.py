@@ -22,7 +22,8 @@ from scaling.config import RunConfig
 from scaling.data.cache import answering_for
 from scaling.errors import UserError
 from scaling.signals import Stop
-from scaling.tracking.store import client, tracking_uri
+from scaling.tracking.address import tracking_uri
+from scaling.tracking.store import client
 from sweeps.channel import Channel
 from sweeps.conduct import Request, conduct
 from sweeps.job import Answer, Died, Ended, Job, Member
@@ -237,7 +238,7 @@ def test_a_run_that_failed_is_recorded_without_a_store_too(
 
 def scan(*runs: Wanted) -> Any:
     """The states of these runs in the runs folder; of one run, its own."""
-    from scaling.tracking.store import tracking_uri
+    from scaling.tracking.address import tracking_uri
     from sweeps.ledger import Ledger
 
     found = Ledger(Path("runs"), tracking_uri(), "tinyscale").scan(run.key for run in runs)

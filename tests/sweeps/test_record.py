@@ -10,8 +10,9 @@ import pytest
 from mlflow.entities import Run
 
 from scaling.errors import UserError
+from scaling.tracking.address import tracking_uri
 from scaling.tracking.folder import RunFolder
-from scaling.tracking.store import client, stages, tracking_uri
+from scaling.tracking.store import client, stages
 from sweeps.calibration import Calibration
 from sweeps.closing import close_sweep
 from sweeps.conduct import Request, conduct, look, plan_only

@@ -17,7 +17,8 @@ import pytest
 from optuna.trial import TrialState
 
 from scaling.errors import UserError
-from scaling.tracking.store import client, sync, tracking_uri
+from scaling.tracking.address import tracking_uri
+from scaling.tracking.store import client, sync
 from sweeps.conduct import Request, conduct, first_runs
 from sweeps.driver import Driver
 from sweeps.job import Member

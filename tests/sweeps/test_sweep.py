@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 import yaml
 
+from scaling.tracking.address import tracking_uri
 from scaling.tracking.folder import run_folders
-from scaling.tracking.store import client, tracking_uri
+from scaling.tracking.store import client
 from sweeps.conduct import Request, look, plan_only
 from sweeps.ledger import Ledger
 from sweeps.progress import Board

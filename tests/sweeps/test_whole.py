@@ -12,8 +12,9 @@ import pytest
 from mlflow.entities import Run
 from optuna.trial import TrialState
 
+from scaling.tracking.address import tracking_uri
 from scaling.tracking.folder import run_folders
-from scaling.tracking.store import client, tracking_uri
+from scaling.tracking.store import client
 from scaling.trainer import Trainer
 from sweeps.conduct import Request, first_runs
 from sweeps.machine import Others

@@ -8,10 +8,11 @@ from pathlib import Path
 import pytest
 
 from scaling.errors import UserError
+from scaling.tracking.address import without_password
 from scaling.tracking.folder import RunFolder
 from scaling.tracking.registry import register_model
 from scaling.tracking.sent import Sent
-from scaling.tracking.store import client, sync, without_password
+from scaling.tracking.store import client, sync
 from scaling.trained import of_run
 from tests.scaling.trained_run import byte_tokenizer, make_run
 from tests.variants import tiny_config

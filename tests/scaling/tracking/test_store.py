@@ -17,9 +17,10 @@ from scaling.config import RunConfig
 from scaling.errors import UserError
 from scaling.runs import find_run
 from scaling.tracking import sender as sender_module
+from scaling.tracking.address import is_missing, tracking_uri
 from scaling.tracking.folder import RunFolder, run_folders
 from scaling.tracking.sent import Sent
-from scaling.tracking.store import client, is_missing, sync, tracking_uri
+from scaling.tracking.store import client, sync
 from scaling.tracking.tracker import Tracker, Tracking
 from scaling.training import resume, train
 from tests.scaling.trained_run import record
