@@ -22,6 +22,16 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and any(one in text for one in said)
 
 
+def processes_ended(counters: Path = Path("/proc/vmstat")) -> int | None:
+    """How many processes Linux has ended for want of memory since it started, in whatever control
+    group; None where the system does not tell. A process cannot tell of its own end so."""
+    try:
+        counts = dict(line.split() for line in counters.read_text().splitlines())
+        return int(counts["oom_kill"])  # since Linux 4.13
+    except (OSError, ValueError, KeyError):
+        return None
+
+
 @contextmanager
 def lack_of_memory_is_said(advice: str) -> Iterator[None]:
     """Raise `UserError`, with advice, in place of the error of too little memory."""

@@ -222,6 +222,7 @@ class Driver(Generic[R]):
                 ),
                 cohort.threads,
                 self.source.judged,
+                self._failures.micro_size(run.key for run in cohort.runs),
             )
             self._numbers += 1
             self._launched |= {member.key for member in job.members}
@@ -332,12 +333,14 @@ class Driver(Generic[R]):
             self.claims.free(member.key)
         if self.stopped is not None:
             return
-        again = self._failures.died([member.key for member in job.members])
+        there = self.ledger.scan(member.key for member in job.members)
+        first = there.get(job.members[0].key)
+        left = first.folder if first is not None else None
+        again, how = self._failures.died(job, left, memory=event.memory)
         for member in job.members:
             if not any(member.key in keys for keys in again):
                 self._give_up(member, event)
         if again:
-            how = "trying once more" + (", each alone" if len(again) > 1 else "")
             self.board.say(f"{job.name}: {event.why}; {how}")
         for keys in again:
             self._enqueue(keys, again=True)

@@ -33,6 +33,7 @@ class Job:
     members: tuple[Member, ...]
     threads: int
     judged: Figure | None = None  # what of each evaluation the driver hears, to say: prune, or not
+    micro_size: int | None = None  # in place of the config's, which was too large for the memory
 
     @property
     def name(self) -> str:
@@ -173,6 +174,7 @@ class Died:
     job: int
     why: str
     log: str = field(default="", repr=False)  # what it wrote last
+    memory: bool = False  # whether the system ended it for want of memory
 
 
 Event = Ready | Begun | Moved | Judged | Said | Ended | Measured | Died

@@ -11,7 +11,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
-from scaling.memory import PROGRAMS
+from scaling.memory import PROGRAMS, processes_ended
 from sweeps.job import Answer, Died, Event, Job, Measured, Measurement
 from sweeps.machine import Machine
 from sweeps.worker import main
@@ -28,6 +28,7 @@ class _Worker:
     job: Job | Measurement | None = None
     asked: bool = False  # to stop
     heard: int = field(default=0)  # bytes of the log before the job
+    ended: int | None = None  # processes that the system had ended for want of memory by then
 
 
 class LocalExecutor:
@@ -57,7 +58,7 @@ class LocalExecutor:
         """Give the job to a worker without one, a new one if need be."""
         free = [w for w in self._pool if w.job is None and w.process.is_alive()]
         worker = free[0] if free else self._start()
-        worker.job, worker.asked = job, False
+        worker.job, worker.asked, worker.ended = job, False, processes_ended()
         worker.heard = worker.log.stat().st_size if worker.log.exists() else 0
         try:
             worker.pipe.send(job)
@@ -153,18 +154,20 @@ class LocalExecutor:
     def _bury(self, worker: _Worker) -> Event:
         self._forget(worker)
         code = worker.process.exitcode
-        why = (
-            f"the worker was ended by {signal.Signals(-code).name}"
-            if code and code < 0
-            else (f"the worker ended with code {code}")
-        )
+        memory = code == -signal.SIGKILL and processes_ended() != worker.ended
+        if memory:
+            why = "the system ended the worker for want of memory"
+        elif code and code < 0:
+            why = f"the worker was ended by {signal.Signals(-code).name}"
+        else:
+            why = f"the worker ended with code {code}"
         job = worker.job
         assert job is not None
         if isinstance(job, Measurement):
             return Measured(job.number, None, error=why)
         # One that died while it started has no log yet.
         told = worker.log.read_bytes()[worker.heard :] if worker.log.exists() else b""
-        return Died(job.number, why, told[-4000:].decode(errors="replace"))
+        return Died(job.number, why, told[-4000:].decode(errors="replace"), memory)
 
     def _forget(self, worker: _Worker) -> list[Event]:
         worker.process.join(10.0)

@@ -21,6 +21,7 @@ from scaling.tracking.tracker import Tracker, new_run
 from scaling.training import RunResult, resume, train
 from sweeps.channel import Channel
 from sweeps.job import End, Ended, Job, Member, Outcome
+from sweeps.ladder import Rung, lower, parts
 from sweeps.ledger import last_step, read_known
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ def run_job(job: Job, channel: Channel) -> Ended:
     """Train a job's runs; how each ended."""
     began, started = time.time(), time.perf_counter()
     attempt = _Attempt(job, channel)
-    outcomes = attempt.run(job.members, None)
+    outcomes = attempt.run(job.members, job.micro_size)
     seconds = time.perf_counter() - started
     return Ended(job.number, tuple(outcomes), began, seconds, attempt.training, os.getpid())
 
@@ -63,26 +64,21 @@ class _Attempt:
         members = [
             replace(m, folder=f, step=_step(f)) for m, f in zip(members, folders, strict=True)
         ]
-        if problem == "memory":
-            smaller = _smaller(members[0], micro_size)
-            if smaller is not None:
-                self.channel.say(f"{self.job.name}: out of memory; micro-batch of {smaller}")
-                return self._in_turn(_alike(members), smaller)
-        if len(members) > 1 and problem != "full":
-            # One member's mistake is not the others' end, and half a cohort takes half the memory.
-            size = len(members) // 2 if problem == "memory" else 1
-            self.channel.say(f"{self.job.name}: {last}; in parts of {size}")
-            parts = [members[i : i + size] for i in range(0, len(members), size)]
-            return self._in_turn([group for p in parts for group in _alike(p)], micro_size)
+        if problem == "memory" and (rung := lower(members, micro_size)) is not None:
+            self.channel.say(f"{self.job.name}: out of memory; {rung.text}")
+            return self._in_turn(members, rung)
+        if problem == "other" and len(members) > 1:  # one's mistake is not the others' end
+            self.channel.say(f"{self.job.name}: {last}; trying each alone")
+            return self._in_turn(members, Rung(1, micro_size))
         return [self._failed(m, text, last, problem == "full") for m in members]
 
-    def _in_turn(self, parts: Sequence[Sequence[Member]], micro_size: int | None) -> list[Outcome]:
+    def _in_turn(self, members: Sequence[Member], rung: Rung) -> list[Outcome]:
         outcomes: list[Outcome] = []
-        for part in parts:
+        for part in [p for some in parts(members, rung.members) for p in _alike(some)]:
             if any(outcome.end == "stopped" for outcome in outcomes):  # the rest waits too
                 outcomes += [Outcome(m.key, "stopped", m.folder) for m in part]
             else:
-                outcomes += self.run(part, micro_size)
+                outcomes += self.run(part, rung.micro_size)
         return outcomes
 
     def _train(
@@ -190,20 +186,6 @@ def kind_of(error: Exception) -> str:
     if is_out_of_memory(error):
         return "memory"
     return "full" if is_full(error) else "other"
-
-
-def _smaller(member: Member, micro_size: int | None) -> int | None:
-    """The next smaller divisor of the batch, about half; None where one sequence was too much."""
-    size = micro_size
-    batch = _config(member).batch
-    if size is None and batch.micro_size == "auto" and member.folder is not None:
-        record = RunFolder(member.folder).read_record()
-        recorded = record.tags.get("tinyscale.micro_size", record.params.get("micro_size"))
-        size = int(recorded) if recorded else None
-    if size is None:
-        size = batch.size if batch.micro_size == "auto" else batch.micro_size
-    fitting = [d for d in range(1, size // 2 + 1) if batch.size % d == 0]
-    return fitting[-1] if fitting else None
 
 
 def _alike(members: Sequence[Member]) -> list[list[Member]]:

@@ -13,7 +13,13 @@ import torch
 from scaling import runtime
 from scaling.config import RuntimeConfig
 from scaling.errors import UserError
-from scaling.memory import PROGRAMS, available_bytes, is_out_of_memory, lack_of_memory_is_said
+from scaling.memory import (
+    PROGRAMS,
+    available_bytes,
+    is_out_of_memory,
+    lack_of_memory_is_said,
+    processes_ended,
+)
 from scaling.runtime import Runtime, git_state, peak_flops, resolve
 from sweeps.machine import this_machine
 
@@ -201,3 +207,15 @@ def test_a_cache_that_cannot_be_written_costs_a_measurement_alone(
     (tmp_path / "cache").write_text("a file where the folder would be")
     here = Runtime(torch.device("cpu"), torch.float32, compile=False)
     assert peak_flops(here, tmp_path / "cache") == pytest.approx(8e9)
+
+
+@pytest.mark.parametrize(
+    ("told", "count"), [("pgfault 7\noom_kill 3\n", 3), ("pgfault 7\n", None), (None, None)]
+)
+def test_how_many_processes_the_system_has_ended_for_memory(
+    tmp_path: Path, told: str | None, count: int | None
+) -> None:
+    counters = tmp_path / "vmstat"
+    if told is not None:
+        counters.write_text(told)
+    assert processes_ended(counters) == count

@@ -53,7 +53,7 @@ def finished_run(
 
 
 class FakeExecutor:
-    """Ends every job at once, as `fate` says: a run's end, or "died"."""
+    """Ends every job at once, as `fate` says: a run's end, "died", or "short" of memory."""
 
     def __init__(self, fate: Callable[[Member], str] = lambda run: "finished") -> None:
         self.workers, self.fate = 2, fate
@@ -78,6 +78,9 @@ class FakeExecutor:
         fates = [self.fate(member) for member in job.members]
         if "died" in fates:
             return [Died(job.number, "the worker was ended by SIGKILL")]
+        if "short" in fates:
+            why = "the system ended the worker for want of memory"
+            return [Died(job.number, why, memory=True)]
         outcomes = []
         for member, fate in zip(job.members, fates, strict=True):
             if self.stopped:

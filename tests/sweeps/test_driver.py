@@ -146,6 +146,20 @@ def test_runs_of_a_dead_worker_are_tried_again_each_alone(sweep_of: SweepOf, dri
     assert driver.counts().done == 4
 
 
+def test_runs_of_a_worker_that_took_too_much_memory_go_down_the_ladder(
+    sweep_of: SweepOf, drive: Drive
+) -> None:
+    sweep = sweep_of(seeds=[1, 2], cohort=2)
+    driver = drive(sweep, lambda member: "short")
+    assert [(len(job.members), job.micro_size) for job in jobs_of(driver)] == [
+        *((2, size) for size in (None, 2, 1)),  # of batches of 4
+        *((1, 1) for _ in range(2)),
+    ]
+    states = {known.state for known in driver.known.values()}
+    errors = {known.error for known in driver.known.values()}
+    assert (states, errors) == ({"failed"}, {"the system ended the worker for want of memory"})
+
+
 def test_runs_of_one_shape_train_together(sweep_of: SweepOf, drive: Drive) -> None:
     sweep = sweep_of(seeds=[1, 2, 3, 4], grid={"model.d_model": [16, 32]}, cohort=2)
     driver = drive(sweep)

@@ -6,6 +6,7 @@ import json
 import multiprocessing
 import os
 import shutil
+import signal
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -78,6 +79,12 @@ def leaves(pipe: Connection, number: int, log: Path, started: float) -> None:
     pipe.recv()
 
 
+def is_killed(pipe: Connection, number: int, log: Path, started: float) -> None:
+    """A worker that somebody kills as soon as it has a job."""
+    pipe.recv()
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
 def saves(pipe: Connection, number: int, log: Path, started: float) -> None:
     """A worker that saves when asked to stop, and then waits for its next job."""
     with Stop() as stop:
@@ -118,6 +125,25 @@ def test_an_answer_to_a_worker_that_is_gone_is_dropped(
     worker.process.join()
     executor.answer(Answer(0, 50, prune=True))
     assert executor.events(1.0) == [Died(0, "the worker ended with code 0")]
+    executor.close()
+
+
+@pytest.mark.parametrize(
+    ("ended", "memory"), [((3, 4), True), ((3, 3), False), ((None, None), False)]
+)
+def test_a_worker_killed_for_memory_is_told_from_one_killed_by_hand(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, ended: tuple[Any, Any], memory: bool
+) -> None:
+    counts = iter(ended)  # of the system, before the job and after the worker's death
+    monkeypatch.setattr("sweeps.local.processes_ended", lambda: next(counts))
+    executor = working(monkeypatch, tmp_path, is_killed, 1)
+    (died,) = executor.events(60.0)
+    assert isinstance(died, Died)
+    assert (died.memory, "memory" in died.why, "SIGKILL" in died.why) == (
+        memory,
+        memory,
+        not memory,
+    )
     executor.close()
 
 
