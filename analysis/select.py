@@ -1,11 +1,12 @@
 """Which runs are meant: by id, name or folder, or all of an experiment, a sweep or a group."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from analysis.runs import Selection, read_runs
+from analysis.runs import NoRunsError, Selection, read_runs
 from scaling.checkpoint import Checkpoints
 from scaling.errors import UserError
+from scaling.reading import shown
 from scaling.tracking.address import is_missing, tracking_uri
 from scaling.tracking.folder import RunFolder, RunRecord, is_run_folder, recorded_runs
 from scaling.tracking.members import SWEEPS, WANTED, Key, Members
@@ -54,16 +55,29 @@ def _found(text: str, checkpoint: str | int, runs: Path) -> list[Trained]:
 
 
 def _members(kind: str, wanted: str, runs: Path, say: Say) -> list[RunFolder]:
-    """Whole runs with a checkpoint that belong to a set: those here, else those of the store."""
-    found = _here(kind, wanted, runs, say) or _in_store(kind, wanted, say)
-    asked = [f for f in found if Checkpoints(f.path / "checkpoints").best is not None]
+    """Whole runs with a checkpoint that belong to a set: those here, and those that the store
+    knows besides, as of another runs folder."""
+    found = _here(kind, wanted, runs, say)
+    try:
+        stored = _in_store(kind, wanted, found, say)
+    except NoRunsError:
+        if not found:
+            raise
+    except UserError as error:
+        if not found:
+            raise
+        say(f"Of {kind} {wanted} only the runs in {shown(runs)} are taken: {error}")
+    else:
+        found = found | stored
+    whole = found.values()
+    asked = [f for f in whole if Checkpoints(f.path / "checkpoints").best is not None]
     if not asked:
         what = "has a checkpoint" if found else "is finished"
         raise UserError(f"No run of {kind} {wanted} {what}, in {runs.resolve()} or in the store.")
     return asked
 
 
-def _here(kind: str, wanted: str, runs: Path, say: Say) -> list[RunFolder]:
+def _here(kind: str, wanted: str, runs: Path, say: Say) -> dict[Key, RunFolder]:
     """Folders of the set's runs that count as they do in the store: finished, neither diverged
     nor pruned, and of one config and seed the last."""
     there = [(f, r) for f, r in recorded_runs(runs) if not r.tags.get("tinyscale.kind")]
@@ -79,7 +93,7 @@ def _here(kind: str, wanted: str, runs: Path, say: Say) -> list[RunFolder]:
             f"{rest} of the {len(of_set)} runs of {kind} {wanted} are left out: not finished,"
             " diverged, pruned, or made again later."
         )
-    return list(found.values())
+    return found
 
 
 def _belonging(
@@ -101,19 +115,27 @@ def _belonging(
     )
 
 
-def _in_store(kind: str, wanted: str, say: Say) -> list[RunFolder]:
-    """Folders of the finished runs that the store knows, wherever they lie on this machine."""
+def _in_store(
+    kind: str, wanted: str, known: Mapping[Key, RunFolder], say: Say
+) -> dict[Key, RunFolder]:
+    """Folders of the finished runs that the store has besides those known, wherever they lie on
+    this machine."""
     chosen = {
         "experiment": Selection(experiment=wanted),
         "sweep": Selection(sweep=wanted),
         "group": Selection(runs=(wanted,)),
     }[kind]
-    uri = tracking_uri()
-    if is_missing(uri):
-        return []
-    known = read_runs(chosen).runs["folder"]
-    paths = [Path(str(path)) for path in known.dropna()]
-    found = [RunFolder(path) for path in paths if is_run_folder(path)]
-    if found and (rest := len(known) - len(found)):
-        say(f"{rest} of the {len(known)} runs of {kind} {wanted} have no folder on this machine.")
+    if is_missing(tracking_uri()):
+        return {}
+    rows = read_runs(chosen).runs[["identity", "seed", "folder"]].dropna(subset="identity")
+    others = {(str(row.identity), int(row.seed)): row.folder for row in rows.itertuples()}
+    others = {key: folder for key, folder in others.items() if key not in known}
+    found = {
+        key: RunFolder(Path(folder))
+        for key, folder in others.items()
+        if isinstance(folder, str) and is_run_folder(Path(folder))
+    }
+    if away := len(others) - len(found):
+        count = len(known) + len(others)
+        say(f"{away} of the {count} runs of {kind} {wanted} have no folder on this machine.")
     return found

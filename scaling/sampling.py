@@ -36,7 +36,6 @@ class SamplingSettings:
             raise UserError(f"top-p is {self.top_p}, but it is above 0 and at most 1.")
 
 
-@torch.no_grad()
 def generate(
     model: Decoder,
     tokenizer: Tokenizer,
@@ -78,6 +77,18 @@ def opened(tokenizer: Tokenizer, prompt: str) -> list[int]:
     return [tokenizer.eot, *tokenizer.encode(prompt.rstrip(" "))]
 
 
+def given(count: int, settings: SamplingSettings, context: int) -> int:
+    """How many of a prompt's `count` ids a model is given, the last ones.
+
+    All, unless they are more than the context, or would outgrow it before the answer's end; then
+    as many as leave room for all new ones, where that is at least half the context, or that half.
+    """
+    new = settings.max_tokens
+    outgrows = count + new - 1 > context and new <= context - context // 2
+    return max(context // 2, context - new, 1) if count > context or outgrows else count
+
+
+@torch.no_grad()
 def continue_ids(
     model: Decoder,
     ids: Tensor,
@@ -88,13 +99,11 @@ def continue_ids(
 ) -> list[list[int]]:
     """New tokens for each row of `ids [B, T]`, without the end-of-text token.
 
-    Of ids longer than the context the model is given the end that leaves room for all new ones,
-    or half the context where that is more.
+    Of each row the model reads the end that is `given`, and goes on from the last half of the
+    context where a text outgrows it all the same.
     """
     context = model.context_length
-    if ids.shape[1] > context:
-        ids = ids[:, -max(context // 2, context - settings.max_tokens, 1) :]
-    window = ids
+    window = ids = ids[:, -given(ids.shape[1], settings, context) :]
     caches = model.new_caches(len(ids)) if cached else None
     fresh = window
     drawn: list[Tensor] = []

@@ -24,7 +24,7 @@ from scaling.recipes import (
 )
 from scaling.schema import Trail, explain, nearest
 from sweeps.axes import axes_of, check_field, leaves
-from sweeps.fields import nest, put
+from sweeps.fields import kinds_first, nest, put
 from sweeps.smoke import smoke_base, smoke_spec
 from sweeps.space import Space
 from sweeps.spec import SweepSpec
@@ -88,7 +88,7 @@ def read_sweep(
     changed: dict[str, Any] = {}  # of every run
     given = parse_flags(flags)
     refuse_two_budgets(words for words, _ in given)
-    for words, value in given:
+    for words, value in kinds_first(given):
         field = _place(tree, words)
         dotted = ".".join(field)
         if smoke and field[0] == "budget":

@@ -11,7 +11,7 @@ from scaling.prompts.item import PromptSet
 from scaling.tracking.folder import write_whole
 from scaling.trained import Trained
 
-VERSION = 6  # of what a record holds and of how answers are judged
+VERSION = 7  # of what a record holds and of how answers are judged
 
 Rows = list[dict[str, Any]]
 

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,8 @@ from analysis.prompts.evaluate import Evaluation
 from analysis.prompts.figures import draw
 from analysis.prompts.tables import breakdown, correlations, loss_column, summary
 from scaling.errors import first_line
-from scaling.tracking.address import tracking_uri
+from scaling.tracking.address import existing, tracking_uri
+from scaling.tracking.folder import RunRecord
 from scaling.tracking.reports import log_finding, log_report
 from scaling.tracking.store import store_errors
 from scaling.trained import Trained
@@ -130,23 +131,32 @@ class Report:
     def publish(self, folder: Path, say: Callable[[str], None]) -> str | None:
         """Log each model's part to its run, and the whole to a run of its own; returns its id.
 
-        Says so, and returns None, where the store fails.
+        Says so where the store fails, of a model (whose run may be gone from it) or of the whole;
+        of that None is returned.
         """
-        models = self.evaluation.models
-        runs = [t for t in models if t.run is not None and t.run_id is not None]
+        logged, refused = list[RunRecord](), list[RunRecord]()
+        for trained in self.evaluation.models:
+            if trained.run is None or trained.run_id is None:
+                continue
+            record = trained.run.read_record()
+            try:
+                self._publish_one(trained, record.uri)
+                logged.append(record)
+            except store_errors() as error:
+                refused.append(record)
+                say(
+                    f"{trained.label}: its answers are not in its store: {first_line(error)[:160]}"
+                )
         try:
-            run_id = self._log(folder, runs)
+            run_id = self._log(folder, next(iter(logged + refused), None))
         except store_errors() as error:
             say(f"the answers are not in the store: {first_line(error)[:160]}")
             return None
-        say(f"logged to the store as run {run_id}, and to {len(runs)} runs")
+        say(f"logged to the store as run {run_id}, and to {len(logged)} runs")
         return run_id
 
-    def _log(self, folder: Path, runs: Sequence[Trained]) -> str:
-        for trained in runs:
-            self._publish_one(trained)
-        first = runs[0].run.read_record() if runs and runs[0].run else None
-        uri = first.uri if first else tracking_uri()
+    def _log(self, folder: Path, first: RunRecord | None) -> str:
+        uri = existing(first.uri) if first else tracking_uri()
         settings = {key: str(value) for key, value in self.evaluation.settings.as_dict().items()}
         return log_report(
             uri,
@@ -174,14 +184,14 @@ class Report:
             if value is not None
         }
 
-    def _publish_one(self, trained: Trained) -> None:
-        assert trained.run is not None and trained.run_id is not None
+    def _publish_one(self, trained: Trained, uri: str) -> None:
+        assert trained.run_id is not None
         own, name = self.one(trained), f"evals/{self.evaluation.prompts.name}"
         row: dict[Any, Any] = own.summary.iloc[0].to_dict()
         with tempfile.TemporaryDirectory() as beside:
             own.write(Path(beside))
             log_finding(
-                trained.run.read_record().uri,
+                uri,
                 trained.run_id,
                 name=name,
                 key=own.evaluation.keys[0],

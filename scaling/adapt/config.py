@@ -104,6 +104,10 @@ class Edit(Part):
             parts.append(f"{self.rounds} round{'s' * (self.rounds > 1)}")
         if self.policy:
             parts.append(f"by {self.policy.rstrip('/').rsplit('/', 1)[-1]}")
+        for name in ("pieces", "max_tokens", "temperature", "steps", "rank", "lr"):
+            value = getattr(self.plain(), name)
+            if value != type(self).model_fields[name].default:
+                parts.append(f"{name} {value:g}")
         return ", ".join(parts)
 
     def plain(self) -> "Edit":

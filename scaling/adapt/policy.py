@@ -3,11 +3,13 @@
 import hashlib
 import json
 from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
 
 import torch
+from torch import Tensor
 
 from scaling.data.tokenizer import Tokenizer
 from scaling.errors import UserError, first_line
@@ -23,12 +25,29 @@ CAUSAL = ("ForCausalLM", "LMHeadModel")  # how transformers' causal models are c
 CONFIG = "config.json"
 
 
+@dataclass(frozen=True)
+class Continuation:
+    """What a policy has written after a prompt.
+
+    Attributes:
+        ended: it came to the end of a text; else it was cut off at so many tokens.
+    """
+
+    text: str
+    ended: bool
+
+    @classmethod
+    def of(cls, text: str, ended: bool) -> "Continuation":
+        """Without the half character at which it may have been cut off."""
+        return cls(text if ended else text.rstrip("\N{REPLACEMENT CHARACTER}"), ended)
+
+
 class Policy(Protocol):
     """Goes on from prompts."""
 
     def write(
         self, prompts: Sequence[str], seeds: Sequence[int], settings: SamplingSettings
-    ) -> list[str]:
+    ) -> list[Continuation]:
         """What it writes after each prompt, drawn from the prompt's own seed."""
         ...
 
@@ -41,7 +60,7 @@ class OwnPolicy:
 
     def write(
         self, prompts: Sequence[str], seeds: Sequence[int], settings: SamplingSettings
-    ) -> list[str]:
+    ) -> list[Continuation]:
         """What it writes after each prompt; equal lengths run as one batch, up to `ROWS`."""
         eot = self.tokenizer.eot
         encoded = [opened(self.tokenizer, prompt) for prompt in prompts]
@@ -55,7 +74,9 @@ class OwnPolicy:
                 streams = [torch.Generator().manual_seed(seeds[i]) for i in rows]
                 new = continue_ids(self.model, ids, settings, streams, eot, cached=True)
                 found |= dict(zip(rows, new, strict=True))
-        return [self.tokenizer.decode(found[i]) for i in range(len(prompts))]
+        every = [found[i] for i in range(len(prompts))]
+        most = settings.max_tokens
+        return [Continuation.of(self.tokenizer.decode(ids), len(ids) < most) for ids in every]
 
 
 class TransformersPolicy:
@@ -82,7 +103,7 @@ class TransformersPolicy:
     @torch.no_grad()
     def write(
         self, prompts: Sequence[str], seeds: Sequence[int], settings: SamplingSettings
-    ) -> list[str]:
+    ) -> list[Continuation]:
         """What it writes after each prompt; one at a time, for its draws are torch's own.
 
         Of a prompt that leaves too little room to write in, the end is read.
@@ -106,8 +127,16 @@ class TransformersPolicy:
                     pad_token_id=end,
                 )
             new = whole[0, given.shape[1] :]
-            found.append(self.tokenizer.decode(new, skip_special_tokens=True))
+            found.append(Continuation.of(self._text(given[0], new), len(new) < most))
         return found
+
+    def _text(self, given: Tensor, new: Tensor) -> str:
+        """The text of new tokens after others: alone, many a tokenizer drops their first space."""
+        read = self.tokenizer.decode(given, skip_special_tokens=True)
+        both = self.tokenizer.decode(torch.cat([given, new.cpu()]), skip_special_tokens=True)
+        if both.startswith(read):
+            return str(both[len(read) :])
+        return str(self.tokenizer.decode(new, skip_special_tokens=True))
 
 
 def check_causal(folder: Path) -> None:

@@ -166,9 +166,12 @@ def _lessons(bench: Bench, chosen: Sequence[Chosen]) -> list[Text]:
         text
         for one in chosen
         for prompt, written in one.written.pieces
-        if written.strip()
-        for text in learned(bench.tokenizer, prompt.text, written, bench.model.context_length)
-    ]
+        if written.text.strip()
+        for text in learned(
+            bench.tokenizer, prompt.text, written.text, bench.model.context_length,
+            ended=written.ended,
+        )
+    ]  # fmt: skip
     # A policy that wrote nothing at all learns to go on with the passages.
     return texts or [
         text

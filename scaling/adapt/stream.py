@@ -33,10 +33,10 @@ class Row:
     start: int
 
 
-def whole(tokenizer: Tokenizer, text: str, context: int) -> list[Text]:
-    """A text between two ends of text; in pieces that overlap by one where it outgrows the
-    context."""
-    ids = [tokenizer.eot, *tokenizer.encode(text), tokenizer.eot]
+def whole(tokenizer: Tokenizer, text: str, context: int, *, ended: bool = True) -> list[Text]:
+    """A text between two ends of text (after one, where it was cut off); in pieces that overlap by
+    one where it outgrows the context."""
+    ids = [tokenizer.eot, *tokenizer.encode(text), *([tokenizer.eot] if ended else [])]
     return [
         Text(tuple(ids[at : at + context + 1])) for at in range(0, max(1, len(ids) - 1), context)
     ]

@@ -13,11 +13,12 @@ from scaling.errors import UserError
 from scaling.model.decoder import Decoder
 from scaling.prompts.item import Item, PromptSet
 from scaling.prompts.match import PatternTimeoutError, passes, spaceless
-from scaling.sampling import NOT_FINITE, SamplingSettings, continue_ids, opened
+from scaling.sampling import NOT_FINITE, SamplingSettings, continue_ids, given, opened
 from scaling.scoring import Stretch, log_probabilities
 
 ROWS = 256  # prompts that are written to at a time
-CUT = "its beginning was left out: it is longer than the model's context"
+GIVEN_UP = "was given up after its time limit"
+CUT = "its beginning was left out: with its answer it is longer than the model's context"
 _OPENS = "“‘([{「『（《"
 _CLOSES = ".,;:!?…%)]}’'”。，、；：！？」』）》"  # or goes on
 
@@ -174,32 +175,36 @@ def _write(
 ) -> list[Answer]:
     together: dict[tuple[int, int], list[tuple[int, int]]] = defaultdict(list)
     encoded = [opened(tokenizer, item.prompt) for item in items]
-    long = {i for i, ids in enumerate(encoded) if len(ids) > model.context_length}
     for i, item in enumerate(items):
         for sample in range(settings.num_samples):
             together[len(encoded[i]), item.max_tokens].append((i, sample))
     texts: dict[tuple[int, int], str] = {}
-    device = model.embedding.weight.device
-    for (_, max_tokens), asked in together.items():
+    cut: set[tuple[int, int]] = set()
+    device, context = model.embedding.weight.device, model.context_length
+    for (length, max_tokens), asked in together.items():
+        sampling = settings.sampling(max_tokens)
+        read = given(length, sampling, context)
         for first in range(0, len(asked), ROWS):
             rows = asked[first : first + ROWS]
             new = continue_ids(
                 model,
                 torch.tensor([encoded[i] for i, _ in rows], device=device),
-                settings.sampling(max_tokens),
+                sampling,
                 [_stream(items[i], sample, settings.seed) for i, sample in rows],
                 tokenizer.eot,
                 cached=True,
             )
-            texts |= {row: tokenizer.decode(ids) for row, ids in zip(rows, new, strict=True)}
+            for row, ids in zip(rows, new, strict=True):
+                texts[row] = tokenizer.decode(ids)
+                if read < length or length + len(ids) - 1 > context:
+                    cut.add(row)
     answers = [
-        (i, _judged(item, sample, texts[i, sample]))
-        for i, item in enumerate(items)
-        for sample in range(settings.num_samples)
+        (row, _judged(items[row[0]], row[1], texts[row]))
+        for row in ((i, k) for i in range(len(items)) for k in range(settings.num_samples))
     ]
     return [
-        replace(answer, remark=answer.remark or CUT) if i in long else answer
-        for i, answer in answers
+        replace(answer, remark=answer.remark or CUT) if row in cut else answer
+        for row, answer in answers
     ]
 
 
@@ -217,5 +222,5 @@ def _judged(item: Item, sample: int, text: str) -> Answer:
     try:
         passed = any(passes(text, wanted, kind, item.case_sensitive) for wanted in item.answers)
     except PatternTimeoutError as error:
-        return replace(answer, remark=f"the pattern {error} was given up after its time limit")
+        return replace(answer, remark=f"the pattern {error} {GIVEN_UP}")
     return replace(answer, passed=passed)

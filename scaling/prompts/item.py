@@ -90,8 +90,8 @@ class Item(BaseModel):
                 if begins(one, other):
                     raise _mistake(
                         repr(one),
-                        f"begins {other!r}, and is never less likely: add what follows, such as a"
-                        " full stop",
+                        f"begins {other!r}, and would count for it as well: add what follows, such"
+                        " as a full stop",
                     )
         elif self.match == "regex":
             for pattern in self.answers:

@@ -12,9 +12,11 @@ _EDGES = " \t\n\r\"'“”‘’.,;:!?。，、；：！？「」『』"
 # Scripts that put no space between words, for a class of the `regex` package.
 SPACELESS = r"\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}ー"
 _SPACELESS = regex.compile(f"[{SPACELESS}]")
-# Two characters within a word that spaces set apart, or a letter and a mark on it.
+# Two characters within a word that spaces set apart, or a letter and a mark on it; and what makes
+# the contrary of a word, as "can't" of "can".
 _WITHIN = regex.compile(
-    rf"[[\p{{L}}\p{{M}}\p{{N}}]--[{SPACELESS}]]{{2}}|[\p{{L}}\p{{M}}]\p{{M}}", regex.V1
+    rf"[[\p{{L}}\p{{M}}\p{{N}}]--[{SPACELESS}]]{{2}}|[\p{{L}}\p{{M}}]\p{{M}}|n['’]t\b",
+    regex.V1,
 )
 
 

@@ -32,7 +32,7 @@ class Material:
     def check_texts(self, tokenizer: Tokenizer, context: int, label: str) -> None:
         """Raise `UserError` where a question outgrows the context of the baseline `label`, or its
         tokenizer does not know a character: to learn that would be to learn to say <unk>."""
-        for document in self.texts.documents:
+        for document in (*self.texts.documents, *self.texts.practice):
             if strange := _strange(tokenizer, document):
                 raise UserError(
                     f"{label}: {document.id} has characters that its tokenizer does not know:"

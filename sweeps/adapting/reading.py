@@ -16,9 +16,10 @@ from scaling.reading import shown
 from scaling.recipes import parse_flags, read_yaml
 from scaling.schema import explain
 from sweeps.adapting.spec import AdaptSpec
-from sweeps.fields import put
+from sweeps.fields import kinds_first, put
 from sweeps.reading import ADAPTATION, Sweep, assemble, find_sweep
 
+Words = tuple[str, ...]
 SMALL = {"documents": 2, "practice": 2}
 
 
@@ -68,8 +69,13 @@ def read_adapt_sweep(name: str, flags: Sequence[str] = (), *, smoke: bool = Fals
             " of trainings goes with `tinyscale sweep`."
         )
     given = parse_flags(flags)
-    for field, value in given:
+    for field, value in kinds_first(_with_kind(given)):
         put(tree, field, value)
+    tasks = tree.get("tasks")
+    if isinstance(tasks, dict) and isinstance(tasks.get("file"), str):
+        beside = path.parent / tasks["file"]
+        if not Path(tasks["file"]).expanduser().exists() and beside.exists():
+            tasks["file"] = str(beside)
     tree.setdefault("name", path.stem)
     if given and not any(field == ("name",) for field, _ in given):
         # By field alone: of a flag given twice the values may not compare.
@@ -81,6 +87,17 @@ def read_adapt_sweep(name: str, flags: Sequence[str] = (), *, smoke: bool = Fals
     if smoke:
         spec = _validated(_shrunk(spec), source)
     return AdaptSweep(spec, source, _baselines(spec, path, smoke))
+
+
+def _with_kind(flags: list[tuple[Words, Any]]) -> list[tuple[Words, Any]]:
+    """The same flags; those that name a file of tasks mean that kind of them, as in a file."""
+    of_file = any(
+        field == ("tasks", "file")
+        or (field == ("tasks",) and isinstance(value, dict) and "file" in value)
+        for field, value in flags
+    )
+    told = any(field == ("tasks", "kind") for field, _ in flags)
+    return [(("tasks", "kind"), "file"), *flags] if of_file and not told else flags
 
 
 def _validated(tree: dict[str, Any], source: str) -> AdaptSpec:

@@ -302,6 +302,40 @@ def test_selection(runs: list[RunFolder]) -> None:
         select(["wide"], checkpoint=7)
 
 
+def test_of_a_set_the_runs_of_another_folder_count_as_well(runs: list[RunFolder]) -> None:
+    store = client(runs[0].read_record().uri)
+    for run in runs:
+        sync(run, store)
+    away = Path("elsewhere") / runs[1].path.name
+    away.parent.mkdir()
+    runs[1].path.rename(away)
+    told = {"experiment": "tinyscale", "say": (said := list[str]()).append}
+    assert {t.label for t in select([], **told)} == {runs[0].path.name, runs[2].path.name}
+    assert said == ["1 of the 3 runs of experiment tinyscale have no folder on this machine."]
+    run_id = Sent.read(RunFolder(away)).run_id
+    assert run_id is not None
+    store.set_tag(run_id, "tinyscale.folder", str(away.resolve()))
+    assert {t.label for t in select([], **told)} == {run.path.name for run in runs}
+
+
+def test_one_run_that_its_store_has_lost_keeps_no_other_out_of_it(
+    prompts: PromptSet, runs: list[RunFolder]
+) -> None:
+    store = client(runs[0].read_record().uri)
+    for run in runs:
+        sync(run, store)
+    lost, there = Sent.read(runs[0]).run_id, Sent.read(runs[2]).run_id
+    assert lost is not None and there is not None
+    store.delete_run(lost)
+    report = Report.of(evaluate([of_run(run) for run in runs], prompts, AskSettings()))
+    report.write(Path("out"))
+    said = list[str]()
+    assert report.publish(Path("out"), said.append) is not None
+    assert "its answers are not in its store" in said[0] and runs[0].path.name in said[0]
+    assert said[-1].endswith("and to 2 runs")
+    assert len(store.get_metric_history(there, "eval/set/accuracy")) == 1
+
+
 @pytest.mark.slow
 def test_everything_is_on_record_once(prompts: PromptSet, runs: list[RunFolder]) -> None:
     uri = runs[0].read_record().uri

@@ -11,8 +11,9 @@ from click.testing import CliRunner
 from scaling.commands.generate import generate as command
 from scaling.config import RuntimeConfig
 from scaling.errors import UserError
+from scaling.model.decoder import Decoder
 from scaling.runtime import resolve
-from scaling.sampling import SamplingSettings, continue_ids, draw, generate
+from scaling.sampling import SamplingSettings, continue_ids, draw, generate, given
 from scaling.trained import of_run
 from tests.scaling.trained_run import byte_tokenizer, make_run
 from tests.variants import tiny_config
@@ -103,6 +104,24 @@ def test_of_a_prompt_longer_than_the_context_one_end_is_read_and_that_is_said(
     done = CliRunner().invoke(command, words, catch_exceptions=False)
     assert done.stdout == f"{prompt}{written[0]}\n"
     assert f"of {context + 10} tokens: the model is given the end of it" in done.stderr
+
+
+def test_a_prompt_that_would_outgrow_the_context_gives_way_before_it_is_answered() -> None:
+    settings = SamplingSettings(max_tokens=16)
+    assert [given(n, settings, 64) for n in (49, 50, 64, 90)] == [49, 48, 48, 48]
+    long = SamplingSettings(max_tokens=100)  # which outgrows the context in any case
+    assert [given(n, long, 64) for n in (40, 64, 65)] == [40, 64, 32]
+
+
+def test_sampling_keeps_nothing_for_a_backward_pass() -> None:
+    model = Decoder(tiny_config("").model, vocab_size=64, context_length=16)
+    seen = []
+    hook = model.embedding.register_forward_hook(lambda *told: seen.append(told[-1]))
+    streams = [torch.Generator().manual_seed(0)]
+    ids = torch.zeros(1, 4, dtype=torch.int64)
+    continue_ids(model, ids, SamplingSettings(max_tokens=3), streams, eot=-1, cached=True)
+    hook.remove()
+    assert len(seen) == 3 and not any(one.requires_grad for one in seen)
 
 
 def test_a_top_k_of_nought_is_no_limit(workplace: Path) -> None:

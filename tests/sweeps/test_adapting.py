@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 import yaml
 
-from scaling.adapt.config import Lora
+from scaling.adapt.config import FileTasks, Lora, StoriesTasks
 from scaling.adapt.job import Adapted, adapt
 from scaling.config import RunConfig
 from scaling.data.prepare import prepare
@@ -122,7 +122,10 @@ def test_from_nothing_to_rows_and_again(
     assert len(rows) == 16
     places = {tuple(row[name] for name in PLACE) for row in rows}
     assert len(places) == 16
-    assert {row["edit"] for row in rows} == {"verbatim", "continuation x2"}
+    assert {row["edit"] for row in rows} == {
+        "verbatim",
+        "continuation x2, max_tokens 4, steps 1, rank 2",
+    }
     for row in rows:
         assert row["tokens"] == 8 * row["inner_steps"]
         assert row["tokens_tried"] == (0 if row["edit"] == "verbatim" else 2 * 8)
@@ -405,6 +408,33 @@ def test_of_a_flag_given_twice_the_last_counts(write_spec: Callable[..., Path]) 
     sweep = read_adapt_sweep(path, ["--seeds", "5", "--seeds", "[7]"])
     assert sweep.spec.seeds == (7,)
     assert sweep.spec.name.startswith("a-")
+
+
+def test_a_flag_for_another_kind_of_tasks_or_budget_takes_the_place_of_the_files(
+    write_spec: Callable[..., Path], tmp_path: Path
+) -> None:
+    path = write_spec(tasks={"kind": "stories", "documents": 5, "facts": "new"})
+    for flags in (
+        ["--tasks", "{file: tasks.jsonl}"],
+        ["--tasks.file", "tasks.jsonl"],
+        ["--tasks.file", "tasks.jsonl", "--tasks.kind", "file"],
+    ):
+        tasks = read_adapt_sweep(str(path), flags).spec.tasks
+        assert isinstance(tasks, FileTasks) and tasks.file == "tasks.jsonl"
+    fewer = read_adapt_sweep(str(path), ["--tasks.documents", "3"]).spec.tasks
+    assert isinstance(fewer, StoriesTasks) and (fewer.documents, fewer.facts) == (3, "new")
+    longer = read_adapt_sweep(str(path), ["--baselines.budget.tokens", "4000"]).baselines
+    assert longer is not None and longer.spec.budget is not None
+    assert (longer.spec.budget.tokens, longer.spec.budget.steps) == (4000, None)
+
+
+def test_tasks_beside_the_sweeps_file_are_found(
+    write_spec: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write_spec().resolve()
+    Path("elsewhere").mkdir()
+    monkeypatch.chdir("elsewhere")
+    assert len(find_material(read_adapt_sweep(str(path)).spec).texts.documents) == len(TASKS)
 
 
 class Pipe:

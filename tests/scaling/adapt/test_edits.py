@@ -12,7 +12,13 @@ import torch
 from scaling.adapt import policy as writing
 from scaling.adapt.config import Edit
 from scaling.adapt.edits import learned, write_edits
-from scaling.adapt.policy import OwnPolicy, TransformersPolicy, find_policy, load_policy
+from scaling.adapt.policy import (
+    Continuation,
+    OwnPolicy,
+    TransformersPolicy,
+    find_policy,
+    load_policy,
+)
 from scaling.errors import UserError
 from scaling.export.write import export
 from scaling.sampling import SamplingSettings
@@ -29,14 +35,14 @@ SETTINGS = SamplingSettings(max_tokens=5, temperature=1.0)
 class Parrot:
     """Writes the same whatever it is given, and tells what that was."""
 
-    def __init__(self, text: str = " yes.") -> None:
-        self.text, self.given = text, list[tuple[str, int]]()
+    def __init__(self, text: str = " yes.", ended: bool = True) -> None:
+        self.written, self.given = Continuation(text, ended), list[tuple[str, int]]()
 
     def write(
         self, prompts: Sequence[str], seeds: Sequence[int], settings: SamplingSettings
-    ) -> list[str]:
+    ) -> list[Continuation]:
         self.given += zip(prompts, seeds, strict=True)
-        return [self.text] * len(prompts)
+        return [self.written] * len(prompts)
 
 
 def predicted(edit: Edit, policy: Parrot, context: int = 200) -> list[str]:
@@ -74,12 +80,40 @@ def test_a_policy_that_writes_nothing_leaves_the_passage() -> None:
 
 
 def test_what_is_read_is_not_predicted_and_gives_way_to_what_is() -> None:
-    (text,) = learned(TOKENIZER, "abcdef", "xyz", 8)
+    (text,) = learned(TOKENIZER, "abcdef", "xyz", 8, ended=True)
     assert TOKENIZER.decode(text.ids[text.start :]) == "xyz"
     assert text.ids[-1] == TOKENIZER.eot
     assert TOKENIZER.decode(text.ids[: text.start]) == "cdef"  # the end of it, as much as fits
-    (long,) = learned(TOKENIZER, "abc", "0123456789", 8)
+    (long,) = learned(TOKENIZER, "abc", "0123456789", 8, ended=True)
     assert len(long.ids) <= 9
+
+
+@pytest.mark.parametrize("kind", ["continuation", "restatement"])
+def test_an_end_is_learned_only_where_one_was_written(kind: Any) -> None:
+    for ended in (True, False):
+        (written,) = write_edits(Parrot(ended=ended), Edit(kind=kind, pieces=1), [PASSAGE], [7])
+        *_, piece = written.texts(TOKENIZER, 200)
+        assert (piece.ids[-1] == TOKENIZER.eot) is ended
+
+
+def test_a_half_character_at_a_cut_is_left_out() -> None:
+    torn = "caf\N{REPLACEMENT CHARACTER}"
+    assert Continuation.of(torn, ended=False).text == "caf"
+    assert Continuation.of(torn, ended=True).text == torn  # the model's own
+
+
+@pytest.mark.parametrize(
+    ("passage", "first"),
+    [
+        ("Ada has a hat. It is red.", "Ada has a hat."),
+        ("猫在家。狗在外面。", "猫在家。"),
+        ("One without an end", "One without an end"),
+    ],
+)
+def test_a_passage_is_retold_from_its_first_sentence(passage: str, first: str) -> None:
+    policy = Parrot()
+    write_edits(policy, Edit(kind="restatement", pieces=1), [passage], [7])
+    assert policy.given[0][0] == f"{passage}\n{first}"
 
 
 def test_our_own_policy_writes_what_generating_would(tmp_path: Path) -> None:
@@ -119,6 +153,24 @@ def test_another_model_writes_through_transformers(tmp_path: Path) -> None:
     policy = load_policy(str(out), RUNTIME, tmp_path)
     first = policy.write(["ab", "cd"], [1, 2], SETTINGS)
     assert policy.write(["cd"], [2], SETTINGS) == first[1:]
+
+
+def test_the_space_before_the_first_word_that_is_written_is_kept(tmp_path: Path) -> None:
+    """Decoders of SentencePiece's kind drop a text's first space."""
+    pytest.importorskip("transformers")
+    run = of_run(make_run(tmp_path, tiny_config("--data.context_length 40"), TOKENIZER))
+    export(run, "hf", tmp_path / "theirs")
+    (tmp_path / "theirs/tinyscale.json").unlink()
+    policy = load_policy(str(tmp_path / "theirs"), RUNTIME, tmp_path)
+    assert isinstance(policy, TransformersPolicy)
+
+    class Stripping:
+        def decode(self, ids: torch.Tensor, **_: Any) -> str:
+            return TOKENIZER.decode(ids.tolist()).removeprefix(" ")
+
+    policy.tokenizer = Stripping()
+    read, new = (torch.tensor(TOKENIZER.encode(text)) for text in ("Ada has", " a hat"))
+    assert policy._text(read, new) == " a hat"
 
 
 def test_of_a_passage_that_outgrows_a_model_of_transformers_the_end_is_read(

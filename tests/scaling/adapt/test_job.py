@@ -14,6 +14,7 @@ from scaling.adapt.config import AdaptConfig, Baseline, Edit, FileTasks, Full, L
 from scaling.adapt.document import Document
 from scaling.adapt.edits import Written
 from scaling.adapt.job import _bench, adapt, members_of
+from scaling.adapt.policy import Continuation
 from scaling.adapt.reward import choose, rewards, train_policies
 from scaling.config import RunConfig
 from scaling.data.prepare import prepare
@@ -186,11 +187,12 @@ def test_the_candidate_that_teaches_the_trial_text_has_the_higher_reward(
 class Wordsmith:
     """Writes words of the corpus, by the seed; now and then what the trial text wants."""
 
-    def write(self, prompts: Any, seeds: Any, settings: Any) -> list[str]:
-        return [
+    def write(self, prompts: Any, seeds: Any, settings: Any) -> list[Continuation]:
+        texts = [
             "qqq zzz qqq zzz" if seed % 2 else " ".join(WORDS[seed % 7 : seed % 7 + 4])
             for seed in seeds
         ]
+        return [Continuation(text, ended=True) for text in texts]
 
 
 def test_the_best_candidate_is_used_and_its_cost_is_counted(
@@ -200,7 +202,7 @@ def test_the_best_candidate_is_used_and_its_cost_is_counted(
     edit = Edit(kind="continuation", candidates=6, pieces=1, steps=6, rank=4, lr=1e-2)
     document = Document("d", "the zebu", "unused", trial="qqq zzz qqq zzz")
     ((chosen,),) = choose(bench, edit, [Wordsmith()], [document], [1])
-    assert chosen.written.pieces[0][1] == "qqq zzz qqq zzz"
+    assert chosen.written.pieces[0][1].text == "qqq zzz qqq zzz"
     assert chosen.tried_tokens == 6 * 6 * config.tokens_per_step
     ((first,),) = choose(
         bench, edit.model_copy(update={"candidates": 1}), [Wordsmith()], [document], [1]

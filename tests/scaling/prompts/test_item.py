@@ -78,15 +78,15 @@ def test_a_part_of_a_set_has_a_name_of_its_own(tmp_path: Path) -> None:
         ({"match": None, "choices": ["moo"]}, "item 1 (one): choices holds right answers alone"),
         (
             {"match": None, "answers": ["cat food"], "choices": ["cat", "dog"]},
-            "item 1 (one): 'cat' begins 'cat food', and is never less likely: add what follows",
+            "item 1 (one): 'cat' begins 'cat food', and would count for it as well",
         ),
         (
             {"match": None, "answers": ["1"], "choices": ["2", "15"]},
-            "item 1 (one): '1' begins '15', and is never less likely: add what follows",
+            "item 1 (one): '1' begins '15', and would count for it as well",
         ),
         (
             {"match": None, "choices": [" moo", "baa"]},
-            "item 1 (one): 'moo' begins ' moo', and is never less likely: add what follows",
+            "item 1 (one): 'moo' begins ' moo', and would count for it as well",
         ),
         ({"id": 5}, "item 1: id is 5"),
     ],
