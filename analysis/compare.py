@@ -29,7 +29,7 @@ from analysis.paired import Test, against, listed
 from analysis.rates import tuned
 from analysis.runs import RunTable, Selection, read_runs
 from analysis.summary import configurations, summary
-from analysis.units import Unit, choose, floor_of, in_unit, texts
+from analysis.units import Unit, choose, floor_of, in_unit, judged_apart, texts
 from scaling.errors import UserError
 from scaling.outputs import ready_folder
 from scaling.schema import nearest
@@ -305,7 +305,8 @@ def _told_apart(
         differ = [named(one) for one in columns if _differs(runs, base, one, settings)]
         said = [f"they {also}differ in {listed(differ)}"] if differ else []
         judged = [*texts(runs), *([PREFIX] if PREFIX in runs else [])]
-        if any(_differs(runs, base, one, settings) for one in judged):
+        apart = judged_apart(pd.concat([runs, base]))
+        if apart or any(_differs(runs, base, one, settings) for one in judged):
             said.append("their losses are of different validation texts")
         found.append(test.beside("; ".join(said) if test.pairs else ""))
     return found

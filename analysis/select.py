@@ -128,7 +128,7 @@ def _in_store(
     if is_missing(tracking_uri()):
         return {}
     rows = read_runs(chosen).runs[["identity", "seed", "folder"]].dropna(subset="identity")
-    others = {(str(row.identity), int(row.seed)): row.folder for row in rows.itertuples()}
+    others = {(str(row.identity), int(str(row.seed))): row.folder for row in rows.itertuples()}
     others = {key: folder for key, folder in others.items() if key not in known}
     found = {
         key: RunFolder(Path(folder))

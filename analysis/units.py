@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 
+from scaling.config.data import PLACES
 from scaling.data.tokenizer import MOST_UNKNOWN
 from scaling.errors import UserError
 
@@ -118,8 +119,12 @@ def tokenizers_differ(runs: pd.DataFrame) -> bool:
 
 def texts(runs: pd.DataFrame) -> list[str]:
     """The fields that decide which documents there are, and which of them validate."""
-    shares = [c for c in ("data.validation_share", "data.test_share") if c in runs]
-    return [c for c in map(str, runs) if c.startswith("data.corpus.")] + shares
+    rule = ("data.validation_share", "data.test_share", "data.val_is_test")
+    fields = [c for c in map(str, runs) if c.startswith("data.corpus.")]
+    content = "data.corpus.content"
+    if content in runs and runs[content].notna().all():  # wherever the files are
+        fields = [c for c in fields if c.removeprefix("data.corpus.") not in PLACES]
+    return fields + [c for c in rule if c in runs]
 
 
 def _text(runs: pd.DataFrame) -> str:
@@ -128,8 +133,16 @@ def _text(runs: pd.DataFrame) -> str:
     if tokens == {"all"}:
         return "the validation split"
     if len(tokens) == 1:
-        return f"the first {int(tokens.pop()):,} tokens of the validation split"
+        text = f"the first {int(tokens.pop()):,} tokens of the validation split"
+        apart = ", which are other texts with each tokenizer"
+        return text + apart if tokenizers_differ(runs) else text
     return "the validation split, of which some runs were given a prefix (evaluation.tokens)"
+
+
+def judged_apart(runs: pd.DataFrame) -> bool:
+    """Whether the runs were validated on so many tokens of several tokenizers: other texts."""
+    limits = runs.get("evaluation.tokens", pd.Series("all", index=runs.index)).fillna("all")
+    return bool((limits != "all").any()) and tokenizers_differ(runs)
 
 
 def in_unit(runs: pd.DataFrame, unit: Unit) -> pd.DataFrame:

@@ -83,6 +83,8 @@ class Cohort:
             seeds=[config.seed for config in configs],
             micro_size=self.micro_size,
         )
+        if (test := self.data[0].test) is not None:  # judged on at the end: hours from now, maybe
+            self.evaluator(test, None)
 
     def with_configs(self, configs: Sequence[RunConfig]) -> "Cohort":
         """The same models, data and optimizers, as runs of other schedules and budgets."""

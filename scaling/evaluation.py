@@ -56,6 +56,7 @@ class Evaluator:
     ) -> None:
         self.split, self.batch_size, self.limit = split, batch_size, limit
         self.token_bytes = token_bytes
+        self._tokens = split.tokens_array()  # mapped now, whatever becomes of the cache
         self._stream: tuple[torch.device, Tokens | torch.Tensor] | None = None
 
     @torch.no_grad()
@@ -91,13 +92,13 @@ class Evaluator:
     def _tokens_on(self, device: torch.device) -> Tokens | torch.Tensor:
         """The split, on a device that has room for it moved there once."""
         if self._stream is None or self._stream[0] != device:
-            self._stream = device, placed(self.split.tokens_array(), device)
+            self._stream = device, placed(self._tokens, device)
         return self._stream[1]
 
     @cached_property
     def predicted(self) -> tuple[int, int]:
         """How many tokens are predicted, and how many bytes they stand for."""
-        stream = self.split.tokens_array()
+        stream = self._tokens
         count = len(stream) - 1 if self.limit is None else min(self.limit, len(stream) - 1)
         each = self.token_bytes.numpy()
         parts = range(1, count + 1, _PIECE)

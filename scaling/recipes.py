@@ -19,6 +19,8 @@ Tree = dict[str, Any]
 ALTERNATIVES: dict[tuple[str, ...], str] = {
     ("model", "n_heads"): "head_dim",
     ("model", "head_dim"): "n_heads",
+    ("data", "corpus", "files"): "train",
+    ("data", "corpus", "train"): "files",
 }
 
 _NOTHING = {"", "~", "null", "Null", "NULL", "''", '""'}  # words that mean none, or an empty text
@@ -90,10 +92,14 @@ def parse_flags(words: Sequence[str]) -> list[tuple[tuple[str, ...], Any]]:
 
 
 def parse_value(text: str) -> Any:
-    """One value as YAML reads it; what YAML cannot read, or reads as nothing, is a string."""
+    """One value as YAML reads it; what YAML cannot read, or reads as nothing or as a part of it
+    (all before a ` #`), is a string."""
     try:
         value = parse_yaml(text)
     except yaml.YAMLError:
+        return text
+    bare = text.strip()
+    if isinstance(value, str) and bare[:1] not in ("'", '"') and value != bare:
         return text
     # A comment (###), a mark of documents (---) or blocks (|) is more likely a separator of texts.
     return text if value in (None, "") and text.strip() not in _NOTHING else value
@@ -105,8 +111,8 @@ def merge_flags(tree: Tree, flags: Iterable[tuple[tuple[str, ...], Any]], trail:
     refuse_two_budgets(given)
     for path, value in given.items():
         over = _nest(path, value)
-        if (other := ALTERNATIVES.get(path)) and (*path[:-1], other) in given:
-            over[path[0]][other] = given[*path[:-1], other]
+        if (other := ALTERNATIVES.get(path)) and (both := (*path[:-1], other)) in given:
+            over = _nest(path[:-1], {path[-1]: value, other: given[both]})
         merge(tree, over, trail, f"flag --{'.'.join(path)}")
 
 
@@ -122,8 +128,8 @@ def merge(base: Tree, over: Mapping[str, Any], trail: Trail, source: str) -> Non
 
     Mappings merge field by field, with three exceptions: a budget replaces the inherited one
     whole; a new `kind` keeps only those inherited fields that the new variant has too, and no
-    learning rate that was a file's choice for another optimizer; and of two alternatives (heads,
-    head width) the new one drops the inherited other.
+    learning rate that was a file's choice for another optimizer; and of two alternatives (heads
+    and head width; files to be split and training files) the new one drops the inherited other.
     """
     _merge(base, over, (), trail, source)
 

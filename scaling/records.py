@@ -66,7 +66,7 @@ def _facts(cohort: Cohort, k: int) -> dict[str, Any]:
     facts |= {
         "flops_per_token": cohort.training_flops_per_token,
         "vocab_size": data.tokenizer.vocab_size,
-        "unique_tokens": data.train.tokens,
+        "unique_tokens": data.train.unique_tokens,
         "validation_tokens": data.validation.tokens,
         "validation_bytes": data.validation.bytes,
         "micro_size": cohort.micro_size,

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 
 from scaling.config import RunConfig
 from sweeps.calibration import evaluations
+from sweeps.objectives import one_tokenizer
 from sweeps.samplers import by_chance
 from sweeps.sizes import Size
 from sweeps.space import varied_by
@@ -21,6 +22,7 @@ def objections(spec: SweepSpec, runs: Sequence[Sized]) -> list[str]:
     return [
         *_of_sizes(spec, runs),
         *_of_budgets(spec, runs),
+        *_of_texts(runs),
         *_of_rates(spec, runs),
         *_of_search(spec),
     ]
@@ -66,6 +68,16 @@ def _of_budgets(spec: SweepSpec, runs: Sequence[Sized]) -> Iterator[str]:
             f"{judged:,} tokens are validated or tested in a run that trains on"
             f" {trained:,}: evaluation.every, evaluation.tokens or data.test_share"
             " could spare much"
+        )
+
+
+def _of_texts(runs: Sequence[Sized]) -> Iterator[str]:
+    configs = [config for config, _ in runs]
+    limits = {config.evaluation.tokens for config in configs}
+    if limits != {"all"} and not one_tokenizer(configs):
+        yield (
+            "evaluation.tokens counts each run's own tokens: with several tokenizers the losses"
+            " are of different texts, which do not compare; leave it at all"
         )
 
 

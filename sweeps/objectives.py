@@ -35,7 +35,7 @@ PRUNABLE: dict[str, Figure] = {
 def check_search(search: Search, sweep: Sweep, ends: Sequence[Wanted]) -> None:
     """Raise one sentence for what cannot be searched; `ends` are the runs at the space's ends."""
     configs = [run.config for run in ends]
-    one_unit = _one_tokenizer(configs)
+    one_unit = one_tokenizer(configs)
     for objective in search.objectives:
         metric = objective.metric
         if metric not in METRICS:
@@ -77,7 +77,7 @@ def judged_by(spec: SweepSpec, runs: Sequence[Wanted]) -> Objective:
     """
     if spec.search:
         return spec.search.objectives[0]
-    one = _one_tokenizer([run.config for run in runs])
+    one = one_tokenizer([run.config for run in runs])
     return Objective(metric="final/val_loss" if one else "final/val_bpb")
 
 
@@ -102,7 +102,7 @@ def _check_pruner(search: Search, sweep: Sweep, configs: Sequence[RunConfig]) ->
         )
 
 
-def _one_tokenizer(configs: Sequence[RunConfig]) -> bool:
+def one_tokenizer(configs: Sequence[RunConfig]) -> bool:
     """Whether a token is the same in all of them: some tokenizers learn from their corpus."""
     found = [(config.data.tokenizer, config.data.corpus) for config in configs]
     return all(one == found[0] for one in found)

@@ -95,11 +95,11 @@ _LEGEND = (
     "Figures are of the texts without their prompts. log p / token and copied are of each model's"
     " own tokens, and compare for models of one tokenizer; log p is in nats. distinct-n: different"
     " n-grams over n-grams. repetition: share of a text's 4-grams that it has had before."
-    " self-BLEU: how alike the texts are. KL: divergence of words from the validation split, in nats; it is larger for"
-    " less text, so hold it against the row of held-out text below it. copied: share of runs of 8"
-    " tokens that the training text has. accepted, understood, contradictions: what the embedded"
-    f" corpus's grammar makes of the texts with their prompts, of {PARSED} at most, spread over"
-    " all."
+    " self-BLEU: how alike the texts are. KL: divergence of words from the validation split, in"
+    " nats; it is larger for less text, so hold it against the row of held-out text below it."
+    " copied: share of runs of 8 tokens that the training text has. accepted, understood,"
+    " contradictions: what the embedded corpus's grammar makes of the texts with their prompts, of"
+    f" {PARSED} at most, spread over all."
 )
 
 

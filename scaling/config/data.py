@@ -46,6 +46,8 @@ class TinyStoriesCorpus(Noting):
     streaming: bool = Field(False, description="read over the network, without a local copy")
 
 
+# Fields that say where texts and vocabularies are; `content`, where it is noted, says what.
+PLACES = ("files", "train", "validation", "test", "source", "vocab", "merges")
 SPELT_OUT = (
     'spells out a backslash and a letter: in YAML a line ends at "\\n" with double quotes, on a'
     " command line at '\"\\n\"'"

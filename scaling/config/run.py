@@ -8,7 +8,7 @@ from typing import Any, Literal, Self
 from pydantic import Field, model_validator
 
 from scaling.budget import Budget, Count
-from scaling.config.data import DataConfig
+from scaling.config.data import PLACES, DataConfig
 from scaling.config.model import LearnedPosition, MaximalUpdate, ModelConfig
 from scaling.config.optimizer import (
     SGD,
@@ -210,6 +210,10 @@ class RunConfig(Part):
         for watched in ("prompts", "watch_every", "prompt_set", "prompt_limit"):
             del kept["evaluation"][watched]
         kept["schedule"].pop("branches", None)  # they leave the run itself as it is
+        for part in (kept["data"]["corpus"], kept["data"]["tokenizer"]):
+            if part.get("content") is not None:  # which says what the files do, wherever they are
+                for place in PLACES:
+                    part.pop(place, None)
         return kept
 
     @property

@@ -64,12 +64,9 @@ def build(
         spool.remove()
     for name, split in splits.items():
         _check_known(name, split, say)
-    known_by = [source.fingerprint, rule.as_data(), files[TOKENIZER].sha256]
-    if copies or counts.copies:  # which an earlier version let lie side by side: other data
-        known_by.append("copies apart")
     manifest = Manifest(
         format=manifests.FORMAT,
-        fingerprint=digest_of(known_by),
+        fingerprint=digest_of([source.fingerprint, rule.as_data(), files[TOKENIZER].sha256]),
         source={
             "kind": source.kind,
             "description": source.description,
@@ -146,6 +143,12 @@ def _check(spools: dict[str, Spool], counts: SplitCounts, rule: SplitRule, say: 
             " split"
             if removed
             else f"the train split is empty: {advice}"
+        )
+    if not documents["validation"] and (removed := counts.removed.get("validation")):
+        raise UserError(
+            f"the validation split is empty, for all its {removed:,} documents are also in the"
+            " test split; to report one split as both, leave data.corpus.test out and set"
+            " data.val_is_test"
         )
     if not documents["validation"]:
         raise UserError(

@@ -1,5 +1,6 @@
 """The folder of prepared data: built once under a lock, moved into place whole."""
 
+import contextlib
 import errno
 import os
 import shutil
@@ -94,10 +95,16 @@ def _clear_stale(folder: Path) -> None:
     for left in folder.parent.glob(f"{_BUILDING}*"):
         name = left.name.removeprefix(_BUILDING).removeprefix("old-")
         if name == folder.name:
-            shutil.rmtree(left)
+            _remove(left)
             continue
         try:
             with FileLock(_lock_file(folder.parent / name), timeout=0):
-                shutil.rmtree(left)
+                _remove(left)
         except Timeout:
             continue  # it is being built right now
+
+
+def _remove(folder: Path) -> None:
+    """Delete a folder, which another process may be deleting as well."""
+    with contextlib.suppress(FileNotFoundError):
+        shutil.rmtree(folder)

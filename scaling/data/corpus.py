@@ -95,8 +95,22 @@ def _option(corpus: FilesCorpus, path: Path) -> str:
 
 def _find(pattern: str, field: str) -> list[Path]:
     whole = str(Path(pattern).expanduser())
-    found = [Path(name) for name in sorted(glob(whole, recursive=True))]
-    files = [path for path in found if path.is_file()]
+    if Path(whole).is_file():  # whatever signs of a pattern its name holds
+        found = [Path(whole)]
+    else:
+        found = [Path(name) for name in sorted(glob(whole, recursive=True))]
+    for path in found:
+        try:
+            path.stat()
+        except FileNotFoundError:
+            raise UserError(
+                f"data.corpus.{field}: {path} is a link to a file that is not there"
+            ) from None
+        except OSError:  # at the end of a loop of links
+            continue
+    # A file that several names lead to is read once.
+    files = list({path.resolve(): path for path in reversed(found) if path.is_file()}.values())
+    files.reverse()
     if not files:
         if found:
             raise UserError(

@@ -4,7 +4,6 @@ import hashlib
 import json
 import os
 import struct
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,14 +13,17 @@ _BLOCK = 1 << 20
 class Place(NamedTuple):
     """Where a document's text alone puts it, whatever file it came from and whatever the seed."""
 
-    digest: bytes  # 16 bytes: equal texts have equal ones
+    digest: bytes  # 16 bytes: equal texts have equal ones, and hardly any others
     share: float  # uniform in [0, 1): decides the split
     order: int  # uniform in [0, 2^64): decides the place within the split
 
 
 def place(text: bytes) -> Place:
-    """Hash one document's UTF-8 text, normalised by nothing."""
-    digest = hashlib.blake2b(text, digest_size=16).digest()
+    """Hash one document's UTF-8 text, but for blanks at its ends and what its lines end with: a
+    copy in a file of another kind may differ in these, and is a copy."""
+    if b"\r" in text:
+        text = text.replace(b"\r\n", b"\n")
+    digest = hashlib.blake2b(text.strip(), digest_size=16).digest()
     share, order = struct.unpack("<QQ", digest)
     # 53 bits fit a float exactly, so that the share can never round up to 1.
     return Place(digest, (share >> 11) / 2**53, order)
@@ -35,7 +37,8 @@ def order_of_copy(order: int) -> int:
 def digest_of(value: Any) -> str:
     """SHA-256 of a value's canonical JSON, in hex."""
     canonical = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
-    return hashlib.sha256(canonical.encode()).hexdigest()
+    # A file's name need not be UTF-8.
+    return hashlib.sha256(canonical.encode("utf-8", "surrogatepass")).hexdigest()
 
 
 def noted(fingerprint: str) -> str:
@@ -53,7 +56,7 @@ def file_digest(path: Path) -> str:
 
 
 class FileMemo:
-    """Content hashes of files, remembered in the cache for as long as size and time stay.
+    """Content hashes of files, remembered in the cache for as long as size and times stay.
 
     One small JSON file per path, replaced whole, so processes may share the folder without a lock.
     """
@@ -68,7 +71,12 @@ class FileMemo:
         known_as = digest_of(str(path))[:32]
         memo = self._folder / f"{known_as}.json"
         stat = path.stat()
-        state = {"path": str(path), "size": stat.st_size, "mtime_ns": stat.st_mtime_ns}
+        state = {
+            "path": str(path),
+            "size": stat.st_size,
+            "mtime_ns": stat.st_mtime_ns,
+            "ctime_ns": stat.st_ctime_ns,  # a copy may keep the time of its text
+        }
         if not self._fresh:
             try:
                 known: dict[str, Any] = json.loads(memo.read_text())
@@ -83,7 +91,3 @@ class FileMemo:
         beside.write_text(json.dumps({**state, "sha256": digest}))
         beside.replace(memo)
         return digest
-
-    def digests(self, paths: Iterable[Path]) -> list[str]:
-        """The files' hashes in sorted order: what the files say, not what they are called."""
-        return sorted(self.digest(path) for path in paths)

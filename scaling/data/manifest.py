@@ -9,7 +9,9 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from scaling.data.digest import digest_of, file_digest
 
-FORMAT = 1  # of the folder; another number is another cache key
+# Of the folder, and of how documents are read and split: another number is another cache key, so
+# that nothing is reused that would be made otherwise now.
+FORMAT = 2
 NAME = "manifest.json"
 _LIBRARIES = ("datasets", "numpy", "pyarrow", "tokenizers")
 
@@ -50,12 +52,6 @@ class Manifest(_Record):
     files: dict[str, FileRecord]
     versions: dict[str, str]
     created: str
-
-    @property
-    def copies_side_by_side(self) -> bool:
-        """Whether an earlier version packed it and left copies of a document together."""
-        found = any(split.duplicates for split in self.splits.values())
-        return found and "copies" not in self.left_out
 
     def write(self, folder: Path) -> None:
         """Write it, signed with its own hash."""

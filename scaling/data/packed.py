@@ -67,6 +67,13 @@ class PackedSplit:
         ends: NDArray[np.int64] = self._index("ends")
         return ends[: self.documents]
 
+    @property
+    def unique_tokens(self) -> int:
+        """Its tokens without those of documents whose text an earlier one has."""
+        if not _index_file(self.folder, self.files or self.name, "unique").exists():
+            return self.tokens
+        return int(self._index("unique")[self.documents - 1]) + 1
+
     def prefix(self, documents: int) -> "PackedSplit":
         """The split's first so many documents, in microseconds. Raises ValueError beyond it."""
         if not 1 <= documents <= self.documents:
@@ -92,7 +99,8 @@ def tokens_file(folder: Path, split: str) -> Path:
 
 
 def _index_file(folder: Path, split: str, what: str) -> Path:
-    """Where a running total over a split's documents is: token ends, bytes or floor."""
+    """Where a running total over a split's documents is: token ends, bytes, floor, or unique
+    tokens (where some are copies)."""
     return folder / f"{split}.{what}.npy"
 
 
@@ -148,6 +156,8 @@ def pack(
     totals: dict[str, NDArray[Any]] = {"ends": ends, "bytes": np.cumsum(spool.lengths)}
     if knows_floor:
         totals["floor"] = np.cumsum(spool.nats)
+    if spool.again.any():
+        totals["unique"] = np.cumsum(np.where(spool.again, 0, lengths + 1))
     for what, values in totals.items():
         path = _index_file(folder, split, what)
         with path.open("wb") as file:

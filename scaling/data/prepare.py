@@ -129,16 +129,12 @@ def _plan(config: DataConfig, cache: Path, fresh: bool) -> _Plan:
 
 
 def _whole(folder: Path, say: Say) -> Manifest | None:
-    """The manifest of a folder that is there, of the sizes it states, and as it is made now."""
+    """The manifest of a folder that is there and of the sizes it states."""
     try:
-        manifest = read_manifest(folder)
+        return read_manifest(folder)
     except DamageError as error:
         say(f"warning: the packed tokens in {folder} are damaged ({error}): building them anew")
         return None
-    if manifest is not None and manifest.copies_side_by_side:
-        say(f"copies of a document lie side by side in {folder}: building it anew without")
-        return None
-    return manifest
 
 
 def _build(plan: _Plan, config: DataConfig, say: Say) -> Manifest:

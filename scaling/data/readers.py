@@ -175,7 +175,13 @@ def _csv(path: Path, text_field: str) -> Iterator[str]:
                         f"{path} line {rows.line_num} has {len(row)} fields, and line 1 has"
                         f" {len(header)}: quote the texts that hold commas"
                     )
-                yield row[column] if column < len(row) else ""
+                if 0 < len(row) < len(header):  # likewise, at its line breaks
+                    raise UserError(
+                        f"{path} line {rows.line_num} has {len(row)} fields, and line 1 has"
+                        f" {len(header)}: quote the texts that hold line breaks"
+                    )
+                if row:
+                    yield row[column]
         except csv.Error as error:
             raise UserError(f"{path} line {rows.line_num} is not CSV: {error}") from error
 

@@ -27,6 +27,7 @@ class Spool:
         self._starts: NDArray[np.uint64] = np.empty(0, np.uint64)
         self.lengths: NDArray[np.uint64] = np.empty(0, np.uint64)  # bytes, in hash order
         self.nats: NDArray[np.float64] = np.empty(0)  # -log p, in hash order
+        self.again: NDArray[np.bool_] = np.empty(0, bool)  # whether one before has the same text
         self.duplicates = 0  # documents whose text an earlier one has
         self.left_out = 0  # what would have been more of them
 
@@ -54,7 +55,8 @@ class Spool:
         each gets a place of its own, or (unless `keep_copies`) all but the first are left out.
         """
         self._writer.close()
-        orders = np.array(self._orders, np.uint64)
+        texts = np.asarray(self._orders, np.uint64)
+        orders = texts.copy()
         lengths = np.asarray(self._lengths, np.uint64)
         order = np.argsort(orders, kind="stable")
         ranked = orders[order]
@@ -67,6 +69,8 @@ class Spool:
         else:
             self.left_out = len(copies)
             order = np.delete(order, copies)
+        self.again = np.ones(len(order), bool)
+        self.again[np.unique(texts[order], return_index=True)[1]] = False
         self._starts = (np.cumsum(lengths) - lengths)[order]
         self.lengths = lengths[order]
         self.nats = np.asarray(self._nats, np.float64)[order]

@@ -1,5 +1,6 @@
 """TinyStories through the `datasets` library: from the hub, its local cache, or a local folder."""
 
+import contextlib
 import json
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -15,9 +16,10 @@ from scaling.data.hub import (
     revision_on_hub,
     unreachable,
 )
-from scaling.data.readers import divide
+from scaling.data.readers import divide, read
 from scaling.data.source import Document, Source
 from scaling.errors import UserError
+from scaling.tracking.folder import write_whole
 
 # Both versions are kept as two text files too, version 2 as nothing else.
 V1_FILES = {"train": "TinyStories-train.txt", "validation": "TinyStories-valid.txt"}
@@ -46,15 +48,16 @@ def open_tinystories(
         return _local(corpus, folder, memo)
     remembered = cache / "revisions" / f"{digest_of([corpus.source, corpus.revision])[:32]}.json"
     commit: str | None = None
-    if remembered.is_file() and not fresh:
-        commit = json.loads(remembered.read_text())["commit"]
+    if not fresh:
+        with contextlib.suppress(FileNotFoundError, ValueError, KeyError):  # none, or a torn one
+            commit = json.loads(remembered.read_text())["commit"]
     if commit is None:
         commit = revision_on_hub(corpus.source, "dataset", corpus.revision)
         commit = commit or revision_in_cache(corpus.source, "dataset", corpus.revision)
         if commit is None:
             raise unreachable(corpus.source, _INSTEAD)
         remembered.parent.mkdir(parents=True, exist_ok=True)
-        remembered.write_text(json.dumps({"source": corpus.source, "commit": commit}))
+        write_whole(remembered, json.dumps({"source": corpus.source, "commit": commit}))
     parts = _v2_on_hub if corpus.version == "v2-gpt4" else _v1_on_hub
     return Source(
         kind="tinystories",
@@ -100,10 +103,12 @@ def _local(corpus: TinyStoriesCorpus, folder: Path, memo: FileMemo) -> Source:
         read = {
             role: partial(_rows, str(folder), None, role, corpus.streaming) for role in V2_FILES
         }
+    # With their names, by which it is told what each is for.
+    content = sorted([str(path.relative_to(folder)), memo.digest(path)] for path in files)
     return Source(
         kind="tinystories",
         description=f"{folder} {corpus.version}",
-        fingerprint=digest_of(["folder", layout, memo.digests(files)]),
+        fingerprint=digest_of(["folder", layout, content]),
         details={},
         parts=read,
     )
@@ -168,6 +173,9 @@ def _documents(dataset: Any) -> Iterator[Document]:
 
 def _lines(file: str) -> Iterator[Document]:
     """The documents of one text file, local or on the hub, without another copy of it."""
+    if Path(file).is_file():
+        yield from map(Document, read(Path(file), text_field="", separator=_SEPARATOR))
+        return
     import datasets
 
     # With their line ends, so that joining the lines gives back the file whatever a line is.

@@ -309,13 +309,17 @@ def test_of_a_set_the_runs_of_another_folder_count_as_well(runs: list[RunFolder]
     away = Path("elsewhere") / runs[1].path.name
     away.parent.mkdir()
     runs[1].path.rename(away)
-    told = {"experiment": "tinyscale", "say": (said := list[str]()).append}
-    assert {t.label for t in select([], **told)} == {runs[0].path.name, runs[2].path.name}
+    said = list[str]()
+
+    def selected() -> set[str]:
+        return {t.label for t in select([], experiment="tinyscale", say=said.append)}
+
+    assert selected() == {runs[0].path.name, runs[2].path.name}
     assert said == ["1 of the 3 runs of experiment tinyscale have no folder on this machine."]
     run_id = Sent.read(RunFolder(away)).run_id
     assert run_id is not None
     store.set_tag(run_id, "tinyscale.folder", str(away.resolve()))
-    assert {t.label for t in select([], **told)} == {run.path.name for run in runs}
+    assert selected() == {run.path.name for run in runs}
 
 
 def test_one_run_that_its_store_has_lost_keeps_no_other_out_of_it(

@@ -100,7 +100,7 @@ def test_a_mistake_in_a_flag_is_one_sentence(flags: list[str], sentence: str) ->
 def test_a_blank_line_is_given_as_its_help_says() -> None:
     flags = ["--data.corpus.kind", "files", "--data.corpus.files", "x"]
     given = {r'"\n\n"': "\n\n", r"\newpage": r"\newpage", "''": ""}
-    given |= {word: word for word in ("|", ">", "###", "---", "%%")}
+    given |= {word: word for word in ("|", ">", "###", "---", "%%", "-- # --", "My #3/x.txt")}
     for value, separator in given.items():
         corpus = load_config("baseline", [*flags, "--data.corpus.separator", value]).data.corpus
         assert isinstance(corpus, FilesCorpus) and corpus.separator == separator

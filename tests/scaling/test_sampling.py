@@ -115,6 +115,7 @@ def test_a_prompt_that_would_outgrow_the_context_gives_way_before_it_is_answered
 
 def test_sampling_keeps_nothing_for_a_backward_pass() -> None:
     model = Decoder(tiny_config("").model, vocab_size=64, context_length=16)
+    model.init_weights([0])
     seen = []
     hook = model.embedding.register_forward_hook(lambda *told: seen.append(told[-1]))
     streams = [torch.Generator().manual_seed(0)]

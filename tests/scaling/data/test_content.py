@@ -48,6 +48,21 @@ def test_other_texts_make_another_identity(tiny: Callable[..., RunConfig], texts
         prepare(before.data)
 
 
+def test_the_same_texts_elsewhere_are_the_same_run(
+    tiny: Callable[..., RunConfig], texts: Path
+) -> None:
+    config = with_content(tiny("--data.corpus.files", "mine.txt"))
+    for name in ("./mine.txt", str(texts.resolve())):
+        assert with_content(tiny("--data.corpus.files", name)).identity == config.identity
+    texts.rename("elsewhere.txt")
+    moved = with_content(tiny("--data.corpus.files", "elsewhere.txt"))
+    assert moved.identity == config.identity
+    Path("other.txt").write_text("Another text.")
+    corpus = {"kind": "files", "train": "elsewhere.txt", "validation": "other.txt"}
+    held_out = with_content(tiny("--data.corpus", json.dumps(corpus)))
+    assert held_out.identity != moved.identity
+
+
 @pytest.mark.parametrize("version", ["v1", "v2-gpt4"])
 def test_so_do_other_files_in_a_folder_of_tinystories(
     tiny: Callable[..., RunConfig], workplace: Path, version: str

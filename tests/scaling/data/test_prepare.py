@@ -278,6 +278,38 @@ def test_files_that_are_not_found(tmp_path: Path, corpus: dict[str, str], says: 
         prepare(DataConfig(corpus=FilesCorpus(**corpus)), cache=tmp_path)
 
 
+def test_a_file_that_several_names_lead_to_is_read_once(tmp_path: Path) -> None:
+    texts = tmp_path / "texts"
+    texts.mkdir()
+    write_jsonl(texts / "a.jsonl", stories(100))
+    (texts / "latest.jsonl").symlink_to("a.jsonl")
+    (texts / "again").symlink_to(".")
+    corpus = FilesCorpus(files=str(texts / "**/*.jsonl"))
+    config = DataConfig(corpus=corpus, tokenizer=ByteTokenizer(), context_length=4)
+    heard: list[str] = []
+    prepared = prepare(config, cache=tmp_path / "cache", say=heard.append)
+    assert prepared.train.documents < 100
+    assert not any("copies" in line for line in heard)
+
+
+def test_a_link_to_nowhere_is_named(tmp_path: Path) -> None:
+    write_jsonl(tmp_path / "a.jsonl", stories(100))
+    (tmp_path / "b.jsonl").symlink_to("unmounted/b.jsonl")
+    corpus = FilesCorpus(files=str(tmp_path / "*.jsonl"))
+    with pytest.raises(UserError, match=r"b\.jsonl is a link to a file that is not there"):
+        prepare(DataConfig(corpus=corpus), cache=tmp_path / "cache")
+
+
+@pytest.mark.parametrize("name", ["my [old] texts.jsonl", b"caf\xe9.jsonl"])
+def test_names_that_are_no_patterns_or_no_utf8(tmp_path: Path, name: str | bytes) -> None:
+    path = tmp_path / os.fsdecode(name)
+    write_jsonl(path, stories(100))
+    corpus = FilesCorpus(files=str(path) if isinstance(name, str) else str(tmp_path / "*.jsonl"))
+    config = DataConfig(corpus=corpus, tokenizer=ByteTokenizer(), context_length=4)
+    assert prepare(config, cache=tmp_path / "cache").train.documents > 50
+    assert prepare(config, cache=tmp_path / "cache").reused
+
+
 # ---------------------------------------------------------------- damage
 
 

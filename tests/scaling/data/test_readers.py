@@ -48,9 +48,9 @@ def test_json_may_be_lines_or_plain_texts(tmp_path: Path) -> None:
 def test_csv_with_quotes_and_line_breaks(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_text(
-        '\ufeffid,text\r\n1,"One, ""two""\nthree"\r\n2,four\r\n3\r\n', "utf-8", newline=""
+        '\ufeffid,text\r\n1,"One, ""two""\nthree"\r\n2,four\r\n\r\n', "utf-8", newline=""
     )
-    assert read_all(path) == ['One, "two"\nthree', "four", ""]
+    assert read_all(path) == ['One, "two"\nthree', "four"]
 
 
 def test_csv_with_a_long_field(tmp_path: Path) -> None:
@@ -110,6 +110,11 @@ def test_dividing_does_not_see_the_chunks(chunks: list[str], separator: str) -> 
             "a.csv",
             'id,text\n1,"x,\ny"\n2,Once, there was\n',
             "a.csv line 4 has 3 fields, and line 1 has 2: quote the texts that hold commas",
+        ),
+        (
+            "a.csv",
+            "id,text\n1,Line one\nand line two\n",
+            "a.csv line 3 has 1 fields, and line 1 has 2: quote the texts that hold line breaks",
         ),
         ("a.csv", 'text\nx\n"y\nz\n', "a.csv line 4 is not CSV: unexpected end of data"),
         ("a.csv", 'text\n"Hi," she said.\n', "a.csv line 2 is not CSV: ',' expected after"),

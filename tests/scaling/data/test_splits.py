@@ -8,7 +8,6 @@ import pytest
 
 from scaling.config import ByteTokenizer, DataConfig, FilesCorpus
 from scaling.data.digest import place
-from scaling.data.manifest import read_manifest
 from scaling.data.prepare import PreparedData, prepare
 from scaling.data.splits import SplitRule
 from scaling.errors import UserError
@@ -19,6 +18,7 @@ def split_files(
     tmp_path: Path, heard: list[str] | None = None, **files: list[str]
 ) -> PreparedData:
     """Prepare a corpus whose parts are files of their own."""
+    tmp_path.mkdir(exist_ok=True)
     names = {
         role: str(write_jsonl(tmp_path / f"{role}.jsonl", texts)) for role, texts in files.items()
     }
@@ -98,6 +98,22 @@ def test_duplicates_never_straddle_splits(tmp_path: Path) -> None:
     assert not split["train"] & split["test"]
     assert not split["validation"] & split["test"]
     assert set.union(*split.values()) == set(texts)
+
+
+def test_a_copy_may_differ_in_blanks_around_it_and_in_line_ends(tmp_path: Path) -> None:
+    """As the same text does in a .txt, whose documents are stripped, and in a .jsonl."""
+    texts = [text.replace(" the ", " the\n", 1) for text in stories(200)]
+    as_on_windows = [text.replace("\n", "\r\n") + "\r\n" for text in texts]
+    prepared = split_files(tmp_path, train=as_on_windows, validation=texts[:20])
+    assert sorted(documents(prepared, "validation")) == sorted(texts[:20])
+    rest = set(documents(prepared, "train")) | set(documents(prepared, "test"))
+    assert rest == set(as_on_windows[20:])  # as they are
+    mixed = split_files(tmp_path / "mixed", train=[*texts, *(f" {text}\n" for text in texts)])
+    split = [
+        {text.strip() for text in documents(mixed, name)}
+        for name in ("train", "validation", "test")
+    ]
+    assert sum(map(len, split)) == len(set.union(*split)) == 200
 
 
 def test_an_official_validation_is_kept_and_cleared_from_train(tmp_path: Path) -> None:
@@ -195,6 +211,11 @@ def test_copies_do_not_lie_side_by_side(tmp_path: Path) -> None:
     assert manifest["left_out"]["copies"] == {"validation": 20, "test": 4}
     duplicates = {name: split["duplicates"] for name, split in manifest["splits"].items()}
     assert duplicates == {"train": 400, "validation": 0, "test": 0}
+    # A copy is no new text, in whatever part of the split.
+    assert prepared.validation.unique_tokens == prepared.validation.tokens
+    for part in (prepared.train, prepared.train.prefix(100)):
+        kinds = set(documents(prepared, "train")[: part.documents])
+        assert part.unique_tokens == 1 + sum(len(text.encode()) + 1 for text in kinds)
 
 
 def test_a_split_carved_by_hash_has_no_copies_either(tmp_path: Path) -> None:
@@ -221,23 +242,6 @@ def test_the_first_of_each_text_keeps_its_place(tmp_path: Path) -> None:
     assert once.fingerprint != twice.fingerprint
 
 
-def test_copies_side_by_side_of_an_earlier_version_are_packed_anew(tmp_path: Path) -> None:
-    def earlier(prepared: PreparedData) -> None:
-        manifest = read_manifest(prepared.folder)
-        assert manifest is not None
-        left_out = {k: v for k, v in manifest.left_out.items() if k != "copies"}
-        manifest.model_copy(update={"left_out": left_out}).write(prepared.folder)
-
-    for name, texts, reused in (("a", stories(300), True), ("b", stories(300) * 2, False)):
-        corpus = FilesCorpus(files=str(write_jsonl(tmp_path / f"{name}.jsonl", texts)))
-        config = DataConfig(corpus=corpus, tokenizer=ByteTokenizer(), context_length=4)
-        earlier(prepare(config, cache=tmp_path / "cache"))
-        heard: list[str] = []
-        assert prepare(config, cache=tmp_path / "cache", say=heard.append).reused is reused
-        assert any("copies of a document lie side by side" in line for line in heard) != reused
-        assert prepare(config, cache=tmp_path / "cache").reused
-
-
 @pytest.mark.parametrize(
     ("files", "says"),
     [
@@ -248,6 +252,10 @@ def test_copies_side_by_side_of_an_earlier_version_are_packed_anew(tmp_path: Pat
             r"""a blank line: --data.corpus.separator '"\n\n"')""",
         ),
         ({"train": ["A."], "validation": ["A."]}, "all its 1 documents are also in another split"),
+        (
+            {"train": ["A.", "C."], "validation": ["B."], "test": ["B."]},
+            "all its 1 documents are also in the test split",
+        ),
         ({"train": ["A."], "validation": ["B."]}, "too few for one window of data.context_length"),
     ],
 )

@@ -12,6 +12,7 @@ from pyarrow import parquet
 
 from scaling.config import ByteTokenizer, DataConfig, Gpt2Tokenizer, TinyStoriesCorpus
 from scaling.data import tinystories
+from scaling.data.digest import FileMemo
 from scaling.data.prepare import prepare
 from scaling.errors import UserError
 from tests.scaling.data.texts import documents, stories
@@ -59,6 +60,25 @@ def test_v2_from_a_local_folder(folder: Path, tmp_path: Path, streaming: bool) -
     expected = [text.replace(" the ", " the\n\n\u2028", 1) for text in stories(50, seed=2)]
     assert sorted(found) == sorted(expected)
     assert prepared.validation.documents == 8
+
+
+def test_which_file_is_for_training_is_a_part_of_the_corpus(folder: Path, tmp_path: Path) -> None:
+    wanted = config(source=str(folder), version="v2-gpt4")
+    before = prepare(wanted, cache=tmp_path / "cache")
+    train, valid = (folder / f"TinyStoriesV2-GPT4-{split}.txt" for split in ("train", "valid"))
+    texts = train.read_bytes(), valid.read_bytes()
+    train.write_bytes(texts[1])
+    valid.write_bytes(texts[0])
+    after = prepare(wanted, cache=tmp_path / "cache")
+    assert after.fingerprint != before.fingerprint
+    assert after.validation.documents == 50
+
+
+def test_a_text_file_that_is_not_utf8_is_a_sentence(folder: Path, tmp_path: Path) -> None:
+    odd = folder.rename(tmp_path / "tiny [v2]")
+    (odd / "TinyStoriesV2-GPT4-valid.txt").write_bytes(b"caf\xe9")
+    with pytest.raises(UserError, match="is not UTF-8 text"):
+        prepare(config(source=str(odd), version="v2-gpt4"), cache=tmp_path / "cache")
 
 
 @pytest.mark.parametrize("streaming", [False, True])
@@ -202,3 +222,17 @@ def test_another_revision_in_the_cache_is_not_taken_for_it(
 ) -> None:
     with pytest.raises(UserError, match=rf"has not revision aaaaaaaaaaaa .* but {COMMIT}"):
         prepare(config(revision="a" * 40), cache=tmp_path / "cache")
+
+
+def test_a_torn_note_of_a_revision_is_asked_for_anew(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tinystories, "revision_on_hub", lambda *_: "c" * 40)
+    corpus = TinyStoriesCorpus()
+    memo = FileMemo(tmp_path / "fingerprints")
+    whole = tinystories.open_tinystories(corpus, memo, tmp_path, fresh=False)
+    (note,) = (tmp_path / "revisions").iterdir()
+    for torn in ("", '{"source": "x"', "{}"):
+        note.write_text(torn)
+        again = tinystories.open_tinystories(corpus, memo, tmp_path, fresh=False)
+        assert again.fingerprint == whole.fingerprint

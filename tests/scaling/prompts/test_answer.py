@@ -125,7 +125,7 @@ def test_a_prompt_longer_than_the_context_is_one_end_of_it_for_the_whole_answer(
     (whole,) = continue_ids(model, ids, SamplingSettings(9, 0), [stream], 0, cached=False)
     assert answer.text == tokenizer.decode(whole)
     assert answer.remark == CUT
-    (short,) = ask(model, tokenizer, _set(_item(prompt=prompt[:30])), AskSettings())
+    (short,) = ask(model, tokenizer, _set(_item(prompt=prompt[:15])), AskSettings())
     assert short.remark == ""
 
 
