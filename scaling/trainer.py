@@ -152,6 +152,7 @@ class Trainer:
             )
             config = cohort.configs[k]
             rate = config.optimizer.peak_lr * lr_factor(config.schedule, step - 1, self.total)
+            rate = config.optimizer.used(rate, step)
             tracker.log(
                 step,
                 {

@@ -75,6 +75,8 @@ def bench(
         found[part] = measures[part]()
     if out:
         Path(out).write_text(json.dumps(found, indent=1))
+    if earlier and (other := _other_machine(found["machine"], earlier.get("machine", {}))):
+        click.echo(f"the earlier figures are of another machine or software: {other}", err=True)
     ratios = _ratios(found, earlier or {})
     if as_json:
         click.echo(json.dumps(found | ({"against": ratios} if earlier else {}), indent=1))
@@ -93,6 +95,14 @@ def _read(path: Path) -> dict[str, Any]:
     if not isinstance(found, dict):
         raise UserError(f"--against {path} is not what `tinyscale bench --out` writes.")
     return found
+
+
+def _other_machine(now: dict[str, Any], before: dict[str, Any]) -> str:
+    """What tells the machine of earlier figures, and its software, from this one."""
+    differ = [
+        name for name in now if name not in ("date", "load") and before.get(name) != now[name]
+    ]
+    return "; ".join(f"{name} {now[name]} now, {before.get(name)} then" for name in differ)
 
 
 def _ratios(found: dict[str, Any], earlier: dict[str, Any]) -> dict[str, float]:

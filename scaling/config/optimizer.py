@@ -36,6 +36,10 @@ class Optimizer(Part):
         assert self.lr is not None
         return self.lr
 
+    def used(self, rate: float, step: int) -> float:
+        """What update number `step`, from 1 on, uses of the schedule's rate."""
+        return rate
+
 
 class Adam(Optimizer):
     """Adam, with weight decay as a penalty on the loss (Kingma and Ba, arXiv:1412.6980)."""
@@ -86,10 +90,18 @@ class Adafactor(Optimizer):
     """Factored second moments, steps relative to the weights (arXiv:1804.04235)."""
 
     kind: Literal["adafactor"] = "adafactor"
-    lr: Positive | None = Field(0.05, description="largest step, relative to the weights' rms")
+    lr: Positive | None = Field(
+        0.05,
+        description="largest step, relative to the weights' rms; never above 1 over the root of"
+        " the step's number",
+    )
     weight_decay: float = Field(0.0, ge=0, description="decay, times the rate; of all but vectors")
     beta2_decay: float = Field(-0.8, lt=0, description="memory is 1 - step^this")
     clip_threshold: Positive = Field(1.0, description="largest rms of an update")
+
+    def used(self, rate: float, step: int) -> float:
+        """No more than the paper's relative step."""
+        return min(rate, step**-0.5)
 
 
 class Lion(Optimizer):

@@ -253,10 +253,10 @@ def _group(lr: float, weight_decay: float) -> Group:
 def _matrices(model: Decoder, k: int, config: Muon) -> list[Group]:
     """Member k's matrices, each apart: those that are stacked as one weight, and each expert's.
 
-    Steps of one spectral norm fit all widths (muP needs no other rate); steps of AdamW's rms
-    need AdamW's rule.
+    Steps of one spectral norm fit all widths (muP needs no other rate; Yang et al.,
+    arXiv:2310.17813). That of an orthogonal step of AdamW's rms grows with the width's root.
     """
-    ratio = model.config.width_ratio if config.scale == "rms" else 1.0
+    ratio = model.config.width_ratio**0.5 if config.scale == "rms" else 1.0
     group = _group(config.peak_lr / ratio, config.weight_decay * ratio)
     for weight, view in _views(model, k):
         if weight.role != "matrix":

@@ -93,7 +93,14 @@ def test_what_is_measured_is_positive_and_finite(
 def test_figures_are_written_and_held_against_earlier_ones(
     workplace: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    figures = iter([{"help_seconds": 0.5}, {"help_seconds": 0.25}, {"help_seconds": 1.0}])
+    figures = iter(
+        [
+            {"help_seconds": 0.5},
+            {"help_seconds": 0.25},
+            {"help_seconds": 1.0},
+            {"help_seconds": 1.0},
+        ]
+    )
     monkeypatch.setattr(pipeline, "start_up", lambda: next(figures))
     call = CliRunner().invoke
     first = call(bench, ["--only", "start_up", "--out", "of/a.json"])
@@ -105,6 +112,10 @@ def test_figures_are_written_and_held_against_earlier_ones(
     assert "0.25  (0.50 x)" in call(bench, words).output
     ratios = json.loads(call(bench, [*words, "--json"]).stdout)["against"]
     assert ratios["start_up.help_seconds"] == 2.0
+    written["machine"]["precision"] = "fp8"
+    Path("of/a.json").write_text(json.dumps(written))
+    told = "the earlier figures are of another machine or software: precision"
+    assert told in call(bench, words).stderr
 
 
 @pytest.mark.parametrize(

@@ -344,5 +344,30 @@ def test_muon_has_its_configs_numbers() -> None:
     one, two = MemberOptimizers(model, [optimizer(flags)]).members[0].parts
     assert isinstance(one, muon.Muon)
     assert (one.momentum, one.nesterov, one.scale) == (0.8, False, "rms")
-    assert one.param_groups[0]["peak_lr"] == pytest.approx(0.1 / 4)
+    assert one.param_groups[0]["peak_lr"] == pytest.approx(0.1 / 4**0.5)
     assert two.param_groups[0]["betas"] == (0.7, 0.8)
+
+
+@pytest.mark.parametrize("scale", ["rms", "spectral"])
+def test_muons_steps_have_one_spectral_norm_at_all_widths_of_mup(scale: str) -> None:
+    norms = []
+    for width in (16, 128):
+        model = model_of(
+            1,
+            f"--model.parametrization.kind mup --model.parametrization.base_width 16"
+            f" --model.d_model {width} --model.n_heads 4",
+        )
+        weight = dict(model.named_parameters())["blocks.0.attention.out.weight"]
+        before = weight.detach()[0].clone()
+        flags = f"--optimizer.kind muon --optimizer.lr 0.1 --optimizer.scale {scale}"
+        ours = MemberOptimizers(model, [optimizer(flags)])
+        set_gradients(model)
+        ours.step([1.0])
+        norms.append(float(torch.linalg.matrix_norm(weight.detach()[0] - before, 2)))
+    assert norms[1] == pytest.approx(norms[0], rel=0.4)  # its orthogonalisation is as loose
+
+
+def test_adafactors_rate_is_never_above_its_relative_step() -> None:
+    config = optimizer("--optimizer.kind adafactor")
+    assert [config.used(0.1, step) for step in (1, 25, 400)] == [0.1, 0.1, 0.05]
+    assert optimizer("").used(0.1, 400) == 0.1
