@@ -1,4 +1,8 @@
-"""Being asked to stop: Ctrl-C and SIGTERM, once to save and end, twice to leave at once."""
+"""Being asked to stop: Ctrl-C and SIGTERM, once to save and end, twice to leave at once.
+
+A SIGTERM after a Ctrl-C is no second wish: MLflow's launcher sends one, a moment after the Ctrl-C
+that a terminal has given to both.
+"""
 
 import os
 import signal
@@ -17,7 +21,7 @@ class Stop:
 
     def __init__(self) -> None:
         self.signal: int | None = None
-        self._heard = False
+        self._heard: int | None = None  # the first signal from outside
         self._before: dict[int, Any] = {}
 
     @property
@@ -42,9 +46,11 @@ class Stop:
             signal.signal(number, handler)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        if self._heard:
+        if self._heard == signal.SIGINT and number == signal.SIGTERM:
+            return
+        if self._heard is not None:
             os._exit(128 + number)
-        self._heard = True
+        self._heard = number
         self.signal = self.signal or number
 
 
