@@ -6,10 +6,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import psutil
-
 from scaling.errors import UserError
-from scaling.tracking.folder import process_is_alive
+from scaling.tracking.folder import process_is_alive, process_start
 from sweeps.reading import Sweep
 from sweeps.space import Space
 from sweeps.study import find_study
@@ -143,7 +141,7 @@ def has_failed(trial: "FrozenTrial") -> bool:
 
 def this_process() -> list[Any]:
     """What a driver signs its trials with."""
-    return [os.uname().nodename, os.getpid(), psutil.Process().create_time()]
+    return [os.uname().nodename, os.getpid(), process_start(os.getpid())]
 
 
 def is_elsewhere(trial: "FrozenTrial") -> bool:

@@ -15,6 +15,7 @@ import psutil
 Status = Literal["RUNNING", "FINISHED", "FAILED", "KILLED"]
 
 TRACEBACK = "traceback.txt"  # of the failure that a run has ended with
+BOOT = Path("/proc/sys/kernel/random/boot_id")  # Linux's name for the time since it began
 SILENT = 900.0  # seconds that a run may train without a word in its folder
 
 # Tags that tell how a run has ended, or with which runs a sweep: gone when it goes on.
@@ -44,7 +45,7 @@ class RunRecord:
     ended: int | None = None
     host: str = field(default_factory=socket.gethostname)
     pid: int = field(default_factory=os.getpid)
-    process_started: float = field(default_factory=lambda: psutil.Process().create_time())
+    process_started: str = field(default_factory=lambda: process_start(os.getpid()))
 
     def process_is_alive(self) -> bool | None:
         """Whether the process that trains it still runs; None where another host would know."""
@@ -62,12 +63,27 @@ class Row:
     metrics: dict[str, float]
 
 
-def process_is_alive(pid: int, started: float) -> bool:
-    """Whether a process of this machine still runs, and is not another that has its number."""
+def process_start(pid: int) -> str:
+    """When a process of this machine began: so long after which boot.
+
+    By the clock it would be another time as soon as the clock is set.
+    """
+    boot = BOOT.read_text().strip() if BOOT.exists() else ""
+    while True:
+        booted = psutil.boot_time()
+        seconds = psutil.Process(pid).create_time() - booted
+        if psutil.boot_time() == booted:  # else the clock has been set between the two
+            return f"{seconds:.2f} s after boot {boot}".strip()
+
+
+def process_is_alive(pid: int, started: str) -> bool:
+    """Whether a process of this machine still runs, and is not another that has its number.
+
+    `started` is what `process_start` has said of it.
+    """
     try:
-        process = psutil.Process(pid)
-        same = abs(process.create_time() - started) < 1.0
-        return same and process.status() != psutil.STATUS_ZOMBIE  # one has ended
+        same = process_start(pid) == started
+        return same and psutil.Process(pid).status() != psutil.STATUS_ZOMBIE  # one has ended
     except psutil.NoSuchProcess:
         return False
 
@@ -123,7 +139,7 @@ class RunFolder:
             ended=None,
             host=socket.gethostname(),
             pid=os.getpid(),
-            process_started=psutil.Process().create_time(),
+            process_started=process_start(os.getpid()),
             tags=kept | dict(tags or {}),
         )
 

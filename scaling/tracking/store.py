@@ -125,7 +125,7 @@ def process_tags(record: RunRecord) -> dict[str, str]:
     return {
         "tinyscale.host": record.host,
         "tinyscale.pid": str(record.pid),
-        "tinyscale.process_started": str(record.process_started),
+        "tinyscale.process_started": record.process_started,
     }
 
 
@@ -237,9 +237,7 @@ def kill_orphans(store: "MlflowClient") -> list[str]:
     condition = f"attributes.status = 'RUNNING' AND {here}"
     for run in store.search_runs(experiments, filter_string=condition, max_results=1000):
         tags = run.data.tags
-        if not process_is_alive(
-            int(tags["tinyscale.pid"]), float(tags["tinyscale.process_started"])
-        ):
+        if not process_is_alive(int(tags["tinyscale.pid"]), tags["tinyscale.process_started"]):
             store.set_terminated(run.info.run_id, "KILLED")
             found.append(f"{run.info.run_name} ({run.info.run_id})")
     return found

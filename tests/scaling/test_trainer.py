@@ -10,7 +10,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 import torch
 
@@ -25,7 +24,7 @@ from scaling.optim import lr_factor
 from scaling.runtime import resolve
 from scaling.signals import Stop, stop_here
 from scaling.step import TrainingStep
-from scaling.tracking.folder import RunFolder, run_folders
+from scaling.tracking.folder import RunFolder, process_start, run_folders
 from scaling.tracking.sender import Sender
 from scaling.trainer import Trainer
 from scaling.training import RunResult, resume, train
@@ -491,7 +490,7 @@ def test_of_two_that_would_go_on_with_a_run_one_does(
         stopped.folder.update(status="RUNNING", pid=os.getppid(), process_started=parent)
         return planned
 
-    parent = psutil.Process(os.getppid()).create_time()
+    parent = process_start(os.getppid())
     monkeypatch.setattr(training, "_plan", slow)
     before = stopped.folder.rows()
     with pytest.raises(UserError, match="is being trained now"):

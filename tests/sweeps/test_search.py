@@ -12,12 +12,12 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import psutil
 import pytest
 from optuna.trial import TrialState
 
 from scaling.errors import UserError
 from scaling.tracking.address import tracking_uri
+from scaling.tracking.folder import process_start
 from scaling.tracking.store import client, sync
 from sweeps.conduct import Request, conduct, first_runs
 from sweeps.driver import Driver
@@ -269,14 +269,14 @@ def test_two_drivers_take_over_no_trial_twice(
     dead = source_of(sweep, 4)
     for run in dead.refill():
         assert run.trial is not None
-        dead._attribute(run.trial, "driver", [os.uname().nodename, os.getpid(), 0.0])
+        dead._attribute(run.trial, "driver", [os.uname().nodename, os.getpid(), "long ago"])
 
     def slowly(self: SearchSource, *told: Any) -> list[Wanted]:
         time.sleep(0.05)
         return plain(self, *told)
 
-    another = psutil.Process(os.getppid())  # a living one, which this process is not to itself
-    signed = [os.uname().nodename, another.pid, another.create_time()]
+    another = os.getppid()  # a living one, which this process is not to itself
+    signed = [os.uname().nodename, another, process_start(another)]
     monkeypatch.setattr("sweeps.search.this_process", lambda: signed)
     monkeypatch.setattr(SearchSource, "_begin", slowly)
     drivers = [source_of(sweep, 4) for _ in range(2)]
@@ -291,7 +291,7 @@ def test_trials_of_a_host_that_is_gone_are_taken_over_when_asked(
     sweep = sweep_of(search=search(trials=3))
     there = source_of(sweep, batch=1)
     (left,) = there.refill()
-    there._attribute(0, "driver", ["elsewhere", 7, 0.0])
+    there._attribute(0, "driver", ["elsewhere", 7, "long ago"])
     source = source_of(sweep)
     driver = drive(sweep, source=source)
     assert source.elsewhere() == ["elsewhere"]

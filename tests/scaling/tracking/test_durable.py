@@ -16,8 +16,10 @@ from scaling.commands.doctor import mark_killed
 from scaling.config import RunConfig
 from scaling.runs import find_run
 from scaling.tracking.folder import (
+    BOOT,
     is_run_folder,
     process_is_alive,
+    process_start,
     run_folders,
     write_whole,
 )
@@ -68,7 +70,7 @@ def test_doctor_does_its_work_beside_a_torn_record(
     tiny: Tiny, workplace: Path, tinyscale_here: Callable[..., subprocess.CompletedProcess[str]]
 ) -> None:
     stale, torn = record(tiny()), record(tiny())
-    stale.update(process_started=0.0)
+    stale.update(process_started="long ago")
     (torn.path / "run.json").write_text("")
     done = tinyscale_here("doctor")
     assert done.returncode == 0, done.stderr
@@ -104,9 +106,31 @@ def test_a_torn_note_of_what_was_sent_sends_it_again_once(
     assert [(m.step, m.value) for m in store.get_metric_history(first, "a")] == [(1, 1.0)]
 
 
+def test_a_clock_that_is_set_leaves_a_living_run_alone(
+    tiny: Tiny, workplace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = record(tiny())
+    booted = psutil.boot_time()
+    for step in (-3600.0, 5.0):  # seconds
+        monkeypatch.setattr("psutil._psplatform.boot_time", lambda step=step: booted + step)
+        assert abs(psutil.boot_time() - booted - step) < 1e-6
+        assert folder.is_training()
+        assert not mark_killed(folder)
+
+
+@pytest.mark.skipif(not BOOT.exists(), reason="no name of the boot")
+def test_another_boots_process_of_the_same_number_and_age_is_another(
+    workplace: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started = process_start(os.getpid())
+    Path("boot_id").write_text("another")
+    monkeypatch.setattr("scaling.tracking.folder.BOOT", Path("boot_id"))
+    assert not process_is_alive(os.getpid(), started)
+
+
 def test_a_process_that_only_waits_to_be_counted_is_dead(tiny: Tiny, workplace: Path) -> None:
     child = subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE)
-    started = psutil.Process(child.pid).create_time()
+    started = process_start(child.pid)
     assert process_is_alive(child.pid, started)
     child.kill()
     deadline = time.monotonic() + 10
