@@ -13,7 +13,7 @@ from scaling.config.attention import (
     MultiHeadAttention,
 )
 from scaling.config.feedforward import FeedforwardConfig, SwiGLU
-from scaling.config.part import Part, mistake, nearest_divisor
+from scaling.config.part import Part, divisors, mistake, nearest_divisor, nearest_to
 
 
 class Rope(Part):
@@ -181,16 +181,17 @@ class ModelConfig(Part):
         if heads is None:
             assert dim is not None
             if width % dim:
+                fitting = [width // heads for heads in self._fitting_heads()]
                 raise mistake(
                     f"model.head_dim {dim} does not divide model.d_model {width};"
-                    f" the nearest that does is {nearest_divisor(width, dim)}",
+                    f" the nearest that does is {nearest_to(dim, fitting)}",
                 )
             heads = width // dim
         elif dim is None:
             if width % heads:
                 raise mistake(
                     f"model.n_heads {heads} does not divide model.d_model {width};"
-                    f" the nearest that does is {nearest_divisor(width, heads)}",
+                    f" the nearest that does is {nearest_to(heads, self._fitting_heads())}",
                 )
             dim = width // heads
         elif heads * dim != width:
@@ -216,6 +217,30 @@ class ModelConfig(Part):
         self._check_attention(heads, dim)
         return self
 
+    @property
+    def _turned(self) -> bool:
+        """Whether rotary positions turn the heads' channels, in pairs."""
+        return isinstance(self.position, Rope) and not isinstance(self.attention, LatentAttention)
+
+    def _fitting_heads(self) -> list[int]:
+        """The numbers of heads that the width, the positions and the attention allow."""
+        width, paired = self.d_model, isinstance(self.attention, DifferentialAttention)
+        step = (2 if self._turned else 1) * (2 if paired else 1)
+        if width % step:
+            what = "pairs of heads" if paired else "heads"
+            even = " of an even width, which rotary positions turn" if self._turned else ""
+            near = nearest_to(width, (width // step * step or step, (width // step + 1) * step))
+            raise mistake(
+                f"model.d_model {width} does not make {what}{even};"
+                f" the nearest that does is {near}"
+            )
+        fitting = [
+            heads
+            for heads in divisors(width)
+            if not (paired and heads % 2) and not (self._turned and width // heads % 2)
+        ]
+        return [h for h in fitting if h % self.attention.kv_heads(h) == 0] or fitting
+
     def _check_attention(self, heads: int, dim: int) -> None:
         attention = self.attention
         rotary = isinstance(self.position, Rope)
@@ -227,7 +252,7 @@ class ModelConfig(Part):
         if isinstance(attention, DifferentialAttention) and heads % 2:
             raise mistake(
                 f"model.attention.kind differential pairs the heads, and {heads} is odd;"
-                " give an even model.n_heads",
+                f" the nearest that fits is {nearest_to(heads, self._fitting_heads())}",
             )
         if isinstance(attention, LatentAttention):
             rope_dim = (attention.rope_dim or max(2, dim // 4 * 2)) if rotary else None
@@ -239,8 +264,10 @@ class ModelConfig(Part):
             rank = attention.kv_rank or max(1, self.d_model // 4)
             derived = attention.model_copy(update={"kv_rank": rank, "rope_dim": rope_dim})
             self._derive(attention=derived)
-        elif rotary and dim % 2:
+        elif self._turned and dim % 2:
+            near = nearest_to(dim, (self.d_model // heads for heads in self._fitting_heads()))
             raise mistake(
                 f"rotary positions turn pairs, and model.head_dim {dim} (d_model {self.d_model}"
-                f" over {heads} heads) is odd; use an even one such as {dim + 1}",
+                f" over {heads} heads) is odd; the nearest even one that divides the width is"
+                f" {near} (model.n_heads {self.d_model // near})",
             )

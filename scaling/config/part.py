@@ -1,5 +1,6 @@
 """What all parts of a config share: strictness, and how their rules complain."""
 
+from collections.abc import Iterable
 from typing import Annotated, Any, ClassVar
 
 from pydantic import (
@@ -69,6 +70,16 @@ class Part(BaseModel):
             object.__setattr__(self, name, value)
 
 
+def divisors(whole: int) -> list[int]:
+    """All of them, the least first."""
+    return [d for d in range(1, whole + 1) if whole % d == 0]
+
+
+def nearest_to(wanted: int, numbers: Iterable[int]) -> int:
+    """The number that is nearest; of two the first."""
+    return min(numbers, key=lambda number: abs(number - wanted))
+
+
 def nearest_divisor(whole: int, wanted: int) -> int:
     """The divisor of `whole` that is nearest to `wanted`."""
-    return min((d for d in range(1, whole + 1) if whole % d == 0), key=lambda d: abs(d - wanted))
+    return nearest_to(wanted, divisors(whole))

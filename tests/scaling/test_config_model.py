@@ -19,6 +19,23 @@ MISTAKES = [
         "top_k 9 is more than the 8",
     ),
     ("--model.attention.kind differential --model.n_heads 1", "pairs the heads, and 1 is odd"),
+    ("--model.d_model 100", "does not divide model.d_model 100; the nearest that does is 20"),
+    ("--model.d_model 100 --model.n_heads 3", "model.d_model 100; the nearest that does is 2"),
+    ("--model.d_model 100 --model.head_dim 25", "divides the width is 20 (model.n_heads 5)"),
+    ("--model.d_model 90 --model.n_heads 6", "divides the width is 18 (model.n_heads 5)"),
+    (
+        "--model.d_model 25",
+        "model.d_model 25 does not make heads of an even width, which rotary positions turn; the"
+        " nearest that does is 24",
+    ),
+    (
+        "--model.attention.kind differential --model.d_model 100",
+        "does not divide model.d_model 100; the nearest that does is 50",
+    ),
+    (
+        "--model.attention.kind differential --model.d_model 50 --model.n_heads 5",
+        "model.d_model 50 does not make pairs of heads of an even width",
+    ),
     ("--model.attention.kind mla --model.attention.rope_dim 5", "rope_dim 5 is odd; use an even"),
     (
         "--model.attention.kind gated --model.attention.n_kv_heads 3",

@@ -162,7 +162,7 @@ def test_a_coordinate_check_is_a_command(tinyscale_here: Call, tiny_yaml: Path) 
         ("--widths 16,32 --lrs nan,1", "--lrs is 'nan,1', but it is two or more positive"),
         ("--widths 16,32 --steps 0", "0 is not in the range x>=1"),
         ("--widths 16,32 --out tiny.yaml/x", "tiny.yaml/x cannot be written"),
-        ("--widths 16,17", "At width 17: model.head_dim 8 does not divide model.d_model 17"),
+        ("--widths 16,17", "At width 17: model.d_model 17 does not make heads of an even"),
         (
             "--widths 16,32 --optimizer.kind sgd",
             "At width 16: model.parametrization.kind mup has no rule for optimizer.kind sgd; use"
