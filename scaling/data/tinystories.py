@@ -69,9 +69,16 @@ def open_tinystories(
 
 
 def local_folder(corpus: TinyStoriesCorpus) -> Path | None:
-    """The folder that the config names, unless it names a repository on the hub."""
+    """The folder that the config names, unless it names a repository on the hub.
+
+    Raises UserError where what it names can be nothing but a folder, and is none.
+    """
     folder = Path(corpus.source).expanduser()
-    return folder if folder.is_dir() else None
+    if folder.is_dir():
+        return folder
+    if corpus.source.startswith(("/", ".", "~")) or corpus.source.count("/") > 1:
+        raise UserError(f"there is no folder {folder}, which data.corpus.source names")
+    return None
 
 
 def _local(corpus: TinyStoriesCorpus, folder: Path, memo: FileMemo) -> Source:

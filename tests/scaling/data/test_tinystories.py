@@ -122,6 +122,18 @@ def test_a_folder_without_the_files(tmp_path: Path) -> None:
         prepare(config(source=str(tmp_path / "empty")), cache=tmp_path / "c")
 
 
+@pytest.mark.parametrize("source", ["{}/TinyStoris", "./TinyStoris", "~/Tiny-Storis", "a/b/c"])
+def test_a_folder_that_is_not_there_is_said_to_be_none(
+    source: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = "scaling.data.tinystories.revision_on_hub"
+    monkeypatch.setattr(asked, lambda *_: pytest.fail("the hub was asked"))
+    with pytest.raises(
+        UserError, match=r"there is no folder .*, which data\.corpus\.source names"
+    ):
+        prepare(config(source=source.format(tmp_path)), cache=tmp_path / "cache")
+
+
 @pytest.fixture
 def no_network(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A machine on which no name resolves, with an empty Hugging Face cache."""
