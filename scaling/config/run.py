@@ -2,10 +2,11 @@
 
 import hashlib
 import json
+import os
 import re
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from scaling.budget import Budget, Count
 from scaling.config.data import PLACES, DataConfig
@@ -107,7 +108,9 @@ class TrackingConfig(Part):
     uri: str | None = Field(
         None, description="MLflow store; else MLFLOW_TRACKING_URI, else sqlite:///mlflow.db here"
     )
-    folder: str = Field("runs", description="where run folders are made")
+    folder: Annotated[str, AfterValidator(os.path.expanduser)] = Field(
+        "runs", description="where run folders are made"
+    )
     log_every: Interval = Field(
         0.01, description="log the training loss at this share of the run (or so many steps)"
     )

@@ -131,6 +131,11 @@ def test_a_mistake_in_a_file_names_the_file(workplace: Path) -> None:
         load_config("nowhere.yaml")
 
 
+def test_a_run_folder_may_be_in_ones_home(workplace: Path) -> None:
+    Path("mine.yaml").write_text("extends: baseline\ntracking: {folder: ~/mine}\n")
+    assert load_config("mine.yaml", []).tracking.folder == str(Path.home() / "mine")
+
+
 def test_extends_lays_the_child_on_its_parents(workplace: Path) -> None:
     Path("parent.yaml").write_text("extends: gqa\nbudget: {steps: 7}\nmodel: {n_heads: 8}\n")
     Path("sub").mkdir()
