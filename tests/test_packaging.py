@@ -61,9 +61,10 @@ def test_conda_yaml_lists_the_dependencies_at_the_pinned_versions() -> None:
 
 def test_every_command_is_an_entry_point_of_the_project() -> None:
     entries = yaml.safe_load((ROOT / "MLproject").read_text())["entry_points"]
-    assert set(entries) - {"main"} == set(COMMANDS)
+    assert set(entries) - {"main", "resume"} == set(COMMANDS)
+    others = {"main": "train", "resume": "train --resume"}
     for name, entry in entries.items():
-        command = "train" if name == "main" else name
+        command = others.get(name, name)
         assert entry["command"].startswith(f"python -m scaling.cli {command}")
         for parameter in re.findall(r"{(\w+)}", entry["command"]):
             assert parameter in entry["parameters"]

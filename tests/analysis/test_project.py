@@ -24,6 +24,13 @@ def words_of(entry: str, given: dict[str, str], place: Path) -> list[str]:
     return words[4:]
 
 
+def test_a_run_is_resumed_by_a_name_with_commas() -> None:
+    project = load_project(str(Path(__file__).parents[2]))
+    given = {"run": "w-d_model=64,lr=0.003-71c4f12f"}
+    command = project.get_entry_point("resume").compute_command(given, None)
+    assert shlex.split(command)[3:] == ["train", "--resume", given["run"]]
+
+
 @pytest.mark.parametrize(
     ("asked", "prompts"),
     [
