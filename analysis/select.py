@@ -7,6 +7,7 @@ from analysis.runs import NoRunsError, Selection, read_runs
 from scaling.checkpoint import Checkpoints
 from scaling.errors import UserError
 from scaling.reading import shown
+from scaling.runs import find_each
 from scaling.tracking.address import is_missing, tracking_uri
 from scaling.tracking.folder import RunFolder, RunRecord, is_run_folder, recorded_runs
 from scaling.tracking.members import SWEEPS, WANTED, Key, Members
@@ -33,7 +34,11 @@ def select(
     Raises:
         UserError: nothing is meant, or what is meant is not there.
     """
-    found = [one for text in texts for one in _found(text, checkpoint, runs)]
+
+    def find(name: str) -> Trained:
+        return find_trained(name, checkpoint, runs)
+
+    found = [one for text in texts for one in find_each(text, find)]
     for kind, wanted in (("experiment", experiment), ("sweep", sweep), ("group", group)):
         if wanted is not None:
             members = [of_run(folder, checkpoint) for folder in _members(kind, wanted, runs, say)]
@@ -41,17 +46,6 @@ def select(
     if not found:
         raise UserError("Name runs, or give --experiment, --sweep or --group.")
     return list({trained.weights.resolve(): trained for trained in found}.values())
-
-
-def _found(text: str, checkpoint: str | int, runs: Path) -> list[Trained]:
-    """The model of one name, or of several with commas between; a name may have its own."""
-    try:
-        return [find_trained(text, checkpoint, runs)]
-    except UserError:
-        texts = [one for one in text.split(",") if one]
-        if len(texts) < 2:
-            raise
-    return [find_trained(one, checkpoint, runs) for one in texts]
 
 
 def _members(kind: str, wanted: str, runs: Path, say: Say) -> list[RunFolder]:

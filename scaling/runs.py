@@ -1,6 +1,9 @@
 """Finding a run again, by its folder, id or name, and the model that it trained."""
 
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
+from typing import TypeVar
 
 import torch
 from pydantic import ValidationError
@@ -16,6 +19,8 @@ from scaling.runtime import Runtime
 from scaling.schema import explain, nearest
 from scaling.tracking.folder import RunFolder, RunRecord, is_run_folder, recorded_runs
 from scaling.tracking.sent import Sent
+
+T = TypeVar("T")
 
 
 def find_run(text: str, runs: Path = Path("runs")) -> RunFolder:
@@ -39,6 +44,24 @@ def find_run(text: str, runs: Path = Path("runs")) -> RunFolder:
     there = f"{len(names)} runs are there; name one that is elsewhere by its folder."
     hint = f"did you mean {close}?" if close else there
     raise UserError(f"There is no run {text} in {runs.resolve()}; {hint}")
+
+
+def find_each(text: str, find: Callable[[str], T]) -> list[T]:
+    """What a name means, or each of several with commas between; a name may have its own.
+
+    Raises the `UserError` of `find` where one is not there.
+    """
+    words = [word for word in text.split(",") if word]
+    if len(words) < 2:
+        return [find(text)]
+    for names in ([text], words):
+        with suppress(UserError):
+            return [find(name) for name in names]
+    for end in range(len(words) - 1, 0, -1):  # several, of which some have commas
+        with suppress(UserError):
+            first = find(",".join(words[:end]))
+            return [first, *find_each(",".join(words[end:]), find)]
+    return [find(word) for word in words]
 
 
 def read_config(folder: RunFolder) -> RunConfig:

@@ -1,6 +1,7 @@
 """`tinyscale train`."""
 
 import json
+import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -61,10 +62,10 @@ def train(
     if resumed is not None:
         if words or config or seeds:
             raise UserError("--resume goes on with the run's own config; give nothing beside it.")
-        from scaling.runs import find_run
+        from scaling.runs import find_each, find_run
         from scaling.training import resume
 
-        folders = [find_run(name) for name in resumed.split(",")]
+        folders = find_each(resumed, find_run)
         if len({folder.path for folder in folders}) < len(folders):
             raise UserError(
                 f"--resume {resumed} means one run twice: a name is its newest run; give ids."
@@ -92,7 +93,8 @@ def train(
     stopped = results[0].stopped_by
     if stopped is not None:
         for names in _together(results):
-            console.say(f"Stopped and saved. Go on with: tinyscale train --resume {names}")
+            command = shlex.join(["tinyscale", "train", "--resume", names])
+            console.say(f"Stopped and saved. Go on with: {command}")
         sys.exit(128 + stopped)
 
 

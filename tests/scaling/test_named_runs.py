@@ -9,7 +9,7 @@ import yaml
 
 from scaling.errors import UserError
 from scaling.export.write import export
-from scaling.runs import find_run, read_config
+from scaling.runs import find_each, find_run, read_config
 from scaling.tracking.folder import RunFolder
 from scaling.trained import Trained, find_trained, of_run, told_apart
 from tests.scaling.trained_run import byte_tokenizer, make_run
@@ -54,6 +54,21 @@ def test_a_run_is_resumed_once(tinyscale_here: Call) -> None:
         done = tinyscale_here("train", "--resume", names)
         assert done.returncode == 2
         assert f"--resume {names} means one run twice" in done.stderr
+
+
+def test_runs_whose_names_have_commas_are_named_alone_and_together(
+    workplace: Path, tinyscale_here: Call
+) -> None:
+    wide, deep, plain = make("w-d_model=64,lr=0.003"), make("w-d_model=64,lr=0.01"), make("gqa")
+    for several in ([wide], [wide, plain], [deep, wide], [plain, deep, wide], [plain, plain]):
+        for called in ((one.path.name for one in several), (str(one.path) for one in several)):
+            found = find_each(",".join(called), find_run)
+            assert [one.path for one in found] == [one.path.resolve() for one in several]
+    for text in ("gqa,lr=0.01", "w-d_model=64,gqa"):
+        with pytest.raises(UserError, match=r"There is no run (lr=0.01|w-d_model=64) in"):
+            find_each(text, find_run)
+    done = tinyscale_here("train", "--resume", wide.path.name)
+    assert f"{wide.path.name} is finished; there is nothing to resume" in done.stderr
 
 
 def test_a_config_of_another_version_is_a_sentence(workplace: Path) -> None:

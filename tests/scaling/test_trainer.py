@@ -3,6 +3,7 @@
 import json
 import math
 import os
+import shlex
 import signal
 import subprocess
 import time
@@ -422,14 +423,14 @@ def test_a_run_that_was_stopped_elsewhere_says_a_command_that_finds_it(
     tiny_yaml: Path, tinyscale_here: Call, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stop_at(11, monkeypatch)
-    done = tinyscale_here("train", "tiny.yaml", "--tracking.folder", "out")
+    done = tinyscale_here("train", "tiny.yaml", "--tracking.folder", "out, mine")
     assert done.returncode == 130
     (command,) = [
         line.split("--resume ")[1] for line in done.stderr.splitlines() if "--re" in line
     ]
-    (folder,) = run_folders(Path("out"))
-    assert command == str(folder.path)
-    done = tinyscale_here("train", "--resume", command)
+    (folder,) = run_folders(Path("out, mine"))
+    assert shlex.split(command) == [str(folder.path)]
+    done = tinyscale_here("train", "--resume", *shlex.split(command))
     assert done.returncode == 0, done.stderr
 
 
