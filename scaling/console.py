@@ -1,5 +1,6 @@
 """What people see while a run goes on: one live line on a terminal, plain lines elsewhere."""
 
+import os
 import sys
 import time
 from typing import TYPE_CHECKING
@@ -12,6 +13,15 @@ from scaling.schema import field_help
 if TYPE_CHECKING:
     from scaling.trainer import Trainer
     from scaling.training import RunResult
+
+
+def tell(text: str = "", *, nl: bool = True) -> None:
+    """Write to stderr. Once nobody reads it any more, as behind `| head`, nothing is written, and
+    nothing fails for it: the folders are the record."""
+    try:
+        click.echo(text, nl=nl, err=True)
+    except OSError:
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115  # until the end
 
 
 class Console:
@@ -27,12 +37,12 @@ class Console:
     def say(self, sentence: str) -> None:
         """One line."""
         self.close()
-        click.echo(sentence, err=True)
+        tell(sentence)
 
     def close(self) -> None:
         """End the live line."""
         if self._open:
-            click.echo(err=True)
+            tell()
             self._open = False
 
     def progress(self, trainer: "Trainer") -> None:
@@ -40,10 +50,10 @@ class Console:
         now = time.monotonic()
         ended = trainer.step == trainer.total
         if self._live:
-            click.echo(f"\r\x1b[K{_line(trainer)}", err=True, nl=False)
+            tell(f"\r\x1b[K{_line(trainer)}", nl=False)
             self._open = True
         elif now - self._spoke > self.plain_every or ended:
-            click.echo(_line(trainer), err=True)
+            tell(_line(trainer))
             self._spoke = now
 
     def result(self, result: "RunResult") -> None:

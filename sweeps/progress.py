@@ -6,8 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import click
-
+from scaling.console import tell
 from sweeps.job import Moved
 
 PROGRESS = "progress.json"  # in the record's folder: what the driver shows, for other shells
@@ -46,7 +45,7 @@ class Board:
     def say(self, sentence: str) -> None:
         """One line that stays."""
         self.clear()
-        click.echo(sentence, err=True)
+        tell(sentence)
 
     def show(self, jobs: Sequence[str], total: str) -> None:
         """Where everything stands now."""
@@ -58,17 +57,17 @@ class Board:
             self.clear()
             width = shutil.get_terminal_size().columns
             for line in [*jobs, total]:
-                click.echo(line[:width], err=True)
+                tell(line[:width])
             self._drawn = len(jobs) + 1
         elif now - self._spoke > self.plain_every:
             self._spoke = now
             for line in [*jobs, total]:
-                click.echo(line, err=True)
+                tell(line)
 
     def clear(self) -> None:
         """Take the live lines away."""
         if self._drawn:
-            click.echo(f"\x1b[{self._drawn}A\x1b[J", err=True, nl=False)
+            tell(f"\x1b[{self._drawn}A\x1b[J", nl=False)
             self._drawn = 0
 
 

@@ -1,11 +1,13 @@
 """What a run's record and checkpoints are when something goes wrong, and when norms are logged."""
 
+import io
 import json
 import math
 import os
 import shlex
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -17,6 +19,7 @@ import torch
 from scaling import cohort, training
 from scaling.checkpoint import Checkpoints
 from scaling.config import RunConfig
+from scaling.console import Console
 from scaling.data.batches import evaluation_batches
 from scaling.data.cache import default_cache
 from scaling.data.prepare import prepare
@@ -432,6 +435,22 @@ def test_a_run_that_was_stopped_elsewhere_says_a_command_that_finds_it(
     assert shlex.split(command) == [str(folder.path)]
     done = tinyscale_here("train", "--resume", *shlex.split(command))
     assert done.returncode == 0, done.stderr
+
+
+class Gone(io.StringIO):
+    """A pipe whose reader has left, as that of `| head`."""
+
+    def write(self, text: str) -> int:
+        raise BrokenPipeError
+
+
+def test_a_reader_who_leaves_ends_no_run(tiny: Tiny, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stderr", Gone())
+    monkeypatch.setattr(Console, "plain_every", 0.0)
+    console = Console()
+    (result,) = train([tiny()], say=console.say, progress=console.progress)
+    console.result(result)
+    assert result.status == "FINISHED"
 
 
 def test_watching_passes_over_what_is_not_finite(tiny: Tiny) -> None:
