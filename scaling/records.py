@@ -75,6 +75,7 @@ def _facts(cohort: Cohort, k: int) -> dict[str, Any]:
         "compiled": cohort.runtime.compile,
     }
     tokens, covered = cohort.validator.predicted  # of the text that the run is judged on
+    facts["judged_tokens"] = tokens
     if (unknown := data.tokenizer.unknown) is not None:
         judged = data.validation.tokens_array()[1 : tokens + 1]
         facts["unknown_share"] = float((judged == unknown).mean())

@@ -233,6 +233,9 @@ def _plan(
         f" {rates}"
     )
     say(cohort.budget.describe())
+    judged, whole = cohort.validator.predicted[0], cohort.data[0].validation.predictions
+    if judged < whole:
+        say(f"judged on the first {judged:,} of {whole:,} validation tokens")
     told = (notice(config.schedule, cohort.budget.steps) for config in cohort.configs)
     for sentence in dict.fromkeys(filter(None, told)):
         say(sentence)

@@ -437,6 +437,18 @@ def test_a_run_that_was_stopped_elsewhere_says_a_command_that_finds_it(
     assert done.returncode == 0, done.stderr
 
 
+def test_figures_on_a_prefix_are_said_to_be(tiny: Tiny) -> None:
+    said: list[str] = []
+    for tokens in ("2000", "all"):
+        config = tiny("--budget.steps", "1", "--evaluation.tokens", tokens)
+        (result,) = train([config], say=said.append, progress=lambda _: None)
+        params = result.folder.read_record().params
+        whole = int(params["validation_tokens"]) - 1  # the first has nothing before it
+        assert params["judged_tokens"] == ("2000" if tokens == "2000" else str(whole))
+    told = [sentence for sentence in said if "judged" in sentence]
+    assert told == [f"judged on the first 2,000 of {whole:,} validation tokens"]
+
+
 class Gone(io.StringIO):
     """A pipe whose reader has left, as that of `| head`."""
 
