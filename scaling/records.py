@@ -6,6 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
+
 import scaling
 from scaling.cohort import Cohort
 from scaling.config import RunConfig
@@ -74,6 +76,8 @@ def _facts(cohort: Cohort, k: int) -> dict[str, Any]:
         "precision": cohort.runtime.precision,
         "compiled": cohort.runtime.compile,
     }
+    if cohort.device.type == "cpu":
+        facts["threads"] = torch.get_num_threads()  # each sums a part: they decide the last digits
     tokens, covered = cohort.validator.predicted  # of the text that the run is judged on
     facts["judged_tokens"] = tokens
     if (unknown := data.tokenizer.unknown) is not None:

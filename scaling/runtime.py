@@ -73,6 +73,15 @@ def device_of(config: RuntimeConfig) -> torch.device:
     return torch.device(config.device)
 
 
+def threads_here() -> int:
+    """CPU threads of a run that asks for none.
+
+    Torch counts the machine's cores, in a container too that may use but a few of them; and a
+    sweep's worker has told it of fewer.
+    """
+    return min(torch.get_num_threads(), cpu_count())
+
+
 def resolve(config: RuntimeConfig) -> Runtime:
     """Decide device, precision and compilation, and set torch's switches accordingly."""
     device = device_of(config)
@@ -83,9 +92,7 @@ def resolve(config: RuntimeConfig) -> Runtime:
         )
     if device.type == "cpu":
         _keep_freed_memory()
-    # Torch counts the machine's cores, in a container too that may use but a few of them; and a
-    # sweep's worker has told it of fewer, which hold where the config asks for none.
-    torch.set_num_threads(config.threads or min(torch.get_num_threads(), cpu_count()))
+    torch.set_num_threads(config.threads or threads_here())
     # `use_deterministic_algorithms` says the same to torch, and loads its compiler to tell that
     # too, a second or more of every start.
     torch.set_deterministic_debug_mode("error" if config.deterministic else "default")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import torch
 from filelock import FileLock
 
 from scaling.branches import Branch, branch_tags, branches_of, find_branch, share_past, sweep_tags
@@ -22,7 +23,7 @@ from scaling.optim import notice
 from scaling.outputs import ready_folder
 from scaling.records import new_runs, save_tokenizers
 from scaling.runs import load_model, read_config
-from scaling.runtime import resolve
+from scaling.runtime import device_of, resolve, threads_here
 from scaling.sampling import SamplingSettings, generate
 from scaling.signals import Stop
 from scaling.tracking.address import tracking_uri
@@ -119,12 +120,20 @@ def resume(
         configs = [config.model_copy(update={"batch": batch}) for config in configs]
     earlier = _earlier(folders)
     plan = _plan(configs, {folder.path for folder in folders}, say, earlier)
-    size = plan.cohort.micro_size
-    changed = earlier.micro_size not in (None, size)
-    if changed and configs[0].batch.micro_size == "auto":
+    size, threads = plan.cohort.micro_size, torch.get_num_threads()
+    changed = {}
+    if earlier.micro_size not in (None, size):
+        changed["micro_size"] = str(size)
+        if configs[0].batch.micro_size == "auto":
+            say(
+                f"micro-batches of {size}, since those of {earlier.micro_size} do not fit in the"
+                " free memory: sums are rounded differently from here on"
+            )
+    if plan.cohort.device.type == "cpu" and earlier.threads not in (None, threads):
+        changed["threads"] = str(threads)
         say(
-            f"micro-batches of {size}, since those of {earlier.micro_size} do not fit in the free"
-            " memory: sums are rounded differently from here on"
+            f"{threads} CPU threads, since {earlier.threads} as before are not to be had here:"
+            " sums are rounded differently from here on"
         )
     for folder, data in zip(folders, plan.cohort.data, strict=True):
         data.check(folder.read_record().dataset.get("digest"))
@@ -136,7 +145,7 @@ def resume(
         save_tokenizers(plan.cohort, folders)  # a power cut may have torn them
         if changed:
             for folder in folders:
-                Tracker(folder).tag(micro_size=str(size))
+                Tracker(folder).tag(**changed)
         return _run(plan, list(folders), stop, say, progress, restore=not from_start)
 
 
@@ -171,18 +180,24 @@ class _Earlier:
 
     precision: Literal["fp32", "bf16"] | None = None
     micro_size: int | None = None
+    threads: int | None = None  # of a run on the CPU
 
 
 def _earlier(folders: Sequence[RunFolder]) -> _Earlier:
-    """As the runs' records have it, the smallest micro-batch of all; None where none has it."""
+    """As the runs' records have it, the smallest number of all; None where none has it."""
     records = [folder.read_record() for folder in folders]
     precisions = {r.params["precision"] for r in records if "precision" in r.params}
     if len(precisions) > 1:
         raise UserError("These runs were begun in fp32 and in bf16, and resume apart.")
-    sizes = [r.tags.get("tinyscale.micro_size", r.params.get("micro_size")) for r in records]
+
+    def least(name: str) -> int | None:
+        found = [r.tags.get(f"tinyscale.{name}", r.params.get(name)) for r in records]
+        return min((int(number) for number in found if number is not None), default=None)
+
     return _Earlier(
         precision="bf16" if "bf16" in precisions else "fp32" if precisions else None,
-        micro_size=min((int(size) for size in sizes if size is not None), default=None),
+        micro_size=least("micro_size"),
+        threads=least("threads"),
     )
 
 
@@ -204,6 +219,10 @@ def _plan(
     machine = configs[0].runtime
     if machine.precision == "auto" and earlier.precision is not None:
         machine = machine.model_copy(update={"precision": earlier.precision})
+    on_cpu = device_of(machine).type == "cpu"
+    if on_cpu and machine.threads is None and earlier.threads is not None:
+        threads = min(earlier.threads, threads_here())
+        machine = machine.model_copy(update={"threads": threads})
     runtime = resolve(machine)
     # What cannot be written to is said before the data, which may take their time.
     for config in configs:

@@ -437,6 +437,42 @@ def test_a_run_that_was_stopped_elsewhere_says_a_command_that_finds_it(
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.parametrize(("begun", "cores", "goes_on"), [(1, 2, 1), (2, 2, 2), (3, 2, 2)])
+def test_a_resumed_run_keeps_the_threads_that_it_began_with(
+    begun: int, cores: int, goes_on: int, tiny: Tiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, used, said = torch.get_num_threads(), set(), list[str]()
+    try:
+        monkeypatch.setattr("scaling.runtime.cpu_count", lambda: begun)
+        torch.set_num_threads(begun)
+        stop_at(5, monkeypatch)
+        (stopped,) = run(tiny("--runtime.threads", "null", "--budget.steps", "9"))
+        assert stopped.folder.read_record().params["threads"] == str(begun)
+        monkeypatch.setattr("scaling.runtime.cpu_count", lambda: cores)
+        torch.set_num_threads(cores)
+        resume(
+            [stopped.folder],
+            say=said.append,
+            progress=lambda _: used.add(torch.get_num_threads()),
+        )
+    finally:
+        torch.set_num_threads(before)
+    assert used == {goes_on}
+    other = stopped.folder.read_record().tags.get("tinyscale.threads")
+    told = [sentence for sentence in said if "differently" in sentence]
+    assert (other, told) == (
+        (None, [])
+        if goes_on == begun
+        else (
+            "2",
+            [
+                "2 CPU threads, since 3 as before are not to be had here: sums are rounded"
+                " differently from here on"
+            ],
+        )
+    )
+
+
 def test_figures_on_a_prefix_are_said_to_be(tiny: Tiny) -> None:
     said: list[str] = []
     for tokens in ("2000", "all"):
