@@ -19,7 +19,7 @@ _PIECE = 1 << 24  # tokens whose bytes are counted at a time
 
 
 class GivenUpError(Exception):
-    """An evaluation was not made to its end, since a stop was asked for."""
+    """An evaluation or a step was not made to its end, since a stop was asked for."""
 
 
 @dataclass(frozen=True)

@@ -1,16 +1,22 @@
 """One optimizer step of a cohort, from buffers that stay where they are."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from scaling.data.windows import Windows
+from scaling.evaluation import GivenUpError
 from scaling.graph import Recorded
 from scaling.model.decoder import Decoder
 from scaling.model.dropout import spread, step_keys
 from scaling.optim import Average, MemberOptimizers
 from scaling.runtime import to_device
+
+
+def _never() -> bool:
+    return False
 
 
 class TrainingStep:
@@ -60,8 +66,14 @@ class TrainingStep:
         """Record anew: optimizers have been given other tensors for their state."""
         self._recorded.forget()
 
-    def __call__(self, step: int, factors: Sequence[float]) -> None:
-        """Do step `step` (from 0) of all members, at `factors[k]` times member k's peak rates."""
+    def __call__(
+        self, step: int, factors: Sequence[float], stopped: Callable[[], bool] = _never
+    ) -> None:
+        """Do step `step` (from 0) of all members, at `factors[k]` times member k's peak rates.
+
+        Raises GivenUpError where it has been `stopped`, as is asked between micro-batches: all
+        members are then as they were before it. On a card, where steps are short, nobody asks.
+        """
         self.windows.fill(step)
         self.optimizers.set_rates(factors)
         if self.average is not None:
@@ -69,14 +81,19 @@ class TrainingStep:
         if self._keys is not None:
             keys = torch.tensor(step_keys(self.seeds, step), dtype=torch.int32)
             self._keys.copy_(to_device(keys, self._keys.device))
-        self._recorded(self._run)
+        if self.windows.device.type != "cpu":
+            stopped = _never  # what is recorded asks nothing of the host
+        self._recorded(partial(self._run, stopped))
 
-    def _run(self) -> None:
+    def _run(self, stopped: Callable[[], bool]) -> None:
         """The step, of what the buffers hold."""
         self.loss.zero_()
         self.figures.zero_()
         inputs, targets = self.windows.inputs, self.windows.targets
         for start in range(0, self.rows, self.micro_size):
+            if start and stopped():
+                self.optimizers.zero_grad()
+                raise GivenUpError
             part = slice(start, start + self.micro_size)
             keys = None if self._keys is None else spread(self._keys, start, self.micro_size)
             result = self.model.training_loss(inputs[:, part], targets[:, part], keys)

@@ -47,6 +47,7 @@ class Trainer:
         figures = len(self.figure_names)
         self.progress = Progress.at_start(cohort.members, figures, cohort.device)
         self.clock = Stopwatch(cohort.device)
+        self._stop: Stop | None = None  # of the loop that goes on
         self.tokens_per_second = math.nan  # of each member, since the last log
         self._settled = cohort.step.settled  # whether all steps since then were recorded ones
 
@@ -61,6 +62,7 @@ class Trainer:
         """Train until the budget is spent, everything has diverged, or a stop is asked for."""
         _ = self.cohort.peak  # on a machine's first run it is measured, which is no training
         self.clock.start(self.step)
+        self._stop = stop
         while True:
             if self._due(self.evaluate_every) and self.progress.evaluated_at != self.step:
                 self._evaluate(stop)
@@ -79,7 +81,11 @@ class Trainer:
             if stop.requested:
                 self._save()
                 break
+            before = self.step
             self.train_step()
+            if self.step == before:  # given up: it is done when the run goes on
+                self._save()
+                break
             if self.step % self.log_every == 0 or self.step == self.total:
                 self._log()
                 self.report(self)
@@ -110,13 +116,17 @@ class Trainer:
         )
 
     def train_step(self) -> None:
-        """One optimizer step of all members, without waiting for a device."""
+        """One optimizer step of all members, without waiting for a device.
+
+        None, where a stop is asked for meanwhile and the step is one that can be given up.
+        """
         cohort = self.cohort
-        cohort.step(
-            self.step,
-            [lr_factor(config.schedule, self.step, self.total) for config in cohort.configs],
-        )
-        self.progress.add(cohort.step.loss, cohort.step.figures)
+        factors = [lr_factor(config.schedule, self.step, self.total) for config in cohort.configs]
+        with suppress(GivenUpError):
+            cohort.step(
+                self.step, factors, lambda: self._stop is not None and self._stop.requested
+            )
+            self.progress.add(cohort.step.loss, cohort.step.figures)
 
     # ------------------------------------------------------------ what is recorded
 

@@ -24,6 +24,7 @@ from scaling.data.batches import evaluation_batches
 from scaling.data.cache import default_cache
 from scaling.data.prepare import prepare
 from scaling.errors import UserError
+from scaling.model.decoder import Decoder
 from scaling.optim import lr_factor
 from scaling.runtime import resolve
 from scaling.signals import Stop, stop_here
@@ -161,6 +162,31 @@ def test_a_stop_is_heard_within_an_evaluation_which_is_made_when_the_run_goes_on
     assert not any(row.step == 20 and "val/loss" in row.metrics for row in stopped.folder.rows())
     (resumed,) = go_on(stopped.folder)
     assert metrics(resumed.folder) == metrics(whole.folder)
+
+
+def test_a_stop_is_heard_within_a_step_which_is_made_when_the_run_goes_on(
+    tiny: Tiny, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ("--batch.micro_size", "1", "--model.dropout", "0.1", "--evaluation.ema", "0.9")
+    config = tiny(*words, "--budget.steps", "12", "--checkpoint.save_every", "7")
+    (whole,) = run(config)
+    passes, one = list[None](), Decoder.training_loss
+
+    def stopping(self: Decoder, *words: Any) -> Any:
+        passes.append(None)
+        if len(passes) == 7 * 4 + 2:
+            os.kill(os.getpid(), signal.SIGINT)
+        return one(self, *words)
+
+    monkeypatch.setattr(Decoder, "training_loss", stopping)
+    (stopped,) = run(config)
+    last = saved(stopped).last
+    assert (stopped.status, last and last.step, len(passes)) == ("KILLED", 7, 7 * 4 + 2)
+    (resumed,) = go_on(stopped.folder)
+    assert metrics(resumed.folder) == metrics(whole.folder)
+    ends = [saved(result).at("last").load_weights() for result in (whole, resumed)]
+    for name, tensor in ends[0].items():
+        assert torch.equal(tensor, ends[1][name]), name
 
 
 def test_a_stop_while_the_ended_run_is_tested_loses_nothing(
@@ -498,6 +524,7 @@ def test_a_reader_who_leaves_ends_no_run(tiny: Tiny, monkeypatch: pytest.MonkeyP
     console = Console()
     (result,) = train([tiny()], say=console.say, progress=console.progress)
     console.result(result)
+    sys.stderr.close()  # by now another one
     assert result.status == "FINISHED"
 
 
