@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from scaling.data import stories
+from scaling.prompts.item import read_prompts
 from sweeps.reading import read_sweep
 from sweeps.space import Space
 from sweeps.wanted import wanted_runs
@@ -83,14 +84,16 @@ def test_the_two_lines_are_there_and_ci_runs_them() -> None:
 
 
 @pytest.mark.usefixtures("workplace")
-def test_the_sweep_files_that_it_shows_are_read() -> None:
-    grid, search = re.findall(r"^```yaml\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+def test_the_files_that_it_shows_are_read() -> None:
+    grid, search, prompts = re.findall(r"^```yaml\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
     Path("grid.yaml").write_text(grid)
     assert len(wanted_runs(read_sweep("grid"))) == 12
     Path("search.yaml").write_text(grid[: grid.index("grid:")] + search)
     spec = read_sweep("search").spec
     assert spec.search is not None
     assert spec.search.pruner.kind == "median" and Space(spec.search.space).always
+    Path("mine.yaml").write_text(prompts)
+    assert [item.by_probability for item in read_prompts(Path("mine.yaml")).items] == [True, False]
 
 
 @pytest.mark.slow
