@@ -141,10 +141,10 @@ def eval(
     place = out or Path("evals") / asked.name
     ready_folder(place)
     report = Report.of(evaluate(models, asked, settings, again=again, say=console.say))
-    report.write(place)
+    files = report.write(place)
     if not as_json:
         click.echo(report.markdown())  # before a store that may keep us waiting
-    run_id = report.publish(place, console.say) if log else None
+    run_id = report.publish(place, files, console.say) if log else None
     if as_json:
         rows = json.loads(report.summary.to_json(orient="records"))
         answer = {

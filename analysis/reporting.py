@@ -117,9 +117,8 @@ def compare_store(request: analysis.compare.Request, say: Say) -> dict[str, Any]
         "runs.csv": _plain(found.runs),
         "runs_apart.csv": _plain(found.table.apart),
     }
-    path = write_report(report, request.out, {"comparison.json": answer}, tables)
-    text = as_markdown(compare_report.summary_table(found)) + "\n"
-    (request.out / "summary_table.md").write_text(text, encoding="utf-8")
+    texts = {"summary_table.md": as_markdown(compare_report.summary_table(found)) + "\n"}
+    path = write_report(report, request.out, {"comparison.json": answer}, tables, texts)
     answer["report"] = str(path)
     if request.log:
         answer["mlflow_run_id"] = log_report(

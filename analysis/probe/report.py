@@ -17,6 +17,8 @@ from scaling.tracking.address import existing, tracking_uri
 from scaling.tracking.reports import log_report
 from scaling.tracking.store import store_errors
 
+FILES = ("gallery.html", "gallery.md", "probe.json", "quality.csv")
+
 
 @dataclass(frozen=True)
 class Probe:
@@ -55,7 +57,7 @@ class Probe:
         }
 
     def write(self, folder: Path) -> None:
-        """`gallery.html`, `gallery.md`, `probe.json` and `quality.csv`."""
+        """The `FILES`: `gallery.html`, `gallery.md`, `probe.json` and `quality.csv`."""
         folder.mkdir(parents=True, exist_ok=True)
         parts = (self.written, self.quality, self.settings)
         (folder / "gallery.html").write_text(page(*parts), encoding="utf-8")
@@ -65,7 +67,7 @@ class Probe:
         self.quality.to_csv(folder / "quality.csv", index=False)
 
     def publish(self, folder: Path, say: Callable[[str], None]) -> str | None:
-        """Log the folder as a run of its own; returns its id, or None where the store fails."""
+        """Log the report as a run of its own; returns its id, or None where the store fails."""
         try:
             run_id = self._log(folder)
         except store_errors() as error:
@@ -86,6 +88,7 @@ class Probe:
             kind="probe",
             key=hashlib.sha256(said.encode()).hexdigest()[:24],
             folder=folder,
+            files=FILES,
             params={
                 "models": ", ".join(t.label for t in models)[:6000],
                 **{key: str(value) for key, value in asdict(self.settings).items()},

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -50,17 +50,21 @@ class Report:
         """Hash of the answers of all models, in any order."""
         return hashlib.sha256(" ".join(sorted(self.evaluation.keys)).encode()).hexdigest()[:24]
 
-    def write(self, folder: Path) -> None:
-        """All tables and figures, with their numbers beside them."""
+    def write(self, folder: Path) -> list[str]:
+        """All tables and figures, with their numbers beside them; their names in the folder."""
         folder.mkdir(parents=True, exist_ok=True)
-        self._write_tables(folder)
-        draw(self.summary, self.categories, self.difficulties, folder / "figures")
+        drawn = draw(self.summary, self.categories, self.difficulties, folder / "figures")
+        return [*self._write_tables(folder), *(f"figures/{path.name}" for path in drawn)]
 
-    def _write_tables(self, folder: Path) -> None:
-        self.evaluation.results.to_csv(folder / "eval_results.csv", index=False)
-        self.summary.to_csv(folder / "summary_table.csv", index=False)
-        self.categories.to_csv(folder / "category_breakdown.csv", index=False)
-        self.difficulties.to_csv(folder / "difficulty_breakdown.csv", index=False)
+    def _write_tables(self, folder: Path) -> list[str]:
+        tables = {
+            "eval_results.csv": self.evaluation.results,
+            "summary_table.csv": self.summary,
+            "category_breakdown.csv": self.categories,
+            "difficulty_breakdown.csv": self.difficulties,
+        }
+        for name, table in tables.items():
+            table.to_csv(folder / name, index=False)
         (folder / "summary_table.md").write_text(self.markdown(), encoding="utf-8")
         about = {
             "prompts": self.evaluation.prompts.name,
@@ -70,6 +74,7 @@ class Report:
             "rank_correlations": self.correlations,
         }
         (folder / "evaluation.json").write_text(json.dumps(about, indent=1), encoding="utf-8")
+        return [*tables, "summary_table.md", "evaluation.json"]
 
     def one(self, trained: Trained) -> "Report":
         """The same of one model alone."""
@@ -128,9 +133,12 @@ class Report:
         ]
         return f"Rank correlation over models: {', '.join(known)}." if known else ""
 
-    def publish(self, folder: Path, say: Callable[[str], None]) -> str | None:
+    def publish(
+        self, folder: Path, files: Sequence[str], say: Callable[[str], None]
+    ) -> str | None:
         """Log each model's part to its run, and the whole to a run of its own; returns its id.
 
+        The whole is the `files` that `write` left in the folder.
         Says so where the store fails, of a model (whose run may be gone from it) or of the whole;
         of that None is returned.
         """
@@ -148,14 +156,14 @@ class Report:
                     f"{trained.label}: its answers are not in its store: {first_line(error)[:160]}"
                 )
         try:
-            run_id = self._log(folder, next(iter(logged + refused), None))
+            run_id = self._log(folder, files, next(iter(logged + refused), None))
         except store_errors() as error:
             say(f"the answers are not in the store: {first_line(error)[:160]}")
             return None
         say(f"logged to the store as run {run_id}, and to {len(logged)} runs")
         return run_id
 
-    def _log(self, folder: Path, first: RunRecord | None) -> str:
+    def _log(self, folder: Path, files: Sequence[str], first: RunRecord | None) -> str:
         uri = existing(first.uri) if first else tracking_uri()
         settings = {key: str(value) for key, value in self.evaluation.settings.as_dict().items()}
         return log_report(
@@ -165,6 +173,7 @@ class Report:
             kind="eval",
             key=self.key,
             folder=folder,
+            files=files,
             params={
                 "prompts": self.evaluation.prompts.name,
                 "prompts_hash": self.evaluation.prompts.hash[:16],

@@ -5,8 +5,8 @@ own (`log_report`). Each carries the hash of what it was made from: the same one
 """
 
 import time
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 from scaling.tracking.address import existing
@@ -52,12 +52,14 @@ def log_report(
     kind: str,
     key: str,
     folder: Path,
+    files: Sequence[str],
     params: Mapping[str, str],
     metrics: Mapping[str, float],
     table: "tuple[str, pd.DataFrame] | None" = None,
 ) -> str:
-    """Log a folder as a run of its own, and return its id; the one that is there, if one is.
+    """Log a folder's files as a run of its own, and return its id; the one that is there, if any.
 
+    The folder is the user's and may hold others' files: `files` are the report's own, from there.
     `kind` tells it from training runs (tag `tinyscale.kind`). `table` is a file name and a frame
     that MLflow shows as an evaluation table.
     """
@@ -84,7 +86,9 @@ def log_report(
         tags=[RunTag("tinyscale.folder", str(folder.resolve()))],
         synchronous=True,
     )
-    store.log_artifacts(run_id, str(folder))
+    for name in files:
+        place_of = str(PurePosixPath(name).parent)
+        store.log_artifact(run_id, str(folder / name), None if place_of == "." else place_of)
     if table is not None:
         file, frame = table
         store.log_table(run_id, frame.astype(object), artifact_file=file)

@@ -13,6 +13,7 @@ from click.testing import CliRunner
 from analysis.eval_cli import probe
 from analysis.probe.prompts import read_texts
 from analysis.probe.quality import quality_table
+from analysis.probe.report import FILES
 from analysis.probe.write import Story, Written, continue_all, write
 from scaling.config import RunConfig, RuntimeConfig
 from scaling.data.prepare import prepare
@@ -86,8 +87,13 @@ def test_gallery_of_two_models(tiny: Callable[..., RunConfig], workplace: Path) 
         make_run(Path("runs"), config, tokenizer)
     words = ["one", "two", "--prompt", "the <b>cat", "--num-samples", "2", "--max-tokens", "40"]
     words += ["--out", "out", "--out-json", "f.json", "--judge", "two", "--json"]
+    (workplace / "out").mkdir()
+    (workplace / "out/mine.txt").touch()
     done = CliRunner().invoke(probe, words)
     assert done.exit_code == 0, done.output
+    store = client(f"sqlite:///{workplace}/mlflow.db")
+    logged = store.list_artifacts(done.stderr.split("logged to the store as run ")[1].split()[0])
+    assert {one.path for one in logged} == {*FILES}
     answer = json.loads(done.stdout)
     assert answer == json.loads(Path("f.json").read_text())
     assert [len(model["stories"]) for model in answer["models"]] == [2, 2]

@@ -332,9 +332,9 @@ def test_one_run_that_its_store_has_lost_keeps_no_other_out_of_it(
     assert lost is not None and there is not None
     store.delete_run(lost)
     report = Report.of(evaluate([of_run(run) for run in runs], prompts, AskSettings()))
-    report.write(Path("out"))
+    files = report.write(Path("out"))
     said = list[str]()
-    assert report.publish(Path("out"), said.append) is not None
+    assert report.publish(Path("out"), files, said.append) is not None
     assert "its answers are not in its store" in said[0] and runs[0].path.name in said[0]
     assert said[-1].endswith("and to 2 runs")
     assert len(store.get_metric_history(there, "eval/set/accuracy")) == 1
@@ -346,7 +346,8 @@ def test_everything_is_on_record_once(prompts: PromptSet, runs: list[RunFolder])
     for run in runs:
         sync(run, client(uri))
     report = Report.of(evaluate([of_run(run) for run in runs], prompts, AskSettings()))
-    report.write(Path("out"))
+    files = report.write(Path("out"))
+    (Path("out") / "figures/mine.png").touch()
     for name in (
         "eval_results.csv",
         "summary_table.csv",
@@ -358,14 +359,16 @@ def test_everything_is_on_record_once(prompts: PromptSet, runs: list[RunFolder])
     ):
         assert (Path("out") / name).stat().st_size > 0
     said: list[str] = []
-    first = report.publish(Path("out"), said.append)
-    assert report.publish(Path("out"), said.append) == first
+    first = report.publish(Path("out"), files, said.append)
+    assert report.publish(Path("out"), files, said.append) == first
     store = client(uri)
     assert first is not None
     logged = store.get_run(first)
     assert logged.data.tags["tinyscale.kind"] == "eval" and logged.info.status == "FINISHED"
     assert "eval_results.json" in logged.data.tags["mlflow.loggedArtifacts"]
     assert {f.path for f in store.list_artifacts(first)} >= {"eval_results.csv", "figures"}
+    drawn = {f.path for f in store.list_artifacts(first, "figures")}
+    assert "figures/score.png" in drawn and "figures/mine.png" not in drawn
     run_id = Sent.read(runs[0]).run_id
     assert run_id is not None
     there = {f.path for f in store.list_artifacts(run_id, "evals/set")}
@@ -376,7 +379,7 @@ def test_everything_is_on_record_once(prompts: PromptSet, runs: list[RunFolder])
 
     # A part of the set is another evaluation, which replaces nothing of the whole one.
     part = Report.of(evaluate([of_run(runs[0])], prompts.first(1), AskSettings()))
-    part.publish(Path("out"), said.append)
+    part.publish(Path("out"), part.write(Path("out")), said.append)
     assert len(store.get_metric_history(run_id, "eval/set/accuracy")) == 1
     assert len(store.get_metric_history(run_id, "eval/set-1-of-3/accuracy")) == 1
     again = pd.read_csv(store.download_artifacts(run_id, "evals/set/eval_results.csv"))

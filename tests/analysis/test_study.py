@@ -16,13 +16,22 @@ from analysis.cli import analyze, compare
 from analysis.design import design_of, frontier, series, slices
 from analysis.figures import law
 from analysis.figures.isoflop import basins_figure
-from analysis.figures.style import Saved, save
+from analysis.figures.style import Saved, panels, save
 from analysis.fits import FitOptions
 from analysis.floor import held
 from analysis.laws import questions
 from analysis.rates import tuned
-from analysis.report.document import Bullets, Picture, Text, between, figure
+from analysis.report.document import (
+    Bullets,
+    Document,
+    Picture,
+    Section,
+    Text,
+    between,
+    figure,
+)
 from analysis.report.study import _floor_section, _laws_table, _rates_section, _short, _what
+from analysis.report.writing import log_report, prepare, write_report
 from analysis.reporting import _laws
 from analysis.runs import Selection, read_runs
 from analysis.show import show_store
@@ -255,6 +264,29 @@ def test_a_report_that_cannot_be_written_is_said_before_the_fits(
         assert isinstance(done.exception, UserError)
         assert "taken cannot be written" in str(done.exception)
         assert begun not in done.output
+
+
+def test_a_report_touches_and_logs_its_own_files_alone(studied: Recorder, workplace: Path) -> None:
+    read = read_runs(Selection(store=studied.uri, experiment=studied.experiment))
+    for foreign in ("notes.txt", "mine.csv", "figures/mine.png"):
+        (workplace / foreign).parent.mkdir(exist_ok=True)
+        (workplace / foreign).write_text("mine")
+
+    def report(name: str, tables: dict[str, pd.DataFrame]) -> set[str]:
+        saved = save(panels()[0], pd.DataFrame({"a": [1]}), prepare(workplace), name, "")
+        document = Document(name, "", [Section("", [Picture(saved)])])
+        write_report(document, workplace, {"fits.json": {}}, tables)
+        logged = log_report(read, workplace, kind="analysis", metrics={}, say=str)
+        assert logged is not None
+        found = [f for at in ("", "figures") for f in studied.store.list_artifacts(logged, at)]
+        return {one.path for one in found if not one.is_dir}
+
+    pictures = {f"figures/one.{ending}" for ending in ("png", "svg", "csv")}
+    pages = {"report.html", "report.md", "fits.json"}
+    assert report("one", {"runs.csv": read.runs}) == {*pages, *pictures, "runs.csv"}
+    assert report("two", {}) == {*pages, *(one.replace("one", "two") for one in pictures)}
+    assert {path.stem for path in (workplace / "figures").iterdir()} == {"mine", "two"}
+    assert (workplace / "mine.csv").exists() and not (workplace / "runs.csv").exists()
 
 
 def test_what_is_asked_at_a_place_is_answered(quick: Study) -> None:
