@@ -266,7 +266,7 @@ def _sizes_sections(
         caption = f"How compute is best split, by each approach; {cost}."
         blocks.append(Table([*head, "at"], rows, caption, left=2))
     if len(estimates) > 1:
-        name = f"exponents-{counted[0].key}" if series and counted else "exponents"
+        name = f"exponents-{asked[0].key}" if series else "exponents"
         caption = f"The same exponent by every approach and way of counting; {cost}."
         axis = "exponent a of the best size in compute"
         saved = forest(estimates, axis, folder, name, caption)

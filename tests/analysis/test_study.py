@@ -30,7 +30,14 @@ from analysis.report.document import (
     between,
     figure,
 )
-from analysis.report.study import _floor_section, _laws_table, _rates_section, _short, _what
+from analysis.report.study import (
+    _floor_section,
+    _laws_table,
+    _rates_section,
+    _short,
+    _sizes_sections,
+    _what,
+)
 from analysis.report.writing import log_report, prepare, write_report
 from analysis.reporting import _laws
 from analysis.runs import Selection, read_runs
@@ -402,6 +409,14 @@ def test_an_interval_is_said_in_digits_that_hold_its_value() -> None:
     assert between(0.34964, (0.31206, 0.36481)) == "0.35 [0.312, 0.365]"
     assert between(2.0, None) == "2"
     assert between(1.5, (1.5, 1.5)) == "1.5 [1.5, 1.5]"
+
+
+def test_each_variants_exponents_have_a_figure_of_their_own(quick: Study, tmp_path: Path) -> None:
+    joint = [one for one in quick.questions if one.axis == "joint"]  # as an isoFLOP design has
+    for name in ("attention mha", "attention mqa"):
+        mine = [replace(one, key=f"{name[-3:]}-{one.key}") for one in joint]
+        _sizes_sections(mine, quick, tmp_path, name)
+    assert len(list(tmp_path.glob("exponents-*.csv"))) == 2
 
 
 def test_why_no_law_has_an_e_to_hold_against_the_entropy(quick: Study, tmp_path: Path) -> None:
