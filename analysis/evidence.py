@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from scipy import stats
 
-from analysis.design import IN_BUDGETS, JOINT, in_budgets, level, named, settings
+from analysis.design import CONVENTIONS, IN_BUDGETS, JOINT, in_budgets, level, named, settings
 from analysis.fits.isoflop import group_budgets
 from analysis.fits.result import Fit
 from analysis.rates import basins
@@ -101,15 +101,16 @@ def of_fit(fit: Fit | None, beside: Sequence[Fit] = ()) -> list[Finding]:
     return [converged(fit), residual_trend(fit), held_out(fit), rivals(fit, beside)]
 
 
-def may_claim(findings: Sequence[Finding]) -> str:
-    """In plain words, what the findings allow to be said."""
+def may_claim(findings: Sequence[Finding], axis: str = "N") -> str:
+    """In plain words, what the findings allow to be said of a law of this axis."""
     by_rule = {one.rule: one.verdict for one in findings}
     failed = [one.rule for one in findings if one.verdict is Verdict.FAIL]
     unknown = [one.rule for one in findings if one.verdict is Verdict.UNKNOWN]
     if by_rule.get("converged") is not Verdict.PASS:
         return "No law may be claimed: there is no converged fit."
     if not failed and not unknown:
-        return "A scaling law may be claimed over the sizes studied: every rule is met."
+        over = "sizes" if axis in CONVENTIONS else f"range of {named(axis)}"
+        return f"A scaling law may be claimed over the {over} studied: every rule is met."
     parts = []
     if failed:
         parts.append(f"not met: {', '.join(failed)}")
@@ -130,13 +131,14 @@ def sizes_span(runs: pd.DataFrame) -> Finding:
     return _say(rule, ratio >= SPAN, ratio, f"the largest model is {ratio:.3g} times the smallest")
 
 
-def equal_budgets(runs: pd.DataFrame, design: str | None = None) -> Finding:
-    """All runs saw equally many tokens, or the stated design holds and all else is equal.
+def equal_budgets(runs: pd.DataFrame, design: str | None = None, axis: str = "N") -> Finding:
+    """All runs saw equally many tokens, or the stated design holds; and all else is equal.
 
     Args:
         runs: one row a run, columns as in the module's head.
         design: "isoflop" (several sizes at each compute budget) or "grid" (every size at every
             token count) where the runs were not all given equal tokens; held against the table.
+        axis: what else than size, tokens and compute the law is of.
     """
     rule = "equal_budgets"
     needed = ("N", "D") if design != "isoflop" else ("N", "D", "C")
@@ -144,15 +146,16 @@ def equal_budgets(runs: pd.DataFrame, design: str | None = None) -> Finding:
         return unknown
     if design not in {"isoflop", "grid", None}:
         raise ValueError(f"design is 'isoflop', 'grid' or None, not {design!r}")
+    differ = settings(runs, (*JOINT, axis))
+    rest = " and ".join(map(named, differ)) or "nothing"
     if design is None:
         apart = float(runs["D"].max() / runs["D"].min() - 1)
         said = f"token counts differ by {apart:.2%} and no other design is stated"
         if apart <= SAME_TOKENS:
             said = f"token counts agree within {apart:.2%}"
-        return _say(rule, apart <= SAME_TOKENS, apart, said)
+        said += f"; beside them {rest} differs" if differ else ""
+        return _say(rule, apart <= SAME_TOKENS and not differ, apart, said)
     good, figure, said = _isoflop(runs) if design == "isoflop" else _grid(runs)
-    differ = settings(runs, JOINT)
-    rest = " and ".join(map(named, differ)) or "nothing"
     return _say(rule, good and not differ, figure, f"{said}; beside them {rest} differs")
 
 

@@ -71,8 +71,8 @@ def questions(
     rates = runs if apart is None else tried(runs, apart)
     found = []
     for axis in _axes(best, design):
-        found += _one_axis(name, axis, best, runs, rates, design, options, say)
-    return [*found, *_of_n_and_d(name, best, runs, rates, design, options, say)]
+        found += _one_axis(name, axis, best, rates, design, options, say)
+    return [*found, *_of_n_and_d(name, best, rates, design, options, say)]
 
 
 def roles(runs: pd.DataFrame, design: Design) -> list[tuple[str, ...]]:
@@ -106,7 +106,6 @@ def _one_axis(
     name: str,
     axis: str,
     best: pd.DataFrame,
-    around: pd.DataFrame,
     rates: pd.DataFrame,
     design: Design,
     options: FitOptions,
@@ -122,14 +121,14 @@ def _one_axis(
     if axis == "context_length" or axis in SHAPE:
         forms = forms[:2]  # the logarithm of so small a number is no law's
     done = [(form, fit(form, data, replace(options, starts=RIVAL_STARTS))) for form in forms]
-    stated = {"D": "grid", "C": _kind(best, design)}.get(axis)
-    spent = rules.equal_budgets(best if axis == "C" else runs, stated)
-    known = _known(runs, rates, spent, axis)
-    laws = _laws(done, known)
+    whole = slices(best, JOINT)[0][1] if axis == "C" else runs  # of which the frontier is taken
+    stated = {"D": "grid", "C": _kind(whole, design)}.get(axis)
+    known = _known(runs, rates, rules.equal_budgets(whole, stated, axis), axis)
+    laws = _laws(done, known, axis)
     size = axis if axis in CONVENTIONS else "N"
     return [
         Question(
-            _key(name, axis), name, axis, size, held, runs, around, data, laws, _rank(laws), note
+            _key(name, axis), name, axis, size, held, runs, best, data, laws, _rank(laws), note
         )
     ]
 
@@ -142,21 +141,21 @@ def _cut(axis: str, best: pd.DataFrame) -> Cut | None:
 
     None where they have too few values of the axis.
     """
-    held: Mapping[str, float] = {}
-    note = ""
-    if axis == "C":
-        runs = frontier(best) if varies(best, "D") and varies(best, "N") else best
-        if len(runs) < len(best):
-            note = (
-                f"the {runs['group'].nunique()} configurations of {best['group'].nunique()} that"
+    notes = []
+    cut = slices(best, JOINT if axis == "C" else [axis])
+    held, runs = cut[0]
+    if len(cut) > 1:
+        notes.append(
+            f"one slice of {len(cut)}, the widest and largest; the figure shows the others"
+        )
+    if axis == "C" and varies(runs, "D") and varies(runs, "N"):
+        whole, runs = runs, frontier(runs)
+        if len(runs) < len(whole):
+            notes.append(
+                f"the {runs['group'].nunique()} configurations of {whole['group'].nunique()} that"
                 " no cheaper one undercuts: their choice favours lucky runs"
             )
-    else:
-        cut = slices(best, [axis])
-        held, runs = cut[0]
-        if len(cut) > 1:
-            note = f"one slice of {len(cut)}, the widest and largest; the figure shows the others"
-    return None if level(runs, axis).nunique() < LEVELS else (held, runs, note)
+    return None if level(runs, axis).nunique() < LEVELS else (held, runs, "; ".join(notes))
 
 
 def _surface(best: pd.DataFrame) -> Cut | None:
@@ -193,7 +192,6 @@ def _kind(runs: pd.DataFrame, design: Design) -> str | None:
 def _of_n_and_d(
     name: str,
     best: pd.DataFrame,
-    around: pd.DataFrame,
     rates: pd.DataFrame,
     design: Design,
     options: FitOptions,
@@ -210,7 +208,7 @@ def _of_n_and_d(
     def asked(axis: str, size: str, data: Points, laws: list[Law], note: str) -> Question:
         key = _key(name, f"{axis}-{size}")
         ranked = _rank(laws) if axis == "joint" else []
-        return Question(key, name, axis, size, held, runs, around, data, laws, ranked, note)
+        return Question(key, name, axis, size, held, runs, best, data, laws, ranked, note)
 
     found = []
     for size in _sizes(runs):
@@ -229,11 +227,11 @@ def _of_n_and_d(
                 data = _points(seen, "C", {"N": size, "D": "D", "U": "U"})
                 forms.append((DataConstrained(), "huber", rival))
         fits = [(form, fit(form, data, how, approach)) for form, approach, how in forms]
-        laws = _laws([(form, _called(one, size)) for form, one in fits], known)
+        laws = _laws([(form, _called(one, size)) for form, one in fits], known, size)
         found.append(asked("joint", size, data, laws, note))
         if kind == "isoflop" and "C" in data.axes:
             optima = [fit_isoflop(data, way, options) for way in ("parabola", "akima")]
-            laws = _laws([(None, one) for one in optima], known)
+            laws = _laws([(None, one) for one in optima], known, size)
             found.append(asked("isoflop", size, data, laws, "; ".join(_outside(runs, note))))
     return found
 
@@ -292,13 +290,15 @@ def _known(runs: pd.DataFrame, rates: pd.DataFrame, spent: Finding, axis: str) -
     return [swaps.get(found.rule, found) for found in rules.of_runs(runs, whole)]
 
 
-def _laws(done: Sequence[tuple[Form | None, Fit]], known: Sequence[Finding]) -> list[Law]:
+def _laws(
+    done: Sequence[tuple[Form | None, Fit]], known: Sequence[Finding], axis: str
+) -> list[Law]:
     """Fits of the same points with their evidence, each held against the others."""
     beside = [one for _, one in done]
     laws = []
     for form, one in done:
         findings = [*known, *rules.of_fit(one, beside)]
-        laws.append(Law(form, one, findings, may_claim(findings)))
+        laws.append(Law(form, one, findings, may_claim(findings, axis)))
     return laws
 
 

@@ -46,7 +46,7 @@ class Question:
         size: the convention that N is counted in, where the law has N.
         held: what the runs agree in.
         runs: the runs fitted, a row each.
-        around: all runs of the series, other slices and untuned ones too.
+        around: the runs of the series at their best rates, other slices too.
         points: the same as a fit sees them.
         laws: the laws, the headline first.
         rivals: their ranking.

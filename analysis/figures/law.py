@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.band import band, line
-from analysis.design import CONVENTIONS, amount, named
+from analysis.design import CONVENTIONS, amount, level, named, numeric
 from analysis.figures.style import (
     COLOURS,
     FLOOR,
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 _STYLES = ("-", "--", ":")
+_MOST = 12  # lines of other slices, whose shades are told apart
 _FORMULAS = {
     "power_law": "E + A x^-α",
     "power_law_no_offset": "A x^-α",
@@ -119,24 +120,25 @@ def conventions_figure(found: Sequence[Question], unit: Unit, folder: Path, key:
 
 
 def _context(axes: Axes, question: Question) -> pd.DataFrame:
-    """The series' other runs, by what they hold fixed, behind those that are fitted."""
+    """The series' other runs, by all that they hold fixed, behind those that are fitted."""
     others = question.around[~question.around["run_id"].isin(question.runs["run_id"])]
     others = others[others[question.axis] > 0]
     if others.empty:
         return others
-    by = next(iter(question.held), None)
-    if by is None and question.axis == "C" and others["N"].nunique() <= 12:
-        by = "N"
-    if by is None or others[by].nunique() > 12:
+    by = list(question.held)
+    if question.axis == "C" and numeric(others, "N"):
+        by.append("N")
+    parts = list(others.groupby([level(others, c) for c in by])) if by else []
+    if not 0 < len(parts) <= _MOST:
         axes.plot(others[question.axis], others["loss"], ".", color=QUIET, label="other runs")
         return others
-    values = sorted(others[by].unique())
-    for value, colour in zip(values, shades(len(values)), strict=True):
-        part = others[others[by] == value].groupby(question.axis)["loss"].mean()
-        first = value in (values[0], values[-1])
+    for (values, part), colour in zip(parts, shades(len(parts)), strict=True):
+        means = part.groupby(question.axis)["loss"].mean()
+        told = len(parts) <= 4 or part is parts[0][1] or part is parts[-1][1]
+        said = ", ".join(amount(c, value) for c, value in zip(by, values, strict=True))
         axes.plot(
-            part.index, part, ".-", color=colour, linewidth=0.7, markersize=5, alpha=0.65,
-            label=amount(by, value) if first or len(values) <= 4 else None,
+            means.index, means, ".-", color=colour, linewidth=0.7, markersize=5, alpha=0.65,
+            label=said if told else None,
         )  # fmt: skip
     return others
 

@@ -5,9 +5,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.figure import Figure
 
 from analysis.design import JOINT, amount, design_of, frontier, rounded, series, settings, slices
 from analysis.evidence import equal_budgets
+from analysis.figures import law
 from analysis.figures.isoflop import basins_figure
 from analysis.fits import FitOptions
 from analysis.laws import questions
@@ -169,6 +171,51 @@ def test_a_joint_law_is_of_runs_that_are_equal_in_everything_else() -> None:
     (joint,) = (one for one in asked if one.key == "joint-n")
     assert joint.title == "Loss against parameters and tokens at context length 64"
     assert len(joint.points) == 9 and joint.note.startswith("one slice of 2")
+
+
+def test_other_slices_are_drawn_at_their_best_rates(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wide = pd.concat([grid(), grid().assign(N=grid()["N"] * 16)])
+    runs = pd.concat([wide.assign(lr=lr, loss=wide["loss"] + lr) for lr in (0.1, 0.2)])
+    runs = pd.concat([runs.assign(batch_size=8), runs[runs["N"] < 1e6].assign(batch_size=4)])
+    runs = runs.assign(**{"optimizer.lr": runs["lr"]}).reset_index(drop=True)
+    runs = runs.assign(run_id=range(len(runs)), trajectory=None, group=range(len(runs)))
+    runs = runs.assign(width=runs["N"], name="a", seed=1)
+    options = FitOptions(starts=20, bootstrap=0, holdout=0)
+    asked = questions("", runs, design_of(runs), options, lambda _: None)
+    drawn: list[Figure] = []
+    monkeypatch.setattr(law, "save", lambda figure, *_: drawn.append(figure))
+    for axis in ("N", "C"):
+        (question,) = (one for one in asked if one.axis == axis)
+        assert question.held["batch_size"] == 8
+        law.law_figure(question, choose(runs), None, options, tmp_path)
+        lines = [one for one in drawn[-1].axes[0].get_lines() if one.get_marker() == "."]
+        if axis == "N":  # each count of tokens at each batch size, but for the fitted runs' own
+            assert len(lines) == 5
+        best = runs[runs["lr"] == 0.1]
+        heights = {round(float(y), 9) for one in lines for y in one.get_ydata()}
+        assert heights <= {*best["loss"].astype(float).round(9)}
+
+
+def test_a_law_of_compute_is_of_runs_that_are_equal_in_everything_else() -> None:
+    rows = [
+        {"N": n, "width": n, "D": d, "C": 6 * n * d, "batch_size": b, "loss": 2 + 1 / n + b / d}
+        for n in (1e2, 2e2, 4e2, 8e2)
+        for d in (1e3, 4e3, 16e3)
+        for b in (8, 64)
+    ]
+    runs = pd.DataFrame(rows[:-1]).assign(run_id=range(23), trajectory=None, group=range(23))
+    assert equal_budgets(runs.assign(D=1e3)).verdict == "fail"
+    assert equal_budgets(runs.assign(D=1e3), None, "batch_size").verdict == "pass"
+    options = FitOptions(starts=20, bootstrap=0, holdout=0)
+    asked = questions("", runs, design_of(runs), options, lambda _: None)
+    (compute,) = (one for one in asked if one.axis == "C")
+    assert compute.title == "Loss against training FLOPs at batch size 8"
+    assert set(compute.runs["batch_size"]) == {8}
+    assert compute.note.startswith("one slice of 2, ")
+    (card,) = (one for one in compute.laws[0].findings if one.rule == "equal_budgets")
+    assert card.verdict == "pass" and card.sentence.endswith("; beside them nothing differs")
 
 
 def test_a_batch_that_grows_with_the_budget_goes_along_with_it() -> None:

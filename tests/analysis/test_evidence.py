@@ -88,6 +88,14 @@ def test_a_study_in_order_may_claim_a_law(law: Fit) -> None:
     assert may_claim(findings).startswith("A scaling law may be claimed")
 
 
+def test_a_claim_names_what_its_law_is_of(law: Fit) -> None:
+    found = findings_of(study(), law)
+    assert may_claim(found, "D").startswith(
+        "A scaling law may be claimed over the range of tokens"
+    )
+    assert "over the sizes studied" in may_claim(found, "N_non_embedding")
+
+
 def test_many_configurations_of_one_loss_do_not_range_above_the_seeds() -> None:
     draw, found = np.random.default_rng(0), []
     for _ in range(60):  # by the range alone 26 times
