@@ -63,6 +63,9 @@ _METRICS = {
 ROLES = ("N", "D", "C", "loss")
 """Columns that a user may take from a parameter or metric of another name."""
 
+# What other programs mean by these names is not known: a loss may be any, and C or N anything.
+_OURS = {*ROLES, "floor", "floor_bpb"}
+
 
 def row_of(run: Run, given: Mapping[str, str]) -> dict[str, Any]:
     """A run's row; `given` names the parameter or metric to take a role's figure from."""
@@ -95,11 +98,15 @@ def row_of(run: Run, given: Mapping[str, str]) -> dict[str, Any]:
     row["group_name"] = tags.get("tinyscale.group") or row["identity"] or run.info.run_name
     row["group"] = tags.get("tinyscale.training") or row["identity"] or row["group_name"]
     row["seed"] = number(tags.get("tinyscale.seed", params.get("seed", "")))
+    # Runs of other programs may have entries of these very names.
     for name, key in _PARAMS.items():
-        row[name] = params.get(key)
+        own = None if name in _OURS else params.get(name, row.get(name))
+        row[name] = params.get(key, own)
     for name, keys in _METRICS.items():
-        row[name] = next((metrics[key] for key in keys if key in metrics), None)
-    row |= _budget(params, metrics)
+        own = None if name in _OURS else row.get(name)
+        row[name] = next((metrics[key] for key in keys if key in metrics), own)
+    found = _budget(params, metrics)
+    row |= {name: one for name, one in found.items() if one is not None or name in ROLES}
     for role, key in given.items():
         row[role] = metrics.get(key, params.get(key))
     if row["group"] == run.info.run_name:
@@ -155,7 +162,7 @@ def _budget(params: Mapping[str, Any], metrics: Mapping[str, float]) -> dict[str
     """How long the run was: what it trained on, not what was planned, where the two differ."""
     planned, steps = params.get("resolved.tokens"), params.get("resolved.steps")
     tokens = metrics.get("tokens", planned)
-    made: dict[str, Any] = {"D": tokens, "C": None, "steps": None, "warmup_steps": None}
+    made: dict[str, Any] = {"D": tokens, "C": None}
     if tokens is None:
         return made
     if (rate := params.get("flops_per_token")) is not None:

@@ -43,6 +43,7 @@ EPOCHS = 4.0  # repeats up to here cost next to nothing (arXiv:2305.16264)
 TREND = 0.05  # p-value below which residuals have a trend, over the number of axes
 SHARE = 0.05  # of the starts that must reach the best
 AHEAD = 2.0  # of AICc, within which laws are hardly told apart (Burnham, Anderson 2002, 2.6)
+_WORDS = {"group", "seed", "loss_kind"}  # may be words; of another column these say nothing
 
 
 class Verdict(StrEnum):
@@ -362,7 +363,9 @@ def _between_worse(rates: pd.DataFrame) -> bool:
 
 
 def _has(runs: pd.DataFrame, name: str) -> bool:
-    return name in runs.columns and len(runs) > 0 and bool(runs[name].notna().all())
+    if name not in runs.columns or not len(runs) or not runs[name].notna().all():
+        return False
+    return name in _WORDS or not runs[name].map(lambda value: isinstance(value, str)).any()
 
 
 def _lacking(rule: str, runs: pd.DataFrame, *names: str) -> Finding | None:

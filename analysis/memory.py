@@ -17,10 +17,10 @@ def inference_bytes(run: Mapping[Any, Any]) -> float | None:
     sliding window no more tokens than the window.
     """
     each = WEIGHT.get(str(run.get("precision")), 4)
-    parts = [run.get(name) for name in ("N", "depth", "width", "context_length")]
-    if any(part is None or part != part for part in parts):
+    parts = [_number(run, name) for name in ("N", "depth", "width", "context_length")]
+    if any(part is None for part in parts):
         return None
-    weights, layers, width, tokens = (float(part) for part in parts if part is not None)
+    weights, layers, width, tokens = (part for part in parts if part is not None)
     return each * (weights + _cached(run, layers, width, tokens))
 
 

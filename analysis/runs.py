@@ -213,8 +213,10 @@ def _why(row: Mapping[Any, Any]) -> str:
     if row["above"]:
         return "other runs are nested below it"
     loss = row["loss"]
-    if not isinstance(loss, int | float) or loss != loss or loss <= 0:
+    if not isinstance(loss, int | float) or loss != loss:
         return "finished without a validation loss"
+    if loss <= 0:
+        return "its loss is not positive"
     if loss >= sys.float_info.max:  # an SQL store's word for infinity
         return "finished with an infinite loss"
     return ""

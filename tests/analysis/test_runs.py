@@ -222,6 +222,25 @@ def test_runs_of_others_are_read_from_metric_history(tmp_path: Path) -> None:
     assert set(history(uri, run, ["nothing"])) == set()
 
 
+def test_runs_of_others_keep_their_own_entries(tmp_path: Path) -> None:
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    store = MlflowClient(tracking_uri=uri)
+    experiment = store.create_experiment("foreign")
+    own = {"lr": 0.01, "batch_size": 8, "width": 64, "context_length": 32, "steps": 50}
+    for loss in (3.0, -1.0):
+        run = store.create_run(experiment).info.run_id
+        for name, value in (own | {"depth": "deep", "C": 1}).items():
+            store.log_param(run, name, value)
+        for name, value in {"val_loss": loss, "test_loss": 3.1, "lr": 0.0, "D": 5.0}.items():
+            store.log_metric(run, name, value)
+        store.set_terminated(run)
+    found = read_runs(Selection(store=uri, experiment="foreign"))
+    (row,) = found.runs.to_dict("records")
+    expected = own | {"test_loss": 3.1, "depth": "deep", "C": None, "D": None}
+    assert {name: row[name] for name in expected} == expected
+    assert list(found.apart["why"]) == ["its loss is not positive"]
+
+
 def copy_runs(path: Path, seeds: int) -> None:
     """Give a store of runs of seed 0 copies of them for seeds 1, 2, ... in its own rows.
 
