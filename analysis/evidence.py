@@ -6,6 +6,7 @@ is `UNKNOWN`, never passed. Columns known (all optional, units in brackets):
     N, N_non_embedding    parameters, all; without embeddings and head [parameters]
     D, unique_tokens      tokens trained on, repeats counted; unique ones [tokens]
     C                     training FLOPs, exact [FLOPs]
+    exact_flops           there where C, or D of C, is 6ND and so not exact
     loss                  the loss that is fitted [nats per token or any one unit]
     loss_kind             "final" or "best": which loss of the run it is
     group, seed           identity of the configuration without its seed; the seed
@@ -278,6 +279,8 @@ def repeats(runs: pd.DataFrame) -> Finding:
 def conventions(runs: pd.DataFrame) -> Finding:
     """Parameters are counted with and without embeddings, and FLOPs are exact."""
     named = [name for name in ("N", "N_non_embedding", "C") if _has(runs, name)]
+    if "exact_flops" in runs and "C" in named:
+        named.remove("C")
     said = f"the table counts {', '.join(named) or 'nothing'} of N, N_non_embedding and C"
     if not named:
         return Finding("conventions", Verdict.UNKNOWN, None, said)

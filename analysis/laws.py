@@ -50,7 +50,7 @@ from analysis.question import Law, Question
 from analysis.rates import tried, tuned
 
 LEVELS = 3  # values of a dimension below which no law of it is tried
-RIVAL_STARTS = 512  # enough for the laws beside Chinchilla's, which have easier minima
+RIVAL_STARTS = 512  # at most: enough for the laws beside Chinchilla's, which have easier minima
 Say = Callable[[str], None]
 
 
@@ -120,7 +120,8 @@ def _one_axis(
     forms: tuple[Form, ...] = (PowerLaw(axis), PowerLawNoOffset(axis), LogPower(axis))
     if axis == "context_length" or axis in SHAPE:
         forms = forms[:2]  # the logarithm of so small a number is no law's
-    done = [(form, fit(form, data, replace(options, starts=RIVAL_STARTS))) for form in forms]
+    how = replace(options, starts=min(RIVAL_STARTS, options.starts))
+    done = [(form, fit(form, data, how)) for form in forms]
     whole = slices(best, JOINT)[0][1] if axis == "C" else runs  # of which the frontier is taken
     stated = {"D": "grid", "C": _kind(whole, design)}.get(axis)
     known = _known(runs, rates, rules.equal_budgets(whole, stated, axis), axis)
@@ -213,7 +214,7 @@ def _of_n_and_d(
     found = []
     for size in _sizes(runs):
         own = _counted(options, size)
-        rival = replace(own, starts=RIVAL_STARTS)
+        rival = replace(own, starts=min(RIVAL_STARTS, own.starts))
         say(f"fitting {named(size)} and tokens{f' of {name}' if name else ''}: {len(runs)} runs")
         data = _points(runs, "C", {"N": size, "D": "D"})
         forms: list[tuple[Form, str, FitOptions]] = [
@@ -229,7 +230,8 @@ def _of_n_and_d(
         fits = [(form, fit(form, data, how, approach)) for form, approach, how in forms]
         laws = _laws([(form, _called(one, size)) for form, one in fits], known, size)
         found.append(asked("joint", size, data, laws, note))
-        if kind == "isoflop" and "C" in data.axes:
+        if kind == "isoflop" and numeric(runs, "C"):
+            data = replace(data, axes={**data.axes, "C": runs["C"].to_numpy(dtype=float)})
             optima = [fit_isoflop(data, way, options) for way in ("parabola", "akima")]
             laws = _laws([(None, one) for one in optima], known, size)
             found.append(asked("isoflop", size, data, laws, "; ".join(_outside(runs, note))))
@@ -269,7 +271,8 @@ def _points(runs: pd.DataFrame, cost: str, roles: Mapping[str, str]) -> Points:
     Branches share their stem's noise, and are resampled with it.
     """
     axes = {role: runs[column].to_numpy(dtype=float) for role, column in roles.items()}
-    if cost == "C" and numeric(runs, "C") and "C" not in axes:
+    exact = "exact_flops" not in runs  # else they are 6ND, which is what C is without them
+    if cost == "C" and numeric(runs, "C") and "C" not in axes and exact:
         axes["C"] = runs["C"].to_numpy(dtype=float)
     stems = runs["trajectory"].fillna(runs["run_id"])
     group = stems.to_numpy() if stems.duplicated().any() else None

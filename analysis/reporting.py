@@ -154,6 +154,7 @@ def _laws(found: Study) -> dict[str, Any]:
         "selection": found.table.selection.describe(),
         "unit": found.unit.name,
         "design": asdict(found.design),
+        "notes": found.notes,
         "floor": found.floor,
         "floor_held": [asdict(one) for one in found.held],
         "runs": len(found.runs),

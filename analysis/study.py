@@ -64,6 +64,7 @@ class Study:
         questions: the laws asked after, all series.
         held: fitted floors beside the known one.
         options: how it was fitted.
+        notes: what the options came to where the runs did not do as they say.
     """
 
     table: RunTable
@@ -76,6 +77,7 @@ class Study:
     questions: list[Question]
     held: list[Held]
     options: FitOptions
+    notes: list[str]
 
 
 def study(request: Request, say: Say) -> Study:
@@ -86,14 +88,23 @@ def study(request: Request, say: Say) -> Study:
             folder of the report cannot be written to.
     """
     table = read_runs(request.selection)
-    runs, apart = table.runs, table.apart
+    apart = table.apart
+    runs, notes = _reckoned(table.runs, request)
     unit, out = _judged(runs, request)
+    if request.exclude is not None and not out.any():
+        notes.append(f"--exclude {request.exclude!r} matches no run")
     if out.any():
         gone = runs[out].assign(why=f"left out: {request.exclude}")
         runs, apart = runs[~out].reset_index(drop=True), pd.concat([apart, gone])
         if runs.empty:
             raise UserError(f"--exclude {request.exclude!r} leaves no run.")
+    without = _without(runs)
+    if (counted := without == "").any() and not counted.all():
+        apart = pd.concat([apart, runs[~counted].assign(why=without[~counted])])
+        runs = runs[counted].reset_index(drop=True)
     runs, apart = in_unit(runs, unit), in_unit(apart, unit)
+    for note in notes:
+        say(note)
     design = design_of(runs, request.design)
     say(f"{len(runs)} finished runs, {len(apart)} apart; {design.describe()}")
     parts = series(runs, design)
@@ -113,7 +124,40 @@ def study(request: Request, say: Say) -> Study:
         for law in question.laws
         if floor is not None and (one := held(question, law, floor)) is not None
     ]
-    return Study(table, runs, apart, design, unit, floor, parts, asked, found, request.options)
+    return Study(
+        table, runs, apart, design, unit, floor, parts, asked, found, request.options, notes
+    )
+
+
+def _reckoned(runs: pd.DataFrame, request: Request) -> tuple[pd.DataFrame, list[str]]:
+    """The runs with what the options need of tokens and FLOPs, by C = 6ND, and a note on it.
+
+    Such runs have a column ``exact_flops``, which is false.
+    """
+    n, d, c = (pd.to_numeric(runs[column], errors="coerce") for column in ("N", "D", "C"))
+    if request.selection.columns.keys() & {"C", "D"} == {"C"} and d.isna().any():
+        tokens = d.fillna(c / (6 * n))
+        if tokens.notna().sum() > d.notna().sum():
+            return runs.assign(D=tokens, exact_flops=False), [
+                "--c without --d: the tokens are reckoned as D = C/6N"
+            ]
+    elif request.design == "isoflop" and c.isna().any() and (n * d).notna().any():
+        return runs.assign(C=6 * n * d, exact_flops=False), [
+            "--design isoflop: the FLOPs of not all runs are known, and are reckoned as C = 6ND"
+        ]
+    return runs, []
+
+
+def _without(runs: pd.DataFrame) -> pd.Series:
+    """Which of N and D a run lacks that most others have, in words; empty of those that count."""
+    why = pd.Series("", index=runs.index)
+    for column, what in (("N", "parameters"), ("D", "training tokens")):
+        values = pd.to_numeric(runs[column], errors="coerce")
+        has = values.notna() & (values > 0)
+        if has.mean() > 0.5:
+            lacks = f"without its number of {what}, which most others have"
+            why = why.where(has | (why != ""), lacks)
+    return why
 
 
 def _check_places(at: Mapping[str, float], known: set[tuple[str, ...]]) -> None:

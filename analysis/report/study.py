@@ -118,6 +118,7 @@ def _what(found: Study) -> list[Block]:
         f" {each} seed{'s' * (most > 1)} each.",
         f"What varies: {found.design.describe()}.",
         found.unit.losses,
+        *(f"{note}." for note in found.notes),
     ]
     if len(found.apart):
         said = ", ".join(f"{n} {why}" for why, n in found.apart["why"].value_counts().items())

@@ -296,6 +296,44 @@ def test_a_report_touches_and_logs_its_own_files_alone(studied: Recorder, workpl
     assert (workplace / "mine.csv").exists() and not (workplace / "runs.csv").exists()
 
 
+def test_options_do_what_they_say_of_runs_of_others(workplace: Path) -> None:
+    recorder = Recorder(workplace)
+    place = recorder.store.create_experiment("theirs")
+    for c in (1e12, 1e13, 1e14):
+        for n in np.geomspace(1e4, 1e5, 5) * (c / 1e13) ** 0.5:
+            run = recorder.store.create_run(place, run_name=f"{c:g} {n:.0f}").info.run_id
+            loss = 1.5 + 40 / n**0.4 + 778 / (c / 6 / n) ** 0.4
+            for name, value in {"n": n, "d": c / 6 / n, "c": c}.items():
+                if (c, name) != (1e12, "n") or n > 1.1e4 * 0.1**0.5:
+                    recorder.store.log_param(run, name, value)
+            recorder.store.log_metric(run, "val_loss", loss)
+            recorder.store.set_terminated(run)
+
+    def found(columns: dict[str, str], **more: Any) -> Study:
+        selection = Selection(recorder.uri, "theirs", columns=columns)
+        options = FitOptions(starts=20, bootstrap=0, holdout=0)
+        return study(Request(selection, workplace / "out", options=options, **more), said.append)
+
+    said: list[str] = []
+    one = found({"N": "n", "D": "d"}, design="isoflop", exclude="loss > 100")
+    assert list(one.apart["why"]) == ["without its number of parameters, which most others have"]
+    assert len(one.runs) == 14
+    assert {note.split(":")[0] for note in one.notes} == {
+        "--exclude 'loss > 100' matches no run",
+        "--design isoflop",
+    }
+    assert {*one.notes} <= {*said}
+    laws = {question.axis: question.laws for question in one.questions}
+    assert laws["isoflop"][0].fit.params["a"] == pytest.approx(0.5, abs=0.02)
+    counts = [law.fit.starts["count"] for q in one.questions for law in q.laws if law.fit.starts]
+    assert counts and max(counts) <= 20
+    (conventions,) = (c for c in laws["joint"][0].findings if c.rule == "conventions")
+    assert conventions.sentence.startswith("the table counts N of")
+    other = found({"N": "n", "C": "c"})
+    assert other.notes == ["--c without --d: the tokens are reckoned as D = C/6N"]
+    assert "joint" in {question.axis for question in other.questions}
+
+
 def test_what_is_asked_at_a_place_is_answered(quick: Study) -> None:
     said = show_store(_laws(quick))
     by_key = {question.key: question for question in quick.questions}
