@@ -19,7 +19,7 @@ from torch.nn import functional as F
 from scaling.checkpoint import Checkpoints
 from scaling.config import RuntimeConfig
 from scaling.data.batches import evaluation_batches
-from scaling.data.stream import encoded_files, split_of
+from scaling.data.stream import NoSplitError, encoded_files, split_of
 from scaling.data.tokenizer import MOST_UNKNOWN, Tokenizer
 from scaling.errors import UserError, first_line
 from scaling.model.decoder import Decoder
@@ -37,7 +37,8 @@ class Asked:
     """What to judge a model on.
 
     Attributes:
-        splits: of train, validation and test, of the model's own data.
+        splits: of train, validation and test, of the model's own data; of several those that
+            there are.
         files: a glob of other texts, in place of the splits.
         text_field: where their text is, and
         separator: what divides a .txt; None: as in the model's own files.
@@ -111,8 +112,8 @@ def evaluate_model(
         runs: where the run folders are.
 
     Raises:
-        UserError: there is no such model or checkpoint, its data has no such split, or its scores
-            are not finite.
+        UserError: there is no such model or checkpoint, its data has not the one split that is
+            asked for, or its scores are not finite.
     """
     results = []
     for label, trained in _states(name, asked.checkpoints, runs):
@@ -186,14 +187,16 @@ def as_data(results: Sequence[Result]) -> dict[str, Any]:
 
 
 def write_results(results: Sequence[Result], output: Path) -> list[Path]:
-    """Writes `as_data` as JSON, and ``evaluation_results.csv`` beside it.
+    """Writes `as_data` as JSON, and a CSV of the same name beside it (-table.csv, of a .csv).
 
     Raises:
         UserError: the folder cannot be written to.
     """
     answer = as_data(results)
     rows = answer["results"]
-    table = output.parent / "evaluation_results.csv"
+    table = output.with_name(f"{output.stem}.csv")
+    if table == output:
+        table = output.with_name(f"{output.stem}-table.csv")
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
         output.write_text(json.dumps(answer, indent=1, allow_nan=False) + "\n", encoding="utf-8")
@@ -262,7 +265,15 @@ def _texts(trained: Trained, tokenizer: Tokenizer, asked: Asked, say: Say) -> li
         return [Text(asked.files, stream.tokens_array(), None, None)]
     found = []
     for name in asked.splits:
-        split = split_of(trained.config.data, name, tokenizer, digest=trained.data_digest, say=say)
+        try:
+            split = split_of(
+                trained.config.data, name, tokenizer, digest=trained.data_digest, say=say
+            )
+        except NoSplitError as error:
+            if len(asked.splits) == 1:
+                raise
+            say(str(error))
+            continue
         if asked.samples is not None:
             split = split.prefix(min(asked.samples, split.documents))
         found.append(Text(name, split.tokens_array(), split.documents, split.floor_per_token))

@@ -19,6 +19,10 @@ from scaling.data.tokenizer import Tokenizer
 from scaling.errors import UserError
 
 
+class NoSplitError(UserError):
+    """A model's data has not the split that was asked for."""
+
+
 @dataclass(frozen=True)
 class Stream:
     """Documents with an end-of-text token before each and after the last, in memory."""
@@ -78,13 +82,14 @@ def split_of(
     `digest` is the data's, as the model's record has it.
 
     Raises:
-        UserError: there is none, or the data have changed since.
+        NoSplitError: there is none.
+        UserError: the data have changed since.
     """
     data = prepare(config, say=say)
     data.check(digest)
     chosen = {"train": data.train, "validation": data.validation, "test": data.test}[split]
     if chosen is None:
-        raise UserError(f"The data of this model has no {split} split.")
+        raise NoSplitError(f"The data of this model has no {split} split.")
     probe = "Once upon a time, a small fox said: 42!"
     if data.tokenizer.encode(probe) != tokenizer.encode(probe):
         raise UserError("The data has changed: its tokenizer is not this model's.")

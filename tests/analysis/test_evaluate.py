@@ -41,7 +41,7 @@ def test_every_checkpoint_on_every_split(tiny: Callable[..., RunConfig], workpla
     assert final["bpb"] == pytest.approx(result.summary["final_val_bpb"], rel=1e-5)
     test = next(one for one in found if (one["step"], one["split"]) == (30, "test"))
     assert test["loss"] == pytest.approx(result.summary["final_test_loss"], rel=1e-5)
-    with (workplace / "out/evaluation_results.csv").open() as stream:
+    with (workplace / "out/results.csv").open() as stream:
         assert len(list(csv.DictReader(stream))) == 9
 
     # Accuracy by hand: windows of the context that do not overlap, each guess one of them.
@@ -67,7 +67,7 @@ def test_every_checkpoint_on_every_split(tiny: Callable[..., RunConfig], workpla
         }
         for folder in store.list_artifacts(run_id, "evaluation")
     }
-    files = {"results.json", "evaluation_results.csv"}
+    files = {"results.json", "results.csv"}
     assert kept == {
         "evaluation/train-validation-test": files,
         "evaluation/validation": files,
@@ -81,6 +81,23 @@ def test_every_checkpoint_on_every_split(tiny: Callable[..., RunConfig], workpla
         evaluate, ["tiny", "--tokens", "500", "--no-log", "--json"], catch_exceptions=False
     )
     assert json.loads(some.stdout)["results"][0]["documents"] is None
+
+
+def test_all_splits_are_those_that_there_are_and_outputs_keep_apart(
+    tiny: Callable[..., RunConfig], workplace: Path
+) -> None:
+    config = tiny("--data.test_share", "0")
+    make_run(Path("runs"), config, prepare(config.data).tokenizer)
+    words = ["tiny", "--max-samples", "2", "--no-log"]
+    for more in (["all", "--output", "a.csv"], ["validation", "--output", "b.json"]):
+        done = CliRunner().invoke(evaluate, [*words, "--split", *more], catch_exceptions=False)
+        assert ("The data of this model has no test split." in done.stderr) is ("all" in more)
+    found = json.loads(Path("a.csv").read_text())["results"]
+    assert [one["split"] for one in found] == ["train", "validation"]
+    assert Path("a-table.csv").read_text().count("\n") == 3
+    assert Path("b.csv").read_text().count("\n") == 2
+    with pytest.raises(UserError, match="no test split"):
+        CliRunner().invoke(evaluate, [*words, "--split", "test"], catch_exceptions=False)
 
 
 def test_files_are_judged_as_training_reads_them(
