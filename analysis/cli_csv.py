@@ -19,7 +19,7 @@ from analysis.fits.form import Form
 from analysis.fits.isoflop import fit_isoflop
 from analysis.fits.points import Points
 from analysis.fits.prepare import FitOptions
-from analysis.fits.result import Fit
+from analysis.fits.result import Fit, plain
 from analysis.fits.table import OPTIONS, read_csv, read_points
 from scaling.errors import UserError
 
@@ -95,7 +95,7 @@ def analyze_csv(request: Request) -> dict[str, Any]:
     return {
         "csv": str(request.csv),
         "fits": [one.to_json() for one in fits],
-        "comparison": rivals,
+        "comparison": plain(rivals),
     }
 
 

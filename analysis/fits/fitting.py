@@ -75,6 +75,9 @@ def fit(
     )
     if best.status is not FitStatus.CONVERGED:
         return replace(base, stopped_at=best.public)
+    if endless := [n for n in form.parameters if not 0 < abs(best.public[n]) < np.inf]:
+        said = f"{' and '.join(endless)} would be beyond all numbers: the points do not tell it"
+        return replace(base, status=FitStatus.NOT_IDENTIFIED, message=said, stopped_at=best.public)
     needless, notes = _needless(form, data, options, approach, best.objective)
     if needless is not None:
         return replace(

@@ -133,7 +133,7 @@ class Fit:
 
     def to_json(self) -> dict[str, Any]:
         """Plain data for fits.json; what is not finite becomes null."""
-        return {name: _plain(getattr(self, name)) for name in self.__dataclass_fields__}
+        return {name: plain(getattr(self, name)) for name in self.__dataclass_fields__}
 
 
 def said_place(at: Mapping[str, float], outside: Mapping[str, float]) -> str:
@@ -161,19 +161,20 @@ def refused(
     return Fit(form, approach, status, message, nothing, no_ci, None, n_points, settings)
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
+    """As JSON has it, and null for what is not finite."""
     if isinstance(value, Derived):
         return {
-            "value": _plain(value.value),
-            "ci": _plain(value.ci),
+            "value": plain(value.value),
+            "ci": plain(value.ci),
             "unit": value.unit,
-            "at": _plain(value.at),
-            "outside": _plain(value.outside),
+            "at": plain(value.at),
+            "outside": plain(value.outside),
         }
     if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
         return None
     if isinstance(value, StrEnum):
