@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shlex
 import sys
@@ -55,6 +56,13 @@ def _selecting(command: Command) -> Command:
     return command
 
 
+def _resamples(_context: click.Context, _option: click.Parameter, value: int) -> int:
+    """The number of resamples, of which an interval needs 20."""
+    if value != 0 and value < 20:
+        raise click.BadParameter(f"{value} gives no intervals: give 20 or more, or 0 for none.")
+    return value
+
+
 @click.command(short_help="Fit laws to a store's runs, or to a table.")
 @_selecting
 @click.option("--design", type=click.Choice(("isoflop", "grid")),
@@ -77,8 +85,8 @@ def _selecting(command: Command) -> Command:
               help="Huber's threshold, in log units.")  # fmt: skip
 @click.option("--starts", default=4500, show_default=True, type=click.IntRange(1),
               help="Starts of the grid, at most.")  # fmt: skip
-@click.option("--bootstrap", default=1000, show_default=True, type=click.IntRange(0),
-              help="Resamples for the intervals; 0 for none.")  # fmt: skip
+@click.option("--bootstrap", default=1000, show_default=True, callback=_resamples,
+              help="Resamples for the intervals, 20 or more; 0 for none.")  # fmt: skip
 @click.option("--level", default=0.95, show_default=True,
               type=click.FloatRange(0, 1, min_open=True, max_open=True),
               help="Level of the intervals.")  # fmt: skip
@@ -90,7 +98,7 @@ def _selecting(command: Command) -> Command:
 @click.option("--at", "at", multiple=True, metavar="ROLE=VALUE",
               help="Where to predict: C=1e21, or N=1e9 and --at D=2e10.")  # fmt: skip
 @click.option("--out", type=click.Path(path_type=Path),
-              help="Folder for fits.json and the report [reports/... for a store].")  # fmt: skip
+              help="Folder for fits.json and, of a store, the report [reports/...].")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print what fits.json holds.")
 def analyze(**given: Any) -> None:
     """Fit scaling laws to runs, with the evidence for them.
@@ -151,7 +159,7 @@ def _analyze_store(given: dict[str, Any], options: FitOptions) -> None:
     answer = analyze_store(
         Request(
             selection,
-            given["out"] or _folder("analysis", selection),
+            given["out"] or _folder("analysis", selection, ()),
             unit=given["unit"],
             design=given["design"],
             exclude=given["exclude"],
@@ -194,7 +202,7 @@ def compare(runs: tuple[str, ...], **given: Any) -> None:
     answer = compare_store(
         Request(
             selection,
-            given["out"] or _folder("comparison", selection),
+            given["out"] or _folder("comparison", selection, fields),
             group_by=fields,
             reference=given["reference"],
             unit=given["unit"],
@@ -233,7 +241,7 @@ def compare(runs: tuple[str, ...], **given: Any) -> None:
 @click.option("--checkpoints", "--checkpoint", default="best", show_default=True,
               help="best, last, a saved step, several with commas, or all.")  # fmt: skip
 @click.option("--output", type=click.Path(path_type=Path),
-              help="Write a JSON file, and evaluation_results.csv beside it.")  # fmt: skip
+              help="Write a JSON file, and a CSV of the same name beside it.")  # fmt: skip
 @click.option("--runs", default="runs", show_default=True, help="Where the run folders are.")
 @click.option("--log/--no-log", "log", default=True, show_default=True,
               help="Put the results into the store too, with the run.")  # fmt: skip
@@ -317,11 +325,21 @@ def _text_of(word: str) -> str:
     return value if isinstance(value, str) else word
 
 
-def _folder(kind: str, selection: Selection) -> Path:
-    """reports/<kind>-<what was selected>, in letters that any file system takes."""
+def _folder(kind: str, selection: Selection, fields: tuple[str, ...]) -> Path:
+    """reports/<kind>-<what was selected>-by-<fields>, in letters that any file system takes.
+
+    Where that leaves something out a short hash of all of it follows.
+    """
+    whole = (selection.sweep, selection.experiment, selection.filter, *selection.runs)
+    given = [one for one in whole if one]
     name = selection.sweep or selection.experiment or "-".join(selection.runs[:3]) or "runs"
+    name += f"-by-{'-'.join(fields)}" if fields else ""
     plain = "".join(c if c.isalnum() or c in "._-" else "-" for c in name)
-    return Path("reports") / f"{kind}-{plain[:60]}"
+    told = given[:1] if selection.sweep or selection.experiment else list(selection.runs[:3])
+    if given != told or len(plain) > 60:
+        digest = hashlib.sha256(repr((whole, fields)).encode()).hexdigest()[:6]
+        plain = f"{plain[:60]}-{digest}"
+    return Path("reports") / f"{kind}-{plain}"
 
 
 def _say(sentence: str) -> None:

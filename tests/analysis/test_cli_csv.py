@@ -15,12 +15,13 @@ import pandas as pd
 import pytest
 from click.testing import CliRunner
 
-from analysis.cli import FORMS, analyze
+from analysis.cli import FORMS, _folder, analyze
 from analysis.doubts import doubts, mixed
 from analysis.fits import points
 from analysis.fits.catalog import APPROACHES
 from analysis.fits.exclusion import excluded
 from analysis.fits.table import read_csv
+from analysis.runs import Selection
 from scaling.errors import UserError
 
 FAST = ("--starts", "80", "--bootstrap", "60")
@@ -241,6 +242,33 @@ def test_degenerate_columns_give_a_status_and_no_number(
     assert set(found["params"].values()) == {None}
 
 
+def test_a_table_that_is_nearly_flat_is_told_as_that(table: pd.DataFrame, tmp_path: Path) -> None:
+    noise = np.random.default_rng(0).standard_normal(len(table))
+    table["val/loss"] = 2.0 + 1e-4 * noise - 1e-3 * np.log(table["tokens"] * table["params (M)"])
+    found = answer("--csv", save(table, tmp_path), *COLUMNS, "--form", "all", "--starts", "16")
+    for one in found["fits"]:
+        told = set(one["params"].values()) != {None}
+        assert told is (one["status"] == "converged"), one
+        assert not told or None not in one["params"].values()
+
+
+def test_few_resamples_are_refused() -> None:
+    done = CliRunner().invoke(analyze, ["--bootstrap", "10"])
+    assert done.exit_code == 2
+    assert "10 gives no intervals: give 20 or more, or 0 for none." in done.output
+
+
+def test_default_folders_are_of_what_was_selected() -> None:
+    def folder(*runs: str, by: tuple[str, ...] = (), **more: Any) -> str:
+        return _folder("comparison", Selection(runs=runs, **more), by).name
+
+    assert folder(sweep="w") == "comparison-w"
+    assert folder("a", "b") == "comparison-a-b"
+    assert folder(sweep="w", by=("model.d_model",)) == "comparison-w-by-model.d_model"
+    others = [folder(*"abcd"), folder(*"abce"), folder(*"abc"), folder(sweep="w", filter="x = 1")]
+    assert len({*others, folder(sweep="w"), folder(experiment="e", sweep="w")}) == 6
+
+
 def test_a_prediction_is_where_it_was_asked_for(table: pd.DataFrame, tmp_path: Path) -> None:
     columns = (*COLUMNS, "--approach", "variable_projection", "--bootstrap", "0")
     said = []
@@ -313,7 +341,7 @@ def test_copies_of_rows_are_doubted_and_units_said(table: pd.DataFrame, tmp_path
 
 @pytest.mark.slow
 def test_all_forms_that_apply_are_compared(table: pd.DataFrame, tmp_path: Path) -> None:
-    few = ("--starts", "20", "--bootstrap", "5")
+    few = ("--starts", "20", "--bootstrap", "20")
     args = ["--csv", save(table, tmp_path), *COLUMNS, *few, "--form", "all"]
     result = CliRunner().invoke(analyze, [*args, "--out", str(tmp_path)], catch_exceptions=False)
     assert "rivals on the same points" in result.output

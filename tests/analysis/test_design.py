@@ -194,7 +194,7 @@ def test_other_slices_are_drawn_at_their_best_rates(
         if axis == "N":  # each count of tokens at each batch size, but for the fitted runs' own
             assert len(lines) == 5
         best = runs[runs["lr"] == 0.1]
-        heights = {round(float(y), 9) for one in lines for y in one.get_ydata()}
+        heights = {round(float(y), 9) for one in lines for y in np.asarray(one.get_ydata())}
         assert heights <= {*best["loss"].astype(float).round(9)}
 
 

@@ -279,11 +279,13 @@ def test_a_report_touches_and_logs_its_own_files_alone(studied: Recorder, workpl
         (workplace / foreign).parent.mkdir(exist_ok=True)
         (workplace / foreign).write_text("mine")
 
+    said: list[str] = []
+
     def report(name: str, tables: dict[str, pd.DataFrame]) -> set[str]:
         saved = save(panels()[0], pd.DataFrame({"a": [1]}), prepare(workplace), name, "")
         document = Document(name, "", [Section("", [Picture(saved)])])
         write_report(document, workplace, {"fits.json": {}}, tables)
-        logged = log_report(read, workplace, kind="analysis", metrics={}, say=str)
+        logged = log_report(read, workplace, kind="analysis", metrics={}, say=said.append)
         assert logged is not None
         found = [f for at in ("", "figures") for f in studied.store.list_artifacts(logged, at)]
         return {one.path for one in found if not one.is_dir}
