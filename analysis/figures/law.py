@@ -79,7 +79,9 @@ def law_figure(
     top.set_ylim(min(heights) / 1.06, max(heights) * 1.06)
     log_y(top, [min(heights), max(heights)])
     # Above the panel: runs, other slices and the floor leave no corner of it free.
-    legend(top, loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=3, columnspacing=1.2)
+    longest = max(map(len, top.get_legend_handles_labels()[1]))
+    columns = 3 if longest <= 26 else 2 if longest <= 40 else 1  # that fit side by side
+    legend(top, loc="lower left", bbox_to_anchor=(-0.02, 1.0), ncols=columns, columnspacing=1.2)
     _residuals(below, question, shown)
     below.set_xlabel(named(axis))
     log_x(below, [reach.min(), reach.max()])
@@ -132,10 +134,10 @@ def _context(axes: Axes, question: Question) -> pd.DataFrame:
     if not 0 < len(parts) <= _MOST:
         axes.plot(others[question.axis], others["loss"], ".", color=QUIET, label="other runs")
         return others
-    for (values, part), colour in zip(parts, shades(len(parts)), strict=True):
+    for (_, part), colour in zip(parts, shades(len(parts)), strict=True):
         means = part.groupby(question.axis)["loss"].mean()
         told = len(parts) <= 4 or part is parts[0][1] or part is parts[-1][1]
-        said = ", ".join(amount(c, value) for c, value in zip(by, values, strict=True))
+        said = ", ".join(amount(c, float(part[c].iloc[0])) for c in by)
         axes.plot(
             means.index, means, ".-", color=colour, linewidth=0.7, markersize=5, alpha=0.65,
             label=said if told else None,
