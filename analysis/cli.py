@@ -14,7 +14,7 @@ import click
 
 from scaling.errors import UserError
 from scaling.flags import refuse
-from scaling.outputs import ready_file, ready_folder
+from scaling.outputs import ready_folder
 from scaling.recipes import parse_value
 
 if TYPE_CHECKING:
@@ -241,7 +241,7 @@ def compare(runs: tuple[str, ...], **given: Any) -> None:
 @click.option("--checkpoints", "--checkpoint", default="best", show_default=True,
               help="best, last, a saved step, several with commas, or all.")  # fmt: skip
 @click.option("--output", type=click.Path(path_type=Path),
-              help="Write a JSON file, and a CSV of the same name beside it.")  # fmt: skip
+              help="Write a JSON file, and evaluation_results.csv beside it.")  # fmt: skip
 @click.option("--runs", default="runs", show_default=True, help="Where the run folders are.")
 @click.option("--log/--no-log", "log", default=True, show_default=True,
               help="Put the results into the store too, with the run.")  # fmt: skip
@@ -265,6 +265,7 @@ def evaluate(model: str, **given: Any) -> None:
         SPLITS,
         Asked,
         as_data,
+        check_output,
         evaluate_model,
         log_results,
         write_results,
@@ -282,7 +283,7 @@ def evaluate(model: str, **given: Any) -> None:
         batch_size=given["batch_size"],
     )
     if given["output"] is not None:
-        ready_file(given["output"])
+        check_output(given["output"])
     if separator is not None and spells_out(separator):
         raise UserError(f"--separator {SPELT_OUT}.")
     trained, found = evaluate_model(model, asked, _say, Path(given["runs"]))

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import io
 import json
 import math
 import tempfile
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +24,19 @@ from scaling.data.stream import NoSplitError, encoded_files, split_of
 from scaling.data.tokenizer import MOST_UNKNOWN, Tokenizer
 from scaling.errors import UserError, first_line
 from scaling.model.decoder import Decoder
+from scaling.outputs import ready_file
 from scaling.runtime import resolve
 from scaling.sampling import NOT_FINITE
+from scaling.tracking.folder import write_whole
 from scaling.trained import Trained, find_trained
 
 SPLITS = ("train", "validation", "test")
 _LOGITS = 1 << 25  # numbers of logits held at a time
 Say = Callable[[str], None]
+
+
+TABLE = "evaluation_results.csv"
+PLACE = ("model", "checkpoint", "step", "split")  # what tells a row from others
 
 
 @dataclass(frozen=True)
@@ -187,26 +194,49 @@ def as_data(results: Sequence[Result]) -> dict[str, Any]:
 
 
 def write_results(results: Sequence[Result], output: Path) -> list[Path]:
-    """Writes `as_data` as JSON, and a CSV of the same name beside it (-table.csv, of a .csv).
+    """Writes `as_data` as JSON, and its rows into ``evaluation_results.csv`` beside it, which
+    keeps those of other models, checkpoints and texts.
 
     Raises:
         UserError: the folder cannot be written to.
     """
     answer = as_data(results)
-    rows = answer["results"]
-    table = output.with_name(f"{output.stem}.csv")
-    if table == output:
-        table = output.with_name(f"{output.stem}-table.csv")
+    rows: list[dict[str, Any]] = answer["results"]
+    table = output.parent / TABLE
+    told = {tuple(str(row[name]) for name in PLACE) for row in rows}
     try:
         output.parent.mkdir(parents=True, exist_ok=True)
         output.write_text(json.dumps(answer, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-        with table.open("w", newline="", encoding="utf-8") as stream:
-            writer = csv.DictWriter(stream, list(rows[0]))
-            writer.writeheader()
-            writer.writerows(rows)
+        kept = [row for row in _table(table) if tuple(row[name] for name in PLACE) not in told]
+        text = io.StringIO(newline="")
+        writer = csv.DictWriter(text, list(rows[0]))
+        writer.writeheader()
+        writer.writerows([*kept, *rows])
+        write_whole(table, text.getvalue())
     except OSError as error:
         raise UserError(f"{output} cannot be written: {error.strerror}") from None
     return [output, table]
+
+
+def check_output(output: Path) -> None:
+    """Raise `UserError`, before anything is judged, where results cannot go there and into the
+    table beside it."""
+    ready_file(output)
+    table = output.parent / TABLE
+    if table == output:
+        raise UserError(f"--output {output} is the name of the table that comes beside it.")
+    _table(table)
+
+
+def _table(path: Path) -> list[dict[str, str]]:
+    """The rows of a table that is there. Raises `UserError` where it is another's."""
+    if not path.exists():
+        return []
+    with path.open(newline="", encoding="utf-8") as stream:
+        rows = csv.DictReader(stream)
+        if rows.fieldnames != [field.name for field in fields(Result)]:
+            raise UserError(f"{path} is another table than ours: move it away.")
+        return list(rows)
 
 
 def log_results(trained: Trained, results: Sequence[Result], say: Say) -> None:

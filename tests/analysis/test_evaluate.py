@@ -41,7 +41,7 @@ def test_every_checkpoint_on_every_split(tiny: Callable[..., RunConfig], workpla
     assert final["bpb"] == pytest.approx(result.summary["final_val_bpb"], rel=1e-5)
     test = next(one for one in found if (one["step"], one["split"]) == (30, "test"))
     assert test["loss"] == pytest.approx(result.summary["final_test_loss"], rel=1e-5)
-    with (workplace / "out/results.csv").open() as stream:
+    with (workplace / "out/evaluation_results.csv").open() as stream:
         assert len(list(csv.DictReader(stream))) == 9
 
     # Accuracy by hand: windows of the context that do not overlap, each guess one of them.
@@ -67,7 +67,7 @@ def test_every_checkpoint_on_every_split(tiny: Callable[..., RunConfig], workpla
         }
         for folder in store.list_artifacts(run_id, "evaluation")
     }
-    files = {"results.json", "results.csv"}
+    files = {"results.json", "evaluation_results.csv"}
     assert kept == {
         "evaluation/train-validation-test": files,
         "evaluation/validation": files,
@@ -89,13 +89,20 @@ def test_all_splits_are_those_that_there_are_and_outputs_keep_apart(
     config = tiny("--data.test_share", "0")
     make_run(Path("runs"), config, prepare(config.data).tokenizer)
     words = ["tiny", "--max-samples", "2", "--no-log"]
-    for more in (["all", "--output", "a.csv"], ["validation", "--output", "b.json"]):
+    outputs = (["all", "--output", "a.json"], ["validation", "--output", "b.json"])
+    for more in outputs:
         done = CliRunner().invoke(evaluate, [*words, "--split", *more], catch_exceptions=False)
         assert ("The data of this model has no test split." in done.stderr) is ("all" in more)
-    found = json.loads(Path("a.csv").read_text())["results"]
+    found = json.loads(Path("a.json").read_text())["results"]
     assert [one["split"] for one in found] == ["train", "validation"]
-    assert Path("a-table.csv").read_text().count("\n") == 3
-    assert Path("b.csv").read_text().count("\n") == 2
+    rows = list(csv.DictReader(Path("evaluation_results.csv").read_text().splitlines()))
+    assert [row["split"] for row in rows] == ["train", "validation"]  # the second one made anew
+    own = ["--split", "validation", "--output", "evaluation_results.csv"]
+    with pytest.raises(UserError, match="the name of the table"):
+        CliRunner().invoke(evaluate, [*words, *own], catch_exceptions=False)
+    Path("evaluation_results.csv").write_text("mine,alone\n")
+    with pytest.raises(UserError, match="another table than ours: move it away"):
+        CliRunner().invoke(evaluate, [*words, "--output", "c.json"], catch_exceptions=False)
     with pytest.raises(UserError, match="no test split"):
         CliRunner().invoke(evaluate, [*words, "--split", "test"], catch_exceptions=False)
 
