@@ -138,11 +138,11 @@ class Report:
     ) -> str | None:
         """Log each model's part to its run, and the whole to a run of its own; returns its id.
 
-        The whole is the `files` that `write` left in the folder.
-        Says so where the store fails, of a model (whose run may be gone from it) or of the whole;
-        of that None is returned.
+        The whole is the `files` that `write` left in the folder. Says so where the store fails, of
+        a model (whose run may be gone from it) or of the whole; returns None where nothing of it
+        is there.
         """
-        logged, refused = list[RunRecord](), list[RunRecord]()
+        logged, refused = list[RunRecord](), 0
         for trained in self.evaluation.models:
             if trained.run is None or trained.run_id is None:
                 continue
@@ -151,12 +151,14 @@ class Report:
                 self._publish_one(trained, record.uri)
                 logged.append(record)
             except store_errors() as error:
-                refused.append(record)
+                refused += 1
                 say(
                     f"{trained.label}: its answers are not in its store: {first_line(error)[:160]}"
                 )
+        if refused and not logged:
+            return None
         try:
-            run_id = self._log(folder, files, next(iter(logged + refused), None))
+            run_id = self._log(folder, files, next(iter(logged), None))
         except store_errors() as error:
             say(f"the answers are not in the store: {first_line(error)[:160]}")
             return None

@@ -39,7 +39,7 @@ def test_a_store_that_lost_the_run(run: RunFolder, workplace: Path, empty_store:
     done = ask("--json")
     answer = json.loads(done.stdout)
     assert answer["mlflow_run_id"] is None and len(answer["models"]) == 1
-    assert "the answers are not in the store: Run with id=" in done.stderr
+    assert "its answers are not in its store: Run with id=" in done.stderr
     sync(run, client(run.read_record().uri))  # as `tinyscale doctor` does
     assert json.loads(ask("--json").stdout)["mlflow_run_id"] is not None
 
@@ -48,5 +48,5 @@ def test_a_store_that_is_down(run: RunFolder) -> None:
     run.update(uri="http://127.0.0.1:9")
     done = ask()
     assert "# set: 1 prompts, 1 models" in done.stdout and done.stdout.count("small-") == 1
-    assert "the answers are not in the store" in done.stderr
-    assert done.output.index("# set") < done.output.index("the answers are not in the store")
+    assert "its answers are not in its store" in done.stderr
+    assert done.output.index("# set") < done.output.index("not in its store")
