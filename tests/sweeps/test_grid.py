@@ -218,7 +218,7 @@ def test_no_file_is_one_sentence(workplace: Path, name: str) -> None:
         ({"grid": {"model.d_model": []}}, "grid.model.d_model is an empty axis"),
         ({"grid": {"model.d_model": 3}}, "an axis is a list of values"),
         ({"grid": {"model.d_model": [16, 16]}}, "has 16 twice"),
-        ({"grid": {"model.d_model": [17]}}, "d_model=17: model.n_heads 2 does not divide"),
+        ({"grid": {"model.d_model": [17]}}, "d_model=17: model.d_model 17 does not make heads"),
         ({"grid": {"a": {"model.d_model": [1, 2], "model.n_layers": [1]}}}, "as many values"),
         ({"grid": {"a": {"model.d_model": [16, 16], "model.n_layers": [1, 1]}}}, "has 16/1 twice"),
         (
