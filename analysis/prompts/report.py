@@ -17,7 +17,7 @@ from scaling.errors import first_line
 from scaling.tracking.address import existing, tracking_uri
 from scaling.tracking.folder import RunRecord
 from scaling.tracking.reports import log_finding, log_report
-from scaling.tracking.store import store_errors
+from scaling.tracking.store import lacks_run, store_errors
 from scaling.trained import Trained
 
 MEASURES = ("accuracy", "weighted_score", "p_right")
@@ -142,20 +142,22 @@ class Report:
         a model (whose run may be gone from it) or of the whole; returns None where nothing of it
         is there.
         """
-        logged, refused = list[RunRecord](), 0
+        logged, failed = list[RunRecord](), dict[str, bool]()  # by store: whether it is down
         for trained in self.evaluation.models:
             if trained.run is None or trained.run_id is None:
                 continue
             record = trained.run.read_record()
+            if failed.get(record.uri):  # to ask it again is to wait again
+                continue
             try:
                 self._publish_one(trained, record.uri)
                 logged.append(record)
             except store_errors() as error:
-                refused += 1
+                failed[record.uri] = not lacks_run(error)
                 say(
                     f"{trained.label}: its answers are not in its store: {first_line(error)[:160]}"
                 )
-        if refused and not logged:
+        if failed and not logged:
             return None
         try:
             run_id = self._log(folder, files, next(iter(logged), None))

@@ -144,13 +144,13 @@ def _check(spools: dict[str, Spool], counts: SplitCounts, rule: SplitRule, say: 
             if removed
             else f"the train split is empty: {advice}"
         )
-    if not documents["validation"] and (removed := counts.removed.get("validation")):
-        raise UserError(
-            f"the validation split is empty, for all its {removed:,} documents are also in the"
-            " test split; to report one split as both, leave data.corpus.test out and set"
-            " data.val_is_test"
-        )
     if not documents["validation"]:
+        if removed := counts.removed.get("validation"):
+            raise UserError(
+                f"the validation split is empty, for all its {removed:,} documents are also in the"
+                " test split; to report one split as both, leave data.corpus.test out and set"
+                " data.val_is_test"
+            )
         raise UserError(
             f"the validation split is empty, of {sum(documents.values()):,}"
             f" documents in all: {advice}"

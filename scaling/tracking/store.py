@@ -62,6 +62,13 @@ def store_errors() -> tuple[type[Exception], ...]:
     return MlflowException, SQLAlchemyError, OSError, ImportError
 
 
+def lacks_run(error: Exception) -> bool:
+    """Whether a store has answered that it has no such run, or that somebody has deleted it: any
+    other error is the store's, of whatever run it is asked next."""
+    gone = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE")
+    return getattr(error, "error_code", None) in gone
+
+
 def client(uri: str) -> "MlflowClient":
     """An MLflow client that gives up soon: whoever sends tries again later."""
     os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")

@@ -340,6 +340,16 @@ def test_one_run_that_its_store_has_lost_keeps_no_other_out_of_it(
     assert len(store.get_metric_history(there, "eval/set/accuracy")) == 1
 
 
+def test_a_store_that_is_down_is_asked_once(prompts: PromptSet, runs: list[RunFolder]) -> None:
+    for run in runs:
+        sync(run, client(run.read_record().uri))
+        run.update(uri="http://127.0.0.1:9")
+    report = Report.of(evaluate([of_run(run) for run in runs], prompts, AskSettings()))
+    said = list[str]()
+    assert report.publish(Path("out"), report.write(Path("out")), said.append) is None
+    assert len(said) == 1 and "its answers are not in its store" in said[0]
+
+
 @pytest.mark.slow
 def test_everything_is_on_record_once(prompts: PromptSet, runs: list[RunFolder]) -> None:
     uri = runs[0].read_record().uri

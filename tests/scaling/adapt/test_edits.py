@@ -142,27 +142,29 @@ def test_our_own_policy_writes_to_so_many_prompts_at_a_time(
     assert sizes == [256, 256, 88]
 
 
-def test_another_model_writes_through_transformers(tmp_path: Path) -> None:
+def their_policy(place: Path) -> TransformersPolicy:
+    """A model in a folder as any of transformers."""
     pytest.importorskip("transformers")
-    run = of_run(make_run(tmp_path, tiny_config("--data.context_length 40"), TOKENIZER))
+    run = of_run(make_run(place, tiny_config("--data.context_length 40"), TOKENIZER))
+    export(run, "hf", place / "theirs")
+    (place / "theirs/tinyscale.json").unlink()
+    policy = load_policy(str(place / "theirs"), RUNTIME, place)
+    assert isinstance(policy, TransformersPolicy)
+    return policy
+
+
+def test_another_model_writes_through_transformers(tmp_path: Path) -> None:
+    policy = their_policy(tmp_path)
     out = tmp_path / "theirs"
-    export(run, "hf", out)
-    (out / "tinyscale.json").unlink()  # as any folder of transformers
     place, digest = find_policy(str(out), tmp_path)
     assert (place, len(digest)) == (out.resolve(), 16)
-    policy = load_policy(str(out), RUNTIME, tmp_path)
     first = policy.write(["ab", "cd"], [1, 2], SETTINGS)
     assert policy.write(["cd"], [2], SETTINGS) == first[1:]
 
 
 def test_the_space_before_the_first_word_that_is_written_is_kept(tmp_path: Path) -> None:
     """Decoders of SentencePiece's kind drop a text's first space."""
-    pytest.importorskip("transformers")
-    run = of_run(make_run(tmp_path, tiny_config("--data.context_length 40"), TOKENIZER))
-    export(run, "hf", tmp_path / "theirs")
-    (tmp_path / "theirs/tinyscale.json").unlink()
-    policy = load_policy(str(tmp_path / "theirs"), RUNTIME, tmp_path)
-    assert isinstance(policy, TransformersPolicy)
+    policy = their_policy(tmp_path)
 
     class Stripping:
         def decode(self, ids: torch.Tensor, **_: Any) -> str:
@@ -176,12 +178,7 @@ def test_the_space_before_the_first_word_that_is_written_is_kept(tmp_path: Path)
 def test_of_a_passage_that_outgrows_a_model_of_transformers_the_end_is_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    pytest.importorskip("transformers")
-    run = of_run(make_run(tmp_path, tiny_config("--data.context_length 40"), TOKENIZER))
-    export(run, "hf", tmp_path / "theirs")
-    (tmp_path / "theirs/tinyscale.json").unlink()
-    policy = load_policy(str(tmp_path / "theirs"), RUNTIME, tmp_path)
-    assert isinstance(policy, TransformersPolicy)
+    policy = their_policy(tmp_path)
     seen = []
     generate = policy.model.generate
 
